@@ -1,0 +1,85 @@
+package transport
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What a caller branches on. An [Error] answers errors.Is for all of them.
+var (
+	// ErrClosed reports use of a Conn that has ended.
+	ErrClosed = errors.New("transport: closed")
+
+	// ErrUnsupported reports that the far side, or something between, does not
+	// let this transport through, such as an upgrade that was answered without
+	// 101. Fall back to the next transport now (docs/protocol.md §7).
+	ErrUnsupported = errors.New("transport: not supported here")
+
+	// ErrUnauthorized reports HTTP status 401: get a new token, then try again.
+	ErrUnauthorized = errors.New("transport: unauthorized")
+
+	// ErrTooLarge reports a payload over the limit, at either end.
+	ErrTooLarge = errors.New("transport: payload too large")
+)
+
+// An Error is a failure of the network or of an answer that is not a payload.
+// It ends one Conn; the session may go on over another.
+type Error struct {
+	Type       string        // the connection type, such as "long-polling"
+	Op         string        // "dial", "send" or "receive"
+	Status     int           // of the HTTP answer; 0 if there was none
+	Reason     Reason        // why the far side closed; Internal if it did not say
+	RetryAfter time.Duration // from the Retry-After header; 0 if there was none
+	Location   string        // where a redirect points; redirects are not followed
+	Limit      int           // in bytes, when Reason is TooLarge and the limit is known
+	Detail     string        // what the far side wrote: one short line, cleaned
+	Err        error         // what lies below; may be nil
+}
+
+// Error says everything in one line, ending with the value that was wrong.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("transport: ")
+	b.WriteString(strings.TrimSpace(e.Type + " " + e.Op))
+	switch {
+	case e.Status != 0:
+		b.WriteString(strings.TrimSpace(": " + strconv.Itoa(e.Status) + " " + http.StatusText(e.Status)))
+	case e.Reason == Internal && e.Err != nil: // Err says it better
+	case e.Reason != Normal:
+		b.WriteString(": " + e.Reason.Text())
+	}
+	if e.Location != "" {
+		b.WriteString(" to " + strconv.Quote(e.Location))
+	}
+	if e.RetryAfter > 0 {
+		b.WriteString(", retry after " + e.RetryAfter.String())
+	}
+	if e.Limit > 0 {
+		b.WriteString(": limit is " + strconv.Itoa(e.Limit) + " bytes")
+	}
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	if e.Detail != "" {
+		b.WriteString(": " + strconv.Quote(e.Detail))
+	}
+	return b.String()
+}
+
+// Unwrap gives what lies below.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is lets errors.Is(err, ErrUnauthorized) see through a status and
+// errors.Is(err, ErrTooLarge) through a reason.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case ErrUnauthorized:
+		return e.Status == http.StatusUnauthorized
+	case ErrTooLarge:
+		return e.Reason == TooLarge || e.Status == http.StatusRequestEntityTooLarge
+	}
+	return false
+}

@@ -1,0 +1,48 @@
+package transport
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// A Peer says who is at the other end of a Conn. It is read-only.
+type Peer struct {
+	Type   string // the connection type, such as "websocket"
+	Once   bool   // one payload each way; false: a stream
+	Polled bool   // events leave only with the reply to a /meta/connect
+
+	Addr   string               // network address, host:port; may be empty
+	URL    *url.URL             // of the request that opened the Conn; may be nil
+	Header http.Header          // of that request, the names in Accept.Headers; may be nil
+	TLS    *tls.ConnectionState // nil without TLS
+	Proto  int                  // HTTP's major version; 0 without HTTP
+
+	// Browser is the value of the BAYEUX_BROWSER cookie: together with the
+	// clientId it names a session (docs/protocol.md §11). Fresh says that it was
+	// made for this Conn: the client has not presented it yet.
+	Browser string
+	Fresh   bool
+}
+
+// A Target says where a Dialer dials to, and how.
+type Target struct {
+	URL    *url.URL     // the server's http or https URL
+	Header http.Header  // added to every request
+	HTTP   *http.Client // holds cookies, TLS and proxy for every transport; nil: http.DefaultClient without cookies
+	Limit  int          // bytes of one received payload; zero or negative: no bound
+}
+
+// Accept is what a server tells its Acceptors.
+type Accept struct {
+	Limit   int           // bytes of one received payload; zero or negative: no bound
+	Body    time.Duration // for a request's body to arrive; zero or negative: no bound
+	Stall   time.Duration // for a write to make progress; zero or negative: no bound
+	Cookie  *http.Cookie  // template of the cookie; nil, or no Name: BAYEUX_BROWSER
+	Headers []string      // names to keep in Peer.Header, in canonical form
+
+	// NewBrowser makes the value of the cookie for a browser that has none: safe
+	// in a cookie, unique and unguessable. nil: 130 random bits.
+	NewBrowser func() string
+}

@@ -1,0 +1,178 @@
+package transport
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestAPayloadIsAnArrayOfTheLengthItSays(t *testing.T) {
+	for _, c := range []struct {
+		messages []string
+		want     string
+	}{
+		{nil, `[]`},
+		{[]string{`{}`}, `[{}]`},
+		{[]string{`{"a":1}`, `{"b":2}`, `3`}, `[{"a":1},{"b":2},3]`},
+	} {
+		p := &Payload{}
+		for _, m := range c.messages {
+			p.Messages = append(p.Messages, []byte(m))
+		}
+		assert.Equal(t, "x"+c.want, string(p.AppendTo([]byte("x"))))
+		assert.Equal(t, len(c.want), p.Len())
+	}
+}
+
+func TestAKindIsNamedAsItsChannel(t *testing.T) {
+	for k, want := range map[Kind]string{Other: "other", Handshake: "handshake", Connect: "connect", Disconnect: "disconnect", Subscribe: "subscribe", Unsubscribe: "unsubscribe", 99: "other", -1: "other"} {
+		assert.Equal(t, want, k.String())
+	}
+}
+
+func TestEveryReasonHasItsRow(t *testing.T) {
+	names := map[string]bool{}
+	for r := Normal; r <= Internal; r++ {
+		assert.False(t, names[r.String()], "%v: name is taken", r)
+		names[r.String()] = true
+		assert.NotEmpty(t, r.Text())
+		assert.LessOrEqual(t, len(r.Text()), 30, "%v: a close frame's reason is cut to 30 bytes by some", r)
+		assert.NotEmpty(t, http.StatusText(r.Status()), r)
+		assert.True(t, r == Normal || r.Status() >= 400, r)
+		assert.True(t, r.CloseCode() >= 1000 && r.CloseCode() <= 1013 || r.CloseCode() >= 4000 && r.CloseCode() < 5000, r)
+		if r != Idle { // it shares its code with GoingAway
+			assert.Equal(t, r, CodeReason(r.CloseCode()), "the code leads back")
+		}
+	}
+	assert.Equal(t, "reason(99)", Reason(99).String())
+	assert.Equal(t, []any{500, 1011, false, "internal error"}, []any{Reason(-1).Status(), Reason(99).CloseCode(), Reason(99).Final(), Reason(99).Text()})
+}
+
+func TestFinalReasonsAreThoseWhereComingBackCannotHelp(t *testing.T) {
+	var final []Reason
+	for r := Normal; r <= Internal; r++ {
+		if r.Final() {
+			final = append(final, r)
+		}
+	}
+	assert.Equal(t, []Reason{Normal, Forbidden, Kicked}, final)
+}
+
+func TestForeignCodesAndStatusesHaveAReason(t *testing.T) {
+	for code, want := range map[int]Reason{1000: Normal, 1005: Normal, 1001: GoingAway, 1012: GoingAway, 1002: BadPayload, 1003: BadPayload, 1006: Internal, 3000: Internal, 0: Internal} {
+		assert.Equal(t, want, CodeReason(code), code)
+	}
+	for status, want := range map[int]Reason{400: BadPayload, 401: Forbidden, 403: Forbidden, 404: Internal, 408: Stalled, 410: Expired, 413: TooLarge, 415: BadPayload, 422: BadPayload, 429: Overflow, 500: Internal, 502: GoingAway, 503: GoingAway, 504: Stalled, 302: Internal, 204: Internal} {
+		assert.Equal(t, want, StatusReason(status), status)
+	}
+}
+
+func TestReasonOfAnError(t *testing.T) {
+	for err, want := range map[error]Reason{
+		io.EOF:            Normal,
+		ErrClosed:         Normal,
+		ErrTooLarge:       TooLarge,
+		errors.New("x"):   Internal,
+		io.ErrClosedPipe:  Internal,
+		&Error{Reason: 3}: BadPayload,
+		fmt.Errorf("x: %w", &Error{Reason: Stalled}): Stalled,
+	} {
+		assert.Equal(t, want, ReasonOf(err), err)
+	}
+	assert.Equal(t, Normal, ReasonOf(nil))
+}
+
+func TestAnErrorSaysAllInOneLine(t *testing.T) {
+	for _, c := range []struct {
+		err  Error
+		want string
+	}{
+		{Error{Type: "websocket", Op: "dial", Reason: Internal, Err: io.ErrUnexpectedEOF}, `transport: websocket dial: unexpected EOF`},
+		{Error{Type: "websocket", Op: "receive", Reason: Kicked}, `transport: websocket receive: ended by the application`},
+		{Error{Type: "websocket", Op: "receive", Reason: Internal}, `transport: websocket receive: internal error`},
+		{Error{Type: "long-polling", Op: "receive", Status: 503, Reason: GoingAway, RetryAfter: 2 * time.Second, Detail: "a\nb"},
+			`transport: long-polling receive: 503 Service Unavailable, retry after 2s: "a\nb"`},
+		{Error{Type: "websocket", Op: "dial", Status: 302, Location: "/login", Err: ErrUnsupported},
+			`transport: websocket dial: 302 Found to "/login": transport: not supported here`},
+		{Error{Type: "websocket", Op: "receive", Reason: TooLarge, Limit: 100}, `transport: websocket receive: the payload is too large: limit is 100 bytes`},
+		{Error{Op: "dial", Status: 999}, `transport: dial: 999`},
+	} {
+		assert.EqualError(t, &c.err, c.want)
+	}
+}
+
+func TestErrorsAnswerIs(t *testing.T) {
+	assert.ErrorIs(t, &Error{Status: 401}, ErrUnauthorized)
+	assert.NotErrorIs(t, &Error{Status: 403}, ErrUnauthorized)
+	assert.ErrorIs(t, &Error{Status: 413}, ErrTooLarge)
+	assert.ErrorIs(t, &Error{Reason: TooLarge}, ErrTooLarge)
+	assert.ErrorIs(t, &Error{Status: 404, Err: ErrUnsupported}, ErrUnsupported)
+	assert.ErrorIs(t, &Error{Err: ErrClosed}, ErrClosed)
+	assert.NotErrorIs(t, &Error{}, ErrClosed)
+}
+
+func TestAPeerHasTheKeptHeadersAndItsBrowser(t *testing.T) {
+	r := httptest.NewRequest("POST", "https://h/p?q=1", nil)
+	r.Header = http.Header{"User-Agent": {"ua"}, "X-Secret": {"s"}, "Cookie": {"a=b; BAYEUX_BROWSER=known; c=d"}}
+	a := &Accept{Headers: []string{"User-Agent", "Origin"}}
+	p := a.Peer(r)
+	assert.Equal(t, http.Header{"User-Agent": {"ua"}}, p.Header)
+	assert.Equal(t, "known", p.Browser)
+	assert.False(t, p.Fresh)
+	assert.Equal(t, r.RemoteAddr, p.Addr)
+	assert.Equal(t, "/p?q=1", p.URL.RequestURI())
+	assert.Equal(t, 1, p.Proto)
+	assert.NotNil(t, p.TLS)
+
+	a.Cookie = &http.Cookie{Name: "c"}
+	assert.Equal(t, "d", a.Peer(r).Browser)
+	a.Cookie.Name = "none"
+	one, two := a.Peer(r), a.Peer(r)
+	assert.True(t, one.Fresh)
+	assert.Regexp(t, `^[A-Z2-7]{26}$`, one.Browser)
+	assert.NotEqual(t, one.Browser, two.Browser)
+}
+
+func TestAnEmptyCookieIsNone(t *testing.T) {
+	r := httptest.NewRequest("POST", "/", nil)
+	r.Header.Set("Cookie", "BAYEUX_BROWSER=")
+	p := new(Accept).Peer(r)
+	assert.True(t, p.Fresh)
+	assert.NotEmpty(t, p.Browser)
+}
+
+func TestTheBrowserCookieIsSecureWhenTheRequestIs(t *testing.T) {
+	plain, proxied, secure := httptest.NewRequest("POST", "/", nil), httptest.NewRequest("POST", "/", nil), httptest.NewRequest("POST", "/", nil)
+	proxied.Header.Set("X-Forwarded-Proto", "https")
+	secure.TLS = &tls.ConnectionState{}
+	for _, c := range []struct {
+		template *http.Cookie
+		r        *http.Request
+		want     string
+	}{
+		{nil, plain, "BAYEUX_BROWSER=v; Path=/; HttpOnly"},
+		{nil, proxied, "BAYEUX_BROWSER=v; Path=/; HttpOnly"},
+		{nil, secure, "BAYEUX_BROWSER=v; Path=/; HttpOnly; Secure"},
+		{&http.Cookie{Secure: true}, plain, "BAYEUX_BROWSER=v; Path=/; HttpOnly"},
+		{&http.Cookie{Secure: true}, proxied, "BAYEUX_BROWSER=v; Path=/; HttpOnly; Secure"},
+		{&http.Cookie{Name: "N", Path: "/p", Domain: "d.example", MaxAge: 60, Partitioned: true}, secure,
+			"N=v; Path=/p; Domain=d.example; Max-Age=60; HttpOnly; Secure; Partitioned"},
+	} {
+		a := &Accept{Cookie: c.template}
+		assert.Equal(t, c.want, a.BrowserCookie(c.r, &Peer{Browser: "v"}).String())
+	}
+	a := &Accept{Cookie: &http.Cookie{}}
+	require.NotSame(t, a.Cookie, a.BrowserCookie(plain, &Peer{Browser: "v"}))
+	assert.Empty(t, a.Cookie.Value, "the template is not changed")
+}
