@@ -1,0 +1,62 @@
+//go:build !js
+
+package wire
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// A pulse pings a quiet peer and cuts the Socket if nothing comes back.
+type pulse struct {
+	every, wait time.Duration
+	start       time.Time
+	heard       atomic.Int64 // when something came last, after start
+
+	// Under Socket.mu.
+	timer *time.Timer
+	asked bool   // a ping was sent at the last beat,
+	reads uint32 // and this was Socket.reads
+}
+
+// Pulse sends a ping when nothing arrived for every, and cuts the Socket with
+// ErrSilent if nothing arrives for wait after that. A Socket that nobody reads
+// from is not judged: its peer's answer would not be seen. Pulse is called
+// before the first Read.
+func (s *Socket) Pulse(every, wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pulse = &pulse{every: every, wait: wait, start: time.Now()}
+	s.pulse.timer = time.AfterFunc(every, s.beat)
+}
+
+func (p *pulse) hear() {
+	if p != nil {
+		p.heard.Store(int64(time.Since(p.start)))
+	}
+}
+
+// beat does what is due and sets the timer for what is due next.
+func (s *Socket) beat() {
+	s.mu.Lock()
+	p, reads := s.pulse, s.reads.Load()
+	quiet := time.Since(p.start) - time.Duration(p.heard.Load())
+	reading := reads%2 == 1
+	switch {
+	case s.err != nil || s.shut:
+	case p.asked && reading && reads == p.reads: // the same read waits still
+		s.cut(ErrSilent)
+	case reading && quiet >= p.every:
+		p.asked, p.reads = true, reads
+		p.timer.Reset(p.wait)
+		s.put(control(finPing, nil, s.cfg.Client))
+		return
+	case quiet >= p.every:
+		p.asked = false
+		p.timer.Reset(p.every)
+	default:
+		p.asked = false
+		p.timer.Reset(p.every - quiet)
+	}
+	s.mu.Unlock()
+}
