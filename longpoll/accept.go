@@ -1,0 +1,48 @@
+package longpoll
+
+import (
+	"net/http"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
+)
+
+// NewAcceptor is the server's end of long-polling. It takes every POST; other
+// methods are the server's to answer. It panics if an option's value makes no
+// sense.
+func NewAcceptor(opts ...AcceptOption) transport.Acceptor {
+	return &acceptor{newAcceptConfig(opts)}
+}
+
+func newAcceptConfig(opts []AcceptOption) acceptConfig {
+	c := acceptConfig{gzipFrom: 16 << 10, parameter: "jsonp", nameLen: 64}
+	c.replaced = transport.Replaced.Status()
+	for _, opt := range opts {
+		if err := opt(&c); err != nil {
+			panic(err)
+		}
+	}
+	return c
+}
+
+type acceptor struct{ config acceptConfig }
+
+func (a *acceptor) Type() string { return bayeux.LongPolling }
+
+func (a *acceptor) Match(r *http.Request) bool { return r.Method == http.MethodPost }
+
+func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Accept, serve func(transport.Conn)) {
+	h := newHeld(w, r, o, &a.config, bayeux.LongPolling)
+	if err := h.openBody(); err != nil {
+		refuse(w, r, err)
+		return
+	}
+	h.run(serve)
+}
+
+// run lends h to serve. w and r die with it, so it ends only when nobody uses
+// them any more.
+func (h *held) run(serve func(transport.Conn)) {
+	defer h.finish()
+	serve(h)
+}

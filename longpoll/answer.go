@@ -1,0 +1,158 @@
+package longpoll
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/gocometd/cometd/transport"
+)
+
+// Header values that are the same for every answer. They are shared by all of
+// them, so nobody may change them in place.
+var (
+	jsonType   = []string{"application/json;charset=UTF-8"}
+	scriptType = []string{"text/javascript;charset=UTF-8"}
+	textType   = []string{"text/plain;charset=UTF-8"}
+	noStore    = []string{"no-store"}
+	noSniff    = []string{"nosniff"}
+	gzipped    = []string{"gzip"}
+)
+
+// piece is how much of an answer has to leave within one stall limit.
+const piece = 64 << 10
+
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// answer writes p: one Write of one pooled buffer, unless it is very long.
+func (h *held) answer(p *transport.Payload) error {
+	buf := buffers.Get().(*[]byte)
+	defer func() {
+		if cap(*buf) <= 1<<20 { // do not keep what one huge answer needed
+			buffers.Put(buf)
+		}
+	}()
+	*buf = h.encode((*buf)[:0], p)
+	body := *buf
+
+	header := h.w.Header()
+	header["Content-Type"] = jsonType
+	if h.callback != "" {
+		header["Content-Type"] = scriptType
+	}
+	header["Cache-Control"] = noStore
+	header["X-Content-Type-Options"] = noSniff
+	if p.Kind == transport.Handshake && h.peer.Fresh {
+		http.SetCookie(h.w, h.accept.BrowserCookie(h.r, h.peer))
+	}
+	if h.config.gzipFrom >= 0 && len(body) >= h.config.gzipFrom && acceptsGzip(h.r) {
+		packed := packers.Get().(*packer)
+		defer packers.Put(packed)
+		if b := packed.pack(body); len(b) < len(body) {
+			header["Content-Encoding"] = gzipped
+			body = b
+		}
+	}
+	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	return h.write(body)
+}
+
+// encode appends p as this exchange wants it.
+func (h *held) encode(dst []byte, p *transport.Payload) []byte {
+	if h.callback == "" {
+		return p.AppendTo(dst)
+	}
+	dst = append(append(dst, h.callback...), '(')
+	dst = appendScript(dst, p)
+	return append(dst, ')')
+}
+
+// write hands body to the network piece by piece, each within the stall limit.
+func (h *held) write(body []byte) error {
+	for first := true; first || len(body) > 0; first = false {
+		if err := h.extend(); err != nil {
+			return err
+		}
+		n := min(len(body), piece)
+		if _, err := h.w.Write(body[:n]); err != nil {
+			return h.lost(err)
+		}
+		body = body[n:]
+	}
+	if err := h.rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return h.lost(err)
+	}
+	return nil
+}
+
+func (h *held) lost(err error) error {
+	e := &transport.Error{Type: h.peer.Type, Op: "send", Reason: transport.Internal, Err: err}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		e.Reason = transport.Stalled
+	}
+	return e
+}
+
+func acceptsGzip(r *http.Request) bool {
+	for _, v := range r.Header["Accept-Encoding"] {
+		for coding := range strings.SplitSeq(strings.ReplaceAll(v, " ", ""), ",") {
+			name, weight, _ := strings.Cut(coding, ";")
+			if strings.EqualFold(name, "gzip") && (weight == "" || strings.Trim(weight, "q=0.") != "") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// A packer compresses whole answers.
+type packer struct {
+	out bytes.Buffer
+	z   *gzip.Writer
+}
+
+var packers = sync.Pool{New: func() any {
+	p := &packer{}
+	p.z, _ = gzip.NewWriterLevel(&p.out, gzip.BestSpeed) // fails only for an unknown level
+	return p
+}}
+
+// pack gives b compressed, good until the next pack.
+func (p *packer) pack(b []byte) []byte {
+	p.out.Reset()
+	p.z.Reset(&p.out)
+	p.z.Write(b) // into memory: neither can fail
+	p.z.Close()
+	return p.out.Bytes()
+}
+
+// refuse answers with e's status and one line of plain text that names what was
+// wrong.
+func refuse(w http.ResponseWriter, r *http.Request, e *transport.Error) {
+	if e.Reason == transport.Normal {
+		w.WriteHeader(e.Status)
+		return
+	}
+	text := "longpoll: " + e.Reason.Text()
+	if e.Limit > 0 {
+		text += fmt.Sprintf(": limit is %d bytes", e.Limit)
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	header := w.Header()
+	header["Content-Type"] = textType
+	header["Cache-Control"] = noStore
+	header["X-Content-Type-Options"] = noSniff
+	if r.ProtoMajor == 1 && (e.Reason == transport.TooLarge || e.Reason == transport.Stalled) {
+		header["Connection"] = []string{"close"} // answer now, without the rest of the body
+	}
+	w.WriteHeader(e.Status)
+	fmt.Fprintln(w, text)
+}
