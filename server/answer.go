@@ -1,0 +1,137 @@
+package server
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/transport"
+)
+
+// settle ends what l began to send for s.
+func (s *Session) settle(l *link, events, sent, connect bool) {
+	var w wakes
+	s.mu.Lock()
+	s.settled(l, events, sent, connect, &w)
+	s.mu.Unlock()
+	w.flush(s.srv)
+}
+
+// settled is settle for a caller that holds mu.
+func (s *Session) settled(l *link, events, sent, connect bool, w *wakes) {
+	if events {
+		if newer := s.held.link; s.out.retain && connect && newer != nil && newer != l {
+			// Who sends another connect elsewhere has given up this one, or has
+			// read its answer already, and then has acknowledged it by now.
+			s.out.rewound = true
+		}
+		s.out.settle(sent)
+		s.sender = nil
+		s.urgent = s.urgent && s.out.waiting()
+		if s.stream != nil && s.stream != l {
+			w.link(s.stream) // its replies and its connect may have waited for these events
+		}
+	}
+	switch {
+	case s.phase == gone && s.stream == nil:
+		s.out.discard() // nobody will ask for the rest
+	case connect && s.held.link == nil && s.phase != gone:
+		s.startClock()
+	}
+	s.schedule(w)
+}
+
+// respond sends the one payload that answers an exchange: events where they
+// may go along, then the replies. s is nil if it belongs to no session, h
+// unless the payload answers a connect.
+func (srv *Server) respond(s *Session, l *link, kind transport.Kind, replies [][]byte, h *held) {
+	var f flight
+	if s != nil {
+		f = s.takeFor(l, kind, h)
+	}
+	p := transport.Payload{Kind: kind, Messages: append(f.events, replies...)}
+	err := l.conn.Send(&p)
+	if err != nil {
+		l.unsent(err)
+	}
+	if s != nil {
+		s.settle(l, f.taken, err == nil, h != nil)
+	}
+	if err == nil {
+		srv.count(l, &p, len(f.events))
+	}
+}
+
+// A flight is the events that leave with an answer.
+type flight struct {
+	events [][]byte
+	taken  bool
+	batch  uint64 // of a handshake's
+}
+
+// takeFor takes the events that may leave with an answer.
+func (s *Session) takeFor(l *link, kind transport.Kind, h *held) (f flight) {
+	s.mu.Lock()
+	on := laneOther
+	if h != nil {
+		on = laneConnect
+	}
+	if s.mayTake(l, kind, on) {
+		f.events = s.out.take(nil, s.srv.limits.FrameBytes)
+		f.taken = true
+		s.sender = l
+		s.lane, s.laneAt = on, time.Now()
+	}
+	if h != nil {
+		s.out.carries(h.batch, f.taken)
+	}
+	filter := s.out.filter
+	s.mu.Unlock()
+	if filter != nil && f.taken {
+		f.events = s.srv.filter(s, filter, f.events)
+	}
+	return f
+}
+
+// mayTake reports whether events may leave with an answer. The caller holds mu.
+func (s *Session) mayTake(l *link, kind transport.Kind, on lane) bool {
+	if s.sender != nil || !s.out.waiting() || !s.out.opens(l.peer) || kind == transport.Handshake {
+		return false
+	}
+	return on == laneConnect || !s.onConnectOnly(l) && s.out.number == nil && s.stream == nil && s.laneFree(on) <= 0
+}
+
+// filter lets the application see events that are about to leave.
+func (srv *Server) filter(s *Session, f func([]*bayeux.Message) []*bayeux.Message, events [][]byte) (left [][]byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			srv.panicked("outbox filter", p, slog.Any("session", s))
+			left = events
+		}
+	}()
+	ms := make([]*bayeux.Message, 0, len(events))
+	for _, text := range events {
+		m := new(bayeux.Message)
+		if err := m.UnmarshalJSON(text); err == nil {
+			ms = append(ms, m)
+		}
+	}
+	for _, m := range f(ms) {
+		text, err := codec.AppendMessage(nil, m)
+		if err != nil {
+			srv.log.Error("message of an outbox filter cannot be encoded", slog.String("channel", m.Channel), slog.Any("err", err))
+			continue
+		}
+		left = append(left, text)
+	}
+	return left
+}
+
+// count tells the statistics and hooks about one payload that left.
+func (s *Server) count(l *link, p *transport.Payload, events int) {
+	s.stats.delivered.Add(uint64(events))
+	if f := s.hooks.FrameOut; f != nil {
+		f(l.peer.Type, len(p.Messages), p.Len())
+	}
+}

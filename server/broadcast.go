@@ -1,0 +1,244 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+)
+
+// broadcast encodes the message once and queues it for every subscriber.
+func (p *publishing) broadcast() error {
+	if p.message != nil && len(p.route.outgoing) > 0 {
+		for i := range p.route.outgoing {
+			e := &p.route.outgoing[i]
+			if err := p.srv.call(e, e.Outgoing, p.ctx, p.from, p.message); err != nil {
+				return err
+			}
+		}
+		if err := p.reread(); err != nil {
+			return err
+		}
+	}
+	if h := p.srv.history; h != nil && h.Keeps(p.channel.name) {
+		p.keep()
+		return nil
+	}
+	return p.send()
+}
+
+// send queues the message as it is now for every subscriber.
+func (p *publishing) send() error {
+	e, err := p.encode()
+	if err != nil {
+		return err
+	}
+	n := p.deliver(e)
+	p.srv.stats.published.Add(1)
+	if f := p.srv.hooks.Published; f != nil {
+		f(p.channel.name, n, len(e.text))
+	}
+	return nil
+}
+
+// encode makes the event: without clientId and id, which are its publisher's.
+func (p *publishing) encode() (*event, error) {
+	e := &event{channel: p.channel, lazy: p.route.options.Lazy != 0}
+	if p.message != nil && len(p.message.Ext) > 0 {
+		text, err := codec.AppendMessage(nil, &bayeux.Message{Channel: p.channel.name, Data: p.message.Data, Ext: p.message.Ext})
+		e.text = text
+		return e, err
+	}
+	prefix := p.channel.prefix
+	e.text = codec.AppendPrefixed(make([]byte, 0, len(prefix)+p.data.Len()+1), prefix, p.data)
+	return e, nil
+}
+
+// deliver queues e for every subscriber and returns how many there are. A
+// channel that was swept while user code looked at the message is made again.
+func (p *publishing) deliver(e *event) int {
+	each := len(p.route.deliver) > 0 || p.srv.personal.Load() > 0
+	for {
+		n, ok := 0, false
+		if each {
+			n, ok = p.queueEach(e)
+		} else {
+			n, ok = p.queue(e)
+		}
+		if ok {
+			return n
+		}
+		p.onto(p.srv.createChannel(p.channel.name, p.from))
+		e.channel = p.channel
+	}
+}
+
+// begun notes a message on ch; its caller holds ch.order. It is false if ch
+// has been swept.
+func (ch *channel) begun(e *event, o *ChannelOptions) bool {
+	if ch.gone {
+		return false
+	}
+	ch.published.Add(1)
+	ch.idle.Store(0)
+	if o.SendLast {
+		ch.last = e
+	}
+	return true
+}
+
+// silent reports whether the publisher does not get its own message
+// (docs/protocol.md §3.4).
+func (p *publishing) silent() bool {
+	return p.from != nil && (p.route.options.NoEcho || p.srv.noEcho || p.from.noEcho.Load())
+}
+
+// queue puts e into every subscriber's outbox and returns how many there are.
+func (p *publishing) queue(e *event) (n int, ok bool) {
+	ch, o, silent := p.channel, p.route.options, p.silent()
+	ch.order.Lock()
+	defer ch.order.Unlock()
+	if !ch.begun(e, &o) {
+		return 0, false
+	}
+	for s := range p.route.audience() {
+		if silent && s == p.from {
+			continue
+		}
+		if s.push(e, o, p.wakes) {
+			n++
+		}
+	}
+	return n, true
+}
+
+// queueEach is queue for messages that extensions want to see once per
+// subscriber: each gets a message of its own, and pays for its encoding. The
+// order of the channel holds all the same, because all is encoded before
+// anything is queued.
+func (p *publishing) queueEach(e *event) (n int, ok bool) {
+	type copied struct {
+		session *Session
+		event   *event
+	}
+	var all []copied
+	silent := p.silent()
+	for _, s := range slices.Collect(p.route.audience()) {
+		if silent && s == p.from {
+			continue
+		}
+		if own := p.eventFor(s, e); own != nil {
+			all = append(all, copied{s, own})
+		}
+	}
+	ch, o := p.channel, p.route.options
+	ch.order.Lock()
+	defer ch.order.Unlock()
+	if !ch.begun(e, &o) {
+		return 0, false
+	}
+	for _, c := range all {
+		if c.session.push(c.event, o, p.wakes) {
+			n++
+		}
+	}
+	return n, true
+}
+
+// eventFor is e as the extensions leave it for one subscriber; nil if one
+// deletes it.
+func (p *publishing) eventFor(s *Session, e *event) *event {
+	own := s.extended()
+	wanted := len(p.route.deliver) > 0
+	for i := range own {
+		wanted = wanted || own[i].Deliver != nil && own[i].matches(p.channel.name)
+	}
+	if !wanted {
+		return e
+	}
+	m := &bayeux.Message{Channel: p.channel.name, Data: p.data.AppendTo(nil)}
+	if p.message != nil {
+		m.Ext = p.message.Clone().Ext
+	}
+	ctx := p.context()
+	for i := range p.route.deliver {
+		if x := &p.route.deliver[i]; p.srv.call(x, x.Deliver, ctx, s, m) != nil {
+			return nil
+		}
+	}
+	for _, x := range slices.Backward(own) {
+		if x.matches(m.Channel) && p.srv.call(&x, x.Deliver, ctx, s, m) != nil {
+			return nil
+		}
+	}
+	text, err := codec.AppendMessage(nil, m)
+	if err != nil {
+		p.srv.log.Error("message cannot be encoded", "channel", p.channel.name, "err", err)
+		return nil
+	}
+	return &event{text: text, channel: e.channel, lazy: e.lazy}
+}
+
+// context is that of the publisher.
+func (p *publishing) context() context.Context {
+	if p.ctx == nil {
+		return context.Background()
+	}
+	return p.ctx
+}
+
+// audience yields each session that is subscribed to one of the route's
+// patterns, once.
+func (r *route) audience() func(yield func(*Session) bool) {
+	busiest, others := -1, 0
+	for i, c := range r.patterns {
+		n := c.subs.len()
+		if n == 0 {
+			continue
+		}
+		others++
+		if busiest < 0 || n > r.patterns[busiest].subs.len() {
+			busiest = i
+		}
+	}
+	switch others {
+	case 0:
+		return func(func(*Session) bool) {}
+	case 1:
+		return r.patterns[busiest].subs.all()
+	}
+	return func(yield func(*Session) bool) { r.eachOnce(busiest, yield) }
+}
+
+// eachOnce walks several patterns. The busiest goes last, because its sessions
+// need not be remembered, only looked up.
+func (r *route) eachOnce(busiest int, yield func(*Session) bool) {
+	met := sets.Get().(map[*Session]struct{})
+	defer func() {
+		clear(met)
+		sets.Put(met)
+	}()
+	for i, c := range r.patterns {
+		if i == busiest {
+			continue
+		}
+		for s := range c.subs.all() {
+			if _, again := met[s]; again {
+				continue
+			}
+			met[s] = struct{}{}
+			if !yield(s) {
+				return
+			}
+		}
+	}
+	for s := range r.patterns[busiest].subs.all() {
+		if _, again := met[s]; !again && !yield(s) {
+			return
+		}
+	}
+}
+
+var sets = sync.Pool{New: func() any { return map[*Session]struct{}{} }}

@@ -1,0 +1,39 @@
+package server
+
+import "sync"
+
+// browsers counts the connects held per browser: one browser opens few
+// connections to a host, and two tabs that both hold one would leave none for
+// anything else (docs/protocol.md §11).
+type browsers struct {
+	mu   sync.Mutex
+	held map[string]int
+}
+
+// take counts one more, unless there are limit already.
+func (b *browsers) take(browser string, limit int) bool {
+	if browser == "" {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if over(b.held[browser]+1, limit) {
+		return false
+	}
+	if b.held == nil {
+		b.held = map[string]int{}
+	}
+	b.held[browser]++
+	return true
+}
+
+func (b *browsers) give(browser string) {
+	if browser == "" {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.held[browser]--; b.held[browser] <= 0 {
+		delete(b.held, browser)
+	}
+}

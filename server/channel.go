@@ -1,0 +1,62 @@
+package server
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/gocometd/cometd/bayeux"
+)
+
+// A Channel is a channel or pattern that exists on the server. It keeps
+// attributes ([Attr]) for as long as it does.
+type Channel struct {
+	srv *Server
+	ch  *channel
+}
+
+// Name returns the channel's name.
+func (c *Channel) Name() string { return c.ch.name }
+
+// Creator returns the id of the session whose subscribe or publish made the
+// channel; "" if the server did.
+func (c *Channel) Creator() string { return c.ch.creator }
+
+// Subscribers yields the sessions that are subscribed to exactly this name.
+func (c *Channel) Subscribers() iter.Seq[*Session] { return c.ch.subs.all() }
+
+func (c *Channel) attributes() *attributes { return &c.ch.attrs }
+
+// Channel returns the channel of that name, nil if it does not exist now.
+func (s *Server) Channel(name string) *Channel {
+	if ch := s.channels.get([]byte(name)); ch != nil && ch.kind != bayeux.Meta {
+		return &Channel{s, ch}
+	}
+	return nil
+}
+
+// OnCreate runs f for each channel that matches pattern and comes into being,
+// before anybody can publish or subscribe on it, and returns what stops that.
+// f sets attributes; whoever wants the channel waits for it, so it must neither
+// publish nor subscribe on the channel. It panics if pattern is illegal.
+func (s *Server) OnCreate(pattern string, f func(*Channel)) (remove func()) {
+	mustPattern(pattern)
+	return attach(&s.channels, &s.channels.rules.inits,
+		&rule[func(*Channel)]{match: func(ch string) bool { return matches(pattern, ch) }, at: pattern, f: f})
+}
+
+// Configure sets the options of all channels that match pattern, those that
+// exist already included, as [WithChannel] does. Options given later for the
+// same pattern replace earlier ones.
+func (s *Server) Configure(pattern string, o ChannelOptions) error {
+	if _, err := bayeux.ParsePattern(pattern); err != nil {
+		return fmt.Errorf("server: channel options: %w", err)
+	}
+	r := &s.channels.rules
+	r.mu.Lock()
+	kept := slices.DeleteFunc(slices.Clone(r.configured), func(c channelRule) bool { return c.pattern == pattern })
+	r.configured = append(kept, channelRule{pattern, o})
+	r.mu.Unlock()
+	s.channels.generation.Add(1)
+	return nil
+}

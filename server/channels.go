@@ -1,0 +1,288 @@
+package server
+
+import (
+	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+)
+
+// registry holds the channels and patterns that somebody subscribed to,
+// published on or configured (docs/protocol.md §2), and what is attached to
+// patterns: listeners, authorizers, options.
+type registry struct {
+	mu     sync.RWMutex
+	byName map[string]*channel
+	rules  rules
+
+	// generation counts the changes of rules and of the set of patterns. A
+	// channel's cached route holds while it stays the same.
+	generation atomic.Uint64
+}
+
+// A channel is a broadcast channel, a service channel or a pattern such as
+// /quotes/*, which is a channel that others match.
+type channel struct {
+	name    string
+	kind    bayeux.Kind
+	wild    bool
+	prefix  []byte // the start of every event on it, encoded once
+	creator string // session id; "": the server
+	attrs   attributes
+	service atomic.Pointer[Service]
+
+	made  sync.Once   // the initializers have run
+	ready atomic.Bool // and are done
+
+	subs      subscribers
+	published atomic.Uint64
+	idle      atomic.Int32 // sweeps that found nothing
+	cached    atomic.Pointer[route]
+
+	// order is held while an event is put into the outboxes, so that all
+	// sessions get the messages of one channel in one order. Nothing is sent
+	// and no user code runs under it.
+	order sync.Mutex
+	last  *event // for ChannelOptions.SendLast
+
+	mu       sync.Mutex // guards changes of subs, and gone
+	expected int        // subscriptions that join a history
+	gone     bool       // swept: ask the registry again. Changed under order too
+}
+
+// ChannelOptions is how a channel treats its messages.
+type ChannelOptions struct {
+	Overflow   Overflow      // when a subscriber's outbox is full; default CloseSession
+	SendLast   bool          // a new subscriber gets the latest message at once
+	Lazy       time.Duration // messages may wait this long for company; 0: they do not wait; negative: Timing.Lazy
+	NoEcho     bool          // a publisher does not get its own messages
+	Persistent bool          // stays when nobody uses it
+}
+
+// Overflow says what happens to a message for a session whose outbox is full.
+type Overflow int8
+
+const (
+	// DefaultOverflow is CloseSession.
+	DefaultOverflow Overflow = iota
+	// CloseSession ends the session: its client notices, and starts afresh.
+	CloseSession
+	// DropOldest drops the oldest messages that wait, of any channel.
+	DropOldest
+	// KeepLatest replaces a waiting message of the same channel, full or not:
+	// a slow reader gets the newest price, not all of them. If the outbox is
+	// full of other channels' messages, the oldest of those go.
+	KeepLatest
+)
+
+// ChannelInfo describes a channel at one moment.
+type ChannelInfo struct {
+	Name        string
+	Subscribers int    // to this very name; not those of patterns that match it
+	Published   uint64 // messages since it was created
+	Options     ChannelOptions
+}
+
+// init makes the protocol's own channels, which always exist.
+func (r *registry) init() {
+	r.byName = map[string]*channel{}
+	for _, name := range []string{bayeux.MetaHandshake, bayeux.MetaConnect, bayeux.MetaSubscribe, bayeux.MetaUnsubscribe, bayeux.MetaDisconnect} {
+		r.create(nil, name, "")
+	}
+}
+
+// get returns the channel of that name, or nil. It does not allocate. A
+// channel whose initializers still run does not exist yet.
+func (r *registry) get(name []byte) *channel {
+	r.mu.RLock()
+	ch := r.byName[string(name)]
+	r.mu.RUnlock()
+	if ch != nil && !ch.ready.Load() {
+		return nil
+	}
+	return ch
+}
+
+// create returns the channel of that name, which must be legal, and whether
+// this call made it. Everybody who creates it waits for its initializers.
+func (r *registry) create(srv *Server, name, creator string) (ch *channel, made bool) {
+	ch, made = r.insert(name, creator)
+	if !ch.ready.Load() {
+		ch.made.Do(func() {
+			defer ch.ready.Store(true)
+			for _, x := range r.rules.initializers(name) {
+				x.f(&Channel{srv, ch})
+			}
+		})
+	}
+	return ch, made
+}
+
+func (r *registry) insert(name, creator string) (ch *channel, made bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ch := r.byName[name]; ch != nil {
+		return ch, false
+	}
+	c := bayeux.Channel(name)
+	ch = &channel{name: name, kind: c.Kind(), wild: c.IsWild(), prefix: codec.EventPrefix(name), creator: creator}
+	r.byName[name] = ch
+	if ch.wild {
+		r.generation.Add(1)
+	}
+	return ch, true
+}
+
+// sweep drops the channels that nobody used for three sweeps. It holds the lock
+// for each of them, not for all.
+func (r *registry) sweep() {
+	for _, ch := range r.snapshot() {
+		if r.inUse(ch) {
+			ch.idle.Store(0)
+			continue
+		}
+		if ch.idle.Add(1) >= 3 {
+			r.remove(ch)
+		}
+	}
+}
+
+func (r *registry) remove(ch *channel) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byName[ch.name] != ch || !ch.retire() {
+		return
+	}
+	delete(r.byName, ch.name)
+	if ch.wild {
+		r.generation.Add(1)
+	}
+}
+
+func (r *registry) inUse(ch *channel) bool {
+	if ch.subs.len() > 0 || ch.kind != bayeux.Broadcast {
+		return true
+	}
+	o := r.rules.options(ch.name)
+	return o.Persistent || o.SendLast && ch.hasLast() || r.rules.attached(ch.name)
+}
+
+// retire marks ch gone unless somebody has just subscribed or publishes.
+func (ch *channel) retire() bool {
+	if !ch.order.TryLock() {
+		return false
+	}
+	defer ch.order.Unlock()
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.gone = ch.subs.len() == 0 && ch.expected == 0 && ch.idle.Load() >= 3
+	return ch.gone
+}
+
+func (ch *channel) hasLast() bool {
+	ch.order.Lock()
+	defer ch.order.Unlock()
+	return ch.last != nil
+}
+
+// subscribe lists sub, and queues the latest message for it if that is wanted;
+// nothing comes between the two. It is false if ch has been swept meanwhile.
+func (ch *channel) subscribe(sub *subscription, o ChannelOptions, w *wakes) bool {
+	ch.order.Lock()
+	defer ch.order.Unlock()
+	if !ch.list(sub) {
+		return false
+	}
+	if o.SendLast && ch.last != nil {
+		sub.session.push(ch.last, o, w)
+	}
+	return true
+}
+
+func (ch *channel) list(sub *subscription) bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.gone {
+		return false
+	}
+	if !sub.dropped {
+		ch.subs.add(sub)
+		sub.listed = true
+	}
+	return true
+}
+
+func (ch *channel) unsubscribe(sub *subscription) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if sub.listed {
+		ch.subs.remove(sub)
+	}
+	sub.listed, sub.dropped = false, true
+	if sub.left != nil {
+		sub.left()
+		sub.left = nil
+		ch.expected--
+	}
+}
+
+// sendLast queues the latest message for a session that is subscribed to a
+// pattern which matches ch.
+func (ch *channel) sendLast(s *Session, o ChannelOptions, w *wakes) {
+	ch.order.Lock()
+	defer ch.order.Unlock()
+	if ch.last != nil {
+		s.push(ch.last, o, w)
+	}
+}
+
+// Channels yields the channels and patterns that exist now: those with
+// subscribers, and those used or configured not long ago. It holds no lock
+// between steps.
+func (s *Server) Channels() iter.Seq[ChannelInfo] {
+	return func(yield func(ChannelInfo) bool) {
+		for _, ch := range s.channels.snapshot() {
+			info := ChannelInfo{Name: ch.name, Subscribers: ch.subs.len(), Published: ch.published.Load(), Options: s.channels.options(ch.name)}
+			if ch.kind != bayeux.Meta && !yield(info) {
+				return
+			}
+		}
+	}
+}
+
+func (r *registry) len() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.byName)
+}
+
+func (r *registry) snapshot() []*channel {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	all := make([]*channel, 0, len(r.byName))
+	for _, ch := range r.byName {
+		all = append(all, ch)
+	}
+	return all
+}
+
+// Subscribers yields the sessions that are subscribed to exactly ch, which may
+// be a pattern. It costs nothing to the traffic of the channel.
+func (s *Server) Subscribers(ch string) iter.Seq[*Session] {
+	if c := s.channels.get([]byte(ch)); c != nil {
+		return c.subs.all()
+	}
+	return func(func(*Session) bool) {}
+}
+
+// SubscriberCount returns how many sessions are subscribed to exactly ch,
+// without walking them.
+func (s *Server) SubscriberCount(ch string) int {
+	if c := s.channels.get([]byte(ch)); c != nil {
+		return c.subs.len()
+	}
+	return 0
+}

@@ -1,0 +1,306 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/server"
+)
+
+func TestSubscribeEchoesTheShapeAndWalksInOrder(t *testing.T) {
+	deny := server.Policy{Subscribe: func(_ context.Context, _ *server.Session, ch string, _ *bayeux.Message) error {
+		if ch == "/secret" {
+			return server.Deny("not_yours")
+		}
+		return nil
+	}}
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session()
+		rows := []struct{ subscription, err string }{
+			{`"/a"`, ""},
+			{`"/a"`, ""}, // again is harmless
+			{`["/a","/b/*"]`, ""},
+			{`["/c"]`, ""},
+			{`"/c/"`, ""},
+			{`"/service/x"`, ""},
+			{`["/d","/secret","/e"]`, "403:not_yours:subscribe_denied"},
+			{`[]`, "403::subscription_missing"},
+			{`null`, "403::subscription_missing"},
+			{`5`, "403::subscription_invalid"},
+			{`["/a",5]`, "403::subscription_invalid"},
+			{`{}`, "403::subscription_invalid"},
+			{`"bad"`, "403::subscription_invalid"},
+			{`"/a/*/b"`, "403::subscription_invalid"},
+			{`"/a//b"`, "403::subscription_invalid"},
+			{`"/é"`, "403::subscription_invalid"},
+			{`""`, "403::subscription_invalid"},
+			{`"/meta/connect"`, "403:denied_by_security_policy:subscribe_denied"},
+			{`"/meta/foo"`, "403:denied_by_security_policy:create_denied"},
+			{`"/meta/*"`, "403:denied_by_security_policy:create_denied"},
+		}
+		for i, r := range rows {
+			m := c.ask(fmt.Sprintf(`{"channel":"/meta/subscribe","id":"r%d","clientId":"$","subscription":%s}`, i, r.subscription))
+			assert.Equal(t, r.err, m.Error, r.subscription)
+			assert.Equal(t, r.err == "", m.Outcome == bayeux.Succeeded)
+			if r.subscription != "null" {
+				assert.Contains(t, encode(t, m), `"subscription":`+r.subscription)
+			}
+		}
+		assert.Equal(t, []string{"/a", "/b/*", "/c", "/d"}, w.Session(c.id).Subscriptions())
+		assert.Equal(t, "403::subscription_missing", c.ask(`{"channel":"/meta/subscribe","id":"x","clientId":"$"}`).Error)
+
+		unsubscribe := func(s string) string {
+			return c.ask(`{"channel":"/meta/unsubscribe","id":"u","clientId":"$","subscription":` + s + `}`).Error
+		}
+		assert.Equal(t, "400::channel_missing", unsubscribe(`"/never"`))
+		assert.Equal(t, "", unsubscribe(`"/a"`))
+		assert.Equal(t, "", unsubscribe(`"/a"`))
+		assert.Equal(t, "", unsubscribe(`["/b/*","/c"]`))
+		assert.Equal(t, "403::subscription_invalid", unsubscribe(`"x"`))
+		assert.Equal(t, []string{"/d"}, w.Session(c.id).Subscriptions())
+	}, server.WithPolicy(deny))
+}
+
+func TestPublishesThatAreIllegalAreRefusedAndTheRestGoesOn(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session("/foo")
+		for m, want := range map[string]string{
+			`{"id":"a-b","channel":"/foo","clientId":"$","data":1}`: "405::message_id_invalid",
+			`{"id":"1","channel":"foo","clientId":"$","data":1}`:    "405::channel_invalid",
+			`{"id":"1","channel":"/foo/é","clientId":"$","data":1}`: "405::channel_invalid",
+			`{"id":"1","channel":"/foo/*","clientId":"$","data":1}`: "405::channel_invalid",
+			`{"id":"1","channel":"/a//b","clientId":"$","data":1}`:  "405::channel_invalid",
+			`{"id":"1","channel":"/meta/foo","clientId":"$"}`:       "403:denied_by_security_policy:channel_create_denied",
+			`{"id":"1","clientId":"$","data":1}`:                    "400::channel_missing",
+			`{"id":7,"channel":"/foo/","clientId":"$","data":1}`:    "",
+		} {
+			c.send(m)
+			r := c.wait()
+			for r.Outcome == bayeux.NoOutcome {
+				r = c.wait()
+			}
+			assert.Equal(t, want, r.Error, m)
+			if want == "" {
+				assert.Equal(t, "7", r.ID, "a number comes back as its digits")
+				assert.Equal(t, "/foo/", r.Channel)
+			}
+		}
+	})
+}
+
+func TestWildcardsMatchAsTheyShould(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session("/a/*", "/b/**")
+		for _, ch := range []string{"/a", "/a/x", "/a/x/y", "/b", "/b/x", "/b/x/y", "/c"} {
+			require.NoError(t, w.Publish(t.Context(), ch, ch))
+		}
+		assert.Equal(t, []string{`"/a/x"`, `"/b/x"`, `"/b/x/y"`}, c.data(3))
+		c.quiet()
+	})
+}
+
+func TestTemplatesGiveListenersTheirVariablesFromRootToLeaf(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		var mu sync.Mutex
+		var heard []string
+		note := func(name string) server.Listener {
+			return func(ctx context.Context, _ *server.Session, m *bayeux.Message) error {
+				mu.Lock()
+				defer mu.Unlock()
+				heard = append(heard, name+server.Param(ctx, "category")+server.Param(ctx, "id"))
+				return nil
+			}
+		}
+		w.Handle("/news/sport/7", note("leaf"))
+		remove := w.Handle("/news/{category}/{id}", note("template "))
+		w.Handle("/news/*", note("one"))
+		w.Handle("/news/**", note("deep"))
+		w.Handle("/**", note("all"))
+		require.NoError(t, w.Publish(t.Context(), "/news/sport/7", 1))
+		assert.Equal(t, []string{"all", "deep", "template sport7", "leaf"}, heard)
+		remove()
+		heard = nil
+		require.NoError(t, w.Publish(t.Context(), "/news/sport/7", 1))
+		assert.Equal(t, []string{"all", "deep", "leaf"}, heard)
+	})
+}
+
+func TestAListenerMayChangeAndRefuse(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.Handle("/a", func(_ context.Context, s *server.Session, m *bayeux.Message) error {
+			var n int
+			if err := m.Decode(&n); err != nil {
+				return err
+			}
+			switch n {
+			case 0:
+				return bayeux.Errorf(403, "zero")
+			case 1:
+				panic("one")
+			}
+			return m.SetData(n * 10)
+		})
+		c := w.session("/a")
+		publish := func(data string) string {
+			return c.ask(`{"channel":"/a","id":"p","clientId":"$","data":` + data + `}`).Error
+		}
+		assert.Equal(t, "403::zero", publish("0"))
+		assert.Equal(t, "500::internal", publish("1"))
+		assert.Equal(t, "404::message_deleted", publish(`"x"`))
+		assert.Equal(t, "", publish("2"))
+		assert.Equal(t, []string{"20"}, c.data(1))
+		c.quiet()
+	})
+}
+
+func TestIdleChannelsAreSweptUnlessSomethingKeepsThem(t *testing.T) {
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		w.Handle("/listened", func(context.Context, *server.Session, *bayeux.Message) error { return nil })
+		w.Authorize("/authorized", func(context.Context, *server.Session, server.Op, string) (server.Decision, string) {
+			return server.Grant, ""
+		})
+		w.Configure("/persistent", server.ChannelOptions{Persistent: true})
+		c := w.session("/subscribed", "/left")
+		c.ask(`{"channel":"/meta/unsubscribe","id":"u","clientId":"$","subscription":"/left"}`)
+		for _, ch := range []string{"/idle", "/busy", "/listened", "/authorized", "/persistent"} {
+			require.NoError(t, w.Publish(t.Context(), ch, 1))
+		}
+		for range 10 {
+			time.Sleep(time.Second)
+			require.NoError(t, w.Publish(t.Context(), "/busy", 1))
+		}
+		var names []string
+		for info := range w.Channels() {
+			names = append(names, info.Name)
+		}
+		assert.ElementsMatch(t, []string{"/subscribed", "/busy", "/listened", "/authorized", "/persistent"}, names)
+	})
+}
+
+func TestAMessageOnAChannelSweptUnderItsListenerStillArrives(t *testing.T) {
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		w.Handle("/*", func(context.Context, *server.Session, *bayeux.Message) error { time.Sleep(8 * time.Second); return nil })
+		go w.Publish(context.Background(), "/slow", 1)
+		time.Sleep(6 * time.Second)
+		assert.Nil(t, w.Channel("/slow"))
+		c := w.session("/slow")
+		assert.Equal(t, []string{"1"}, c.data(1))
+	})
+}
+
+func TestAChannelIsInitializedBeforeAnybodyUsesIt(t *testing.T) {
+	color := server.NewAttr[string]("color")
+	everywhere(t, func(t *testing.T, w *world) {
+		n := 0
+		w.OnCreate("/room/*", func(ch *server.Channel) {
+			n++
+			color.Set(ch, ch.Name()+" is blue")
+		})
+		c := w.session("/room/1")
+		got, _ := color.Get(w.Channel("/room/1"))
+		assert.Equal(t, "/room/1 is blue", got)
+		assert.Equal(t, c.id, w.Channel("/room/1").Creator())
+		w.session("/room/1")
+		assert.Equal(t, 1, n)
+		assert.Nil(t, w.Channel("/other"))
+	})
+}
+
+func TestSubscribeRacingTheEndOfItsSessionLeavesNothing(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		var wg sync.WaitGroup
+		for i := range 20 {
+			c := w.session()
+			s := w.Session(c.id)
+			wg.Go(func() { s.Disconnect() })
+			wg.Go(func() { s.Subscribe(fmt.Sprint("/race/", i%3)) })
+			wg.Go(func() { w.Publish(context.Background(), "/race/0", i) })
+		}
+		wg.Wait()
+		for i := range 3 {
+			assert.Zero(t, w.SubscriberCount(fmt.Sprint("/race/", i)))
+		}
+		w.wire[0].eventually(func() bool { return w.Stats().QueuedBytes == 0 })
+	})
+}
+
+func TestAuthorizersGrantRefuseAndIgnore(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		say := func(d server.Decision, reason string, ops ...server.Op) server.Authorizer {
+			return func(_ context.Context, _ *server.Session, op server.Op, _ string) (server.Decision, string) {
+				for _, o := range ops {
+					if o == op {
+						return d, reason
+					}
+				}
+				return server.Ignore, ""
+			}
+		}
+		w.Authorize("/**", say(server.Grant, "", server.OpSubscribe, server.OpCreate))
+		w.Authorize("/a/**", say(server.Refuse, "closed", server.OpPublish))
+		w.Authorize("/a/open", say(server.Grant, "", server.OpPublish))
+		remove := w.Authorize("/b/open", say(server.Grant, "", server.OpPublish))
+		c := w.session("/a/open", "/b/open")
+		publish := func(ch string) string {
+			return c.ask(`{"channel":"` + ch + `","id":"p","clientId":"$","data":1}`).Error
+		}
+		assert.Equal(t, "403:closed:publish_denied", publish("/a/open"), "refuse wins")
+		assert.Equal(t, "403:denied_by_not_granting:publish_denied", publish("/c"), "ignoring is not granting")
+		assert.Equal(t, "", publish("/b/open"))
+		remove()
+		assert.Equal(t, "403:denied_by_not_granting:publish_denied", publish("/b/open"))
+	})
+}
+
+func TestPolicyDecidesWithReasonsInTheOrderOfTheProtocol(t *testing.T) {
+	var mu sync.Mutex
+	var order []string
+	note := func(what string) {
+		mu.Lock()
+		order = append(order, what)
+		mu.Unlock()
+	}
+	policy := server.Policy{
+		Create: func(_ context.Context, _ *server.Session, ch string, _ *bayeux.Message) error {
+			note("create")
+			if ch == "/forbidden" {
+				return server.Deny("no_new_ones")
+			}
+			return nil
+		},
+		Subscribe: func(context.Context, *server.Session, string, *bayeux.Message) error { note("subscribe"); return nil },
+	}
+	see := server.Extension{Channels: []string{"/a"}}
+	see.Incoming = func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+		note("extension")
+		return m.Ext.Set("seen", "yes")
+	}
+	policy.Publish = func(_ context.Context, _ *server.Session, p *server.Publication) error {
+		note("publish")
+		if p.Channel() == "/broken" {
+			return errors.New("database down")
+		}
+		if p.Channel() == "/a" {
+			assert.Equal(t, `"yes"`, string(p.Message().Ext["seen"]), "policy sees what extensions made of it")
+		}
+		return nil
+	}
+	everywhere(t, func(t *testing.T, w *world) {
+		order = nil
+		c := w.session()
+		w.Handle("/a", func(context.Context, *server.Session, *bayeux.Message) error { note("listener"); return nil })
+		c.ask(`{"channel":"/a","id":"p","clientId":"$","data":1}`)
+		assert.Equal(t, []string{"extension", "create", "publish", "listener"}, order)
+		assert.Equal(t, "403:no_new_ones:channel_create_denied", c.ask(`{"channel":"/forbidden","id":"p","clientId":"$","data":1}`).Error)
+		assert.Equal(t, "403:no_new_ones:create_denied", c.ask(`{"channel":"/meta/subscribe","id":"p","clientId":"$","subscription":"/forbidden"}`).Error)
+		assert.Equal(t, "403::publish_denied", c.ask(`{"channel":"/broken","id":"p","clientId":"$","data":1}`).Error, "the cause is the log's")
+	}, server.WithPolicy(policy), server.WithExtension(see))
+}

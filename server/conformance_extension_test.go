@@ -1,0 +1,200 @@
+package server_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/server"
+)
+
+type extensionFunc = func(context.Context, *server.Session, *bayeux.Message) error
+
+func TestExtensionsRunInOrderInAndInReverseOut(t *testing.T) {
+	var mu sync.Mutex
+	var order []string
+	ext := func(name string) server.Extension {
+		note := func(dir string) extensionFunc {
+			return func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+				if m.Channel == "/a" {
+					mu.Lock()
+					order = append(order, name+dir)
+					mu.Unlock()
+				}
+				return nil
+			}
+		}
+		return server.Extension{Name: name, Incoming: note(" in"), Outgoing: note(" out"), Deliver: note(" deliver")}
+	}
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session("/a")
+		w.Session(c.id).Extend(ext("own"))
+		mu.Lock()
+		order = nil
+		mu.Unlock()
+		c.ask(`{"channel":"/a","id":"p","clientId":"$","data":1}`)
+		mu.Lock()
+		defer mu.Unlock()
+		assert.Equal(t, []string{
+			"one in", "two in", "own in",
+			"two out", "one out", // the message, once
+			"two deliver", "one deliver", "own deliver", // its copy for the subscriber
+			"own out", "two out", "one out", // the reply
+		}, order)
+	}, server.WithExtension(ext("one"), ext("two")))
+}
+
+func TestAnExtensionMayDeleteAnswerAndChange(t *testing.T) {
+	ext := server.Extension{
+		Incoming: func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+			switch m.Channel {
+			case "/deleted":
+				return bayeux.Errorf(404, "message_deleted")
+			case "/answered":
+				return server.Answer(&bayeux.Message{Ext: bayeux.Ext{"by": []byte(`"me"`)}})
+			case "/changed":
+				return m.SetData("changed")
+			case "/panics":
+				panic("extension")
+			}
+			return nil
+		},
+	}
+	next := server.Extension{Channels: []string{"/panics"}, Incoming: func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+		return m.SetData("the next one ran")
+	}}
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session("/**")
+		publish := func(ch string) *bayeux.Message {
+			return c.ask(`{"channel":"` + ch + `","id":"p","clientId":"$","data":1}`)
+		}
+		assert.Equal(t, "404::message_deleted", publish("/deleted").Error)
+		m := publish("/answered")
+		assert.Equal(t, `"me"`, string(m.Ext["by"]))
+		assert.Equal(t, bayeux.Succeeded, m.Outcome)
+		publish("/changed")
+		assert.Equal(t, []string{`"changed"`}, c.data(1))
+		assert.Equal(t, bayeux.Succeeded, publish("/panics").Outcome)
+		assert.Equal(t, []string{`"the next one ran"`}, c.data(1))
+		c.quiet()
+	}, server.WithExtension(ext, next))
+}
+
+func TestAPanicOnTheWayOutSpoilsNothing(t *testing.T) {
+	boom := func(context.Context, *server.Session, *bayeux.Message) error { panic("out") }
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session("/a")
+		c.ask(`{"channel":"/a","id":"p","clientId":"$","data":1}`)
+		assert.Equal(t, []string{"1"}, c.data(1))
+		if w.fake() {
+			c.cut()
+			time.Sleep(12 * time.Second)
+			assert.Zero(t, w.Stats().Sessions, "no counter was left behind")
+		}
+	}, server.WithExtension(server.Extension{Outgoing: boom, Deliver: boom}))
+}
+
+func TestAnExtensionThatDeletesRepliesDoesNotKeepSessionsAlive(t *testing.T) {
+	silent := server.Extension{Channels: []string{bayeux.MetaConnect}, Outgoing: func(context.Context, *server.Session, *bayeux.Message) error {
+		return bayeux.Errorf(404, "message_deleted")
+	}}
+	onBoth(t, func(t *testing.T, w *world) {
+		c := w.client()
+		c.handshake()
+		c.connect("1")
+		time.Sleep(12 * time.Second)
+		assert.Zero(t, w.Stats().Sessions)
+	}, server.WithExtension(silent))
+}
+
+func TestFiltersChangeOrRefuseWhatClientsPublish(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.Filter("/**", server.NoScripts())
+		w.Filter("/html/*", server.NoMarkup())
+		c := w.session("/**")
+		c.ask(`{"channel":"/a","id":"1","clientId":"$","data":{"text":["<scr<script>ipt>x</script>",1.50,null]}}`)
+		assert.Equal(t, []string{`{"text":["x",1.50,null]}`}, c.data(1))
+		c.ask(`{"channel":"/html/a","id":"2","clientId":"$","data":"a < b"}`)
+		assert.Equal(t, "a &lt; b", decode(t, c.data(1)[0]))
+		require.NoError(t, w.Publish(t.Context(), "/html/a", "a < b"))
+		assert.Equal(t, "a < b", decode(t, c.data(1)[0]), "the server is trusted")
+	})
+}
+
+func TestAServiceAnswersItsCaller(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.HandleService("/service/echo", func(_ context.Context, _ *server.Session, m *bayeux.Message) (any, error) { return m.Data, nil })
+		w.HandleService("/service/fail", func(context.Context, *server.Session, *bayeux.Message) (any, error) {
+			return nil, &bayeux.Error{Code: 404, Message: "no_such_contact", Data: []byte(`{"id":7}`)}
+		})
+		w.HandleService("/service/boom", func(context.Context, *server.Session, *bayeux.Message) (any, error) { panic("boom") })
+		w.HandleService("/service/quiet", func(context.Context, *server.Session, *bayeux.Message) (any, error) { return server.NoAnswer, nil })
+		w.HandleService("/service/later", server.Parallel(2, func(context.Context, *server.Session, *bayeux.Message) (any, error) { return "later", nil }))
+		w.HandleService("/service/add", server.Typed(func(_ context.Context, _ *server.Session, r struct{ A, B int }) (int, error) { return r.A + r.B, nil }))
+		c := w.session()
+		call := func(ch, data string) (result, ack *bayeux.Message) {
+			c.send(`{"channel":"` + ch + `","id":"7","clientId":"$","data":` + data + `}`)
+			for result == nil || ack == nil {
+				switch m := c.wait(); {
+				case m.Channel == bayeux.MetaConnect:
+					c.connect("again")
+				case m.Data != nil:
+					result = m
+				default:
+					ack = m
+				}
+			}
+			return result, ack
+		}
+		result, ack := call("/service/echo", `{"e":1}`)
+		assert.Equal(t, `{"channel":"/service/echo","id":"7","data":{"e":1},"successful":true}`, encode(t, result))
+		assert.Equal(t, bayeux.Succeeded, ack.Outcome)
+		result, ack = call("/service/fail", `1`)
+		assert.Equal(t, bayeux.Failed, result.Outcome)
+		assert.Equal(t, `{"id":7}`, string(result.Data))
+		assert.Equal(t, "404::no_such_contact", ack.Error)
+		result, _ = call("/service/later", `1`)
+		assert.Equal(t, `"later"`, string(result.Data))
+		result, _ = call("/service/add", `{"A":1,"B":2}`)
+		assert.Equal(t, `3`, string(result.Data))
+		assert.Equal(t, "400::data_invalid", c.ask(`{"channel":"/service/add","id":"8","clientId":"$","data":"x"}`).Error)
+		assert.Equal(t, "500::internal", c.ask(`{"channel":"/service/boom","id":"8","clientId":"$"}`).Error)
+		assert.Equal(t, bayeux.Succeeded, c.ask(`{"channel":"/service/quiet","id":"9","clientId":"$"}`).Outcome)
+		assert.Equal(t, bayeux.Succeeded, c.ask(`{"channel":"/service/none","id":"10","clientId":"$"}`).Outcome)
+	})
+}
+
+func TestAPanicOrASlowCallLeavesOtherSessionsAlone(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.Handle("/a", func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+			if string(m.Data) == "2" {
+				panic("two")
+			}
+			return nil
+		})
+		w.HandleService("/service/slow", func(ctx context.Context, _ *server.Session, _ *bayeux.Message) (any, error) {
+			time.Sleep(5 * time.Second)
+			return nil, nil
+		})
+		c, other := w.session(), w.session("/a")
+		// The first message makes others dirty, the second is slow: they must not wait.
+		begin := time.Now()
+		c.send(`{"channel":"/a","id":"1","clientId":"$","data":1}`, `{"channel":"/service/slow","id":"2","clientId":"$"}`)
+		assert.Equal(t, []string{"1"}, other.data(1))
+		assert.Less(t, time.Since(begin), time.Second)
+		time.Sleep(6 * time.Second)
+		c.send(`{"channel":"/a","id":"3","clientId":"$","data":3}`, `{"channel":"/a","id":"4","clientId":"$","data":2}`)
+		assert.Equal(t, []string{"3"}, other.data(1), "nor lose their wake-up to a panic")
+	})
+}
+
+func decode(t *testing.T, data string) (s string) {
+	m := bayeux.Message{Data: []byte(data)}
+	require.NoError(t, m.Decode(&s))
+	return s
+}

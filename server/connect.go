@@ -1,0 +1,223 @@
+package server
+
+import (
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
+)
+
+// held is a connect that waits for its answer (docs/protocol.md §3.2).
+type held struct {
+	link     *link // nil: there is none
+	id       string
+	advise   bool   // its reply carries advice
+	multiple bool   // another session of the browser is held: poll slowly
+	kick     []byte // says so to the client in the same payload
+	refusal  *bayeux.Error
+	until    time.Time // when it is answered at the latest
+	browser  string    // counted in the server's limit per browser
+	batch    uint64    // the number of its reply
+}
+
+// connected processes a connect: it stops the clock, replaces the connect that
+// is held, and is held itself or answered with this payload.
+func (t *turn) connected(m *bayeux.Message) {
+	s, l := t.session, t.link
+	h := held{link: l, id: m.ID, advise: m.Advice != nil}
+	s.mu.Lock()
+	if s.phase == gone {
+		s.mu.Unlock()
+		t.refuse(m, unknownSession())
+		return
+	}
+	s.deadline.Store(0)
+	old := s.takeHeld()
+	if l.peer.Once {
+		s.seen(laneConnect)
+		s.detach(&t.wakes)
+	}
+	h.advise = h.advise || s.phase == shaken || s.advised != l.peer.Type
+	hold := s.phase == connected && s.mayHold(t, m, &h)
+	s.phase = connected
+	s.pause = bayeux.Span{}
+	if m.Advice != nil && !m.Advice.Interval.IsZero() {
+		s.pause = bayeux.SpanOf(min(m.Advice.Interval.Or(0), longestPause))
+	}
+	if hold {
+		s.hold(h)
+		s.schedule(&t.wakes)
+	}
+	s.mu.Unlock()
+
+	if old.link != nil && old.link != l && old.link.peer.Once {
+		old.link.close(transport.Replaced)
+	}
+	if hold {
+		t.holding = true
+		return
+	}
+	if t.connect != nil { // two in one payload
+		t.add(t.srv.connectReply(s, t.connect, nil))
+	}
+	t.connect = &h
+}
+
+// mayHold decides whether a connect waits, and until when. The caller holds mu.
+func (s *Session) mayHold(t *turn, m *bayeux.Message, h *held) bool {
+	timeout := s.srv.timingFor(t.link.peer.Type, s.timing).Timeout
+	if m.Advice != nil {
+		timeout = min(timeout, m.Advice.Timeout.Or(timeout))
+	}
+	once := t.link.peer.Once
+	waiting := s.urgent && s.out.waiting() && s.sender == nil && s.laneFree(laneConnect) <= 0
+	switch {
+	case timeout <= 0, once && !t.alone, s.srv.draining.Load():
+		return false
+	case waiting && (once || s.onConnectOnly(t.link)):
+		return false
+	}
+	if once && t.link.peer.Proto < 2 {
+		if !s.srv.browsers.take(s.browser, s.srv.limits.HeldPerBrowser) {
+			s.srv.limited(limitHeldPerBrowser)
+			h.multiple, h.advise = true, true
+			return false
+		}
+		h.browser = s.browser
+	}
+	h.until = time.Now().Add(timeout)
+	return true
+}
+
+// hold parks h. The caller holds mu.
+func (s *Session) hold(h held) {
+	s.held = h
+	d := time.Until(h.until)
+	if s.timer == nil {
+		s.timer = time.AfterFunc(d, s.connectTimeout)
+		return
+	}
+	s.timer.Reset(d)
+}
+
+// takeHeld returns the held connect, which the caller then answers or drops:
+// nobody else will. The caller holds mu.
+func (s *Session) takeHeld() held {
+	h := s.held
+	if h.link != nil {
+		s.held = held{}
+		s.timer.Stop()
+		s.srv.browsers.give(h.browser)
+	}
+	return h
+}
+
+// connectTimeout answers a connect whose time is over. A timer that fires late
+// finds a newer connect, and leaves it alone.
+func (s *Session) connectTimeout() {
+	s.srv.run(func() {
+		s.mu.Lock()
+		if s.held.link == nil || time.Now().Before(s.held.until) {
+			s.mu.Unlock()
+			return
+		}
+		h := s.takeHeld()
+		s.mu.Unlock()
+		s.answer(h, nil)
+	})
+}
+
+// answerHeld answers the held connect because something waits for it.
+func (s *Session) answerHeld() {
+	s.mu.Lock()
+	s.answering = false
+	if s.held.link == nil || !s.out.waiting() || s.sender != nil {
+		s.mu.Unlock()
+		return
+	}
+	h := s.takeHeld()
+	s.mu.Unlock()
+	s.answer(h, nil)
+}
+
+// answer sends the reply to a connect, with the events that go with it.
+func (s *Session) answer(h held, a *bayeux.Advice) {
+	text := s.srv.connectReply(s, &h, a)
+	if h.link.peer.Once {
+		var replies [][]byte
+		for _, r := range [][]byte{h.kick, text} {
+			if r != nil {
+				replies = append(replies, r)
+			}
+		}
+		s.srv.respond(s, h.link, transport.Connect, replies, &h)
+		return
+	}
+	s.mu.Lock()
+	if s.stream == h.link && text != nil {
+		s.due, s.dueAt = text, s.out.end()
+		s.out.due = h.batch
+		if s.onConnectOnly(h.link) {
+			s.dueAt = 0 // what does not fit into its frame waits for the next one
+		}
+	}
+	s.ensureClock() // if there is no reply that could start it
+	s.mu.Unlock()
+	s.srv.flush(h.link)
+}
+
+// connectReply encodes the reply to a connect. a is the advice if there is a
+// special one.
+func (s *Server) connectReply(to *Session, h *held, a *bayeux.Advice) []byte {
+	r := &bayeux.Message{Channel: bayeux.MetaConnect, ID: h.id, Outcome: bayeux.Succeeded, Advice: a}
+	if h.multiple && a == nil && s.mayNotPoll(to, h.link) {
+		h.refusal = &bayeux.Error{Code: 403, Message: "multiple_clients"}
+		r.Advice = &bayeux.Advice{Reconnect: bayeux.NoReconnect, MultipleClients: true}
+		a = r.Advice
+	}
+	if h.refusal != nil {
+		r.Outcome, r.Error = bayeux.Failed, h.refusal.Wire()
+	}
+	if a == nil && (h.advise || s.draining.Load()) {
+		r.Advice = s.advice(to, h)
+	}
+	h.batch = to.out.nextBatch()
+	return s.encodeReply(&callContext{h.link.conn.Context(), h.link.peer, to, h.batch}, to, r)
+}
+
+// mayNotPoll reports whether the second session of a browser is not served at
+// all, because there is no pause for it.
+func (s *Server) mayNotPoll(to *Session, l *link) bool {
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	return s.timingFor(l.peer.Type, to.timing).Multiple == 0
+}
+
+// advice is the full triple: clients replace what they had, field by missing
+// field, with their defaults (docs/protocol.md §5).
+func (s *Server) advice(to *Session, h *held) *bayeux.Advice {
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	t := s.timingFor(h.link.peer.Type, to.timing)
+	to.advised = h.link.peer.Type
+	a := &bayeux.Advice{
+		Reconnect: bayeux.Retry,
+		Interval:  bayeux.SpanOf(to.pause.Or(t.Interval)),
+		Timeout:   bayeux.SpanOf(t.Timeout),
+	}
+	if s.adviseMaxInterval {
+		a.MaxInterval = bayeux.SpanOf(t.MaxInterval)
+	}
+	if h.multiple {
+		to.pause = bayeux.SpanOf(t.Multiple)
+		a.MultipleClients, a.Interval = true, to.pause
+	}
+	if s.draining.Load() {
+		a.Interval = bayeux.SpanOf(s.spreadOut())
+	}
+	return a
+}
+
+// onConnectOnly reports whether events leave with connect replies only. The
+// caller holds mu.
+func (s *Session) onConnectOnly(l *link) bool { return s.out.onConnect || l.polled }

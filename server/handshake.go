@@ -1,0 +1,174 @@
+package server
+
+import (
+	"encoding/json"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/negotiation"
+	"github.com/gocometd/cometd/transport"
+)
+
+// handshake makes a new session (docs/protocol.md §3.1).
+func (t *turn) handshake(v *codec.View) {
+	m := v.Detach()
+	s := newSession(t.srv, t.link)
+	t.session, t.ctx = s, nil
+	done := false
+	defer func() {
+		if !done { // refused, or user code has panicked
+			t.srv.end(s, transport.Forbidden)
+			t.session, t.ctx = nil, nil
+		}
+	}()
+	if err := t.admit(s, m); err != nil {
+		t.turnDown(m, err, 404, "message_deleted")
+		return
+	}
+	done = true
+	t.kind = transport.Handshake
+	if !t.link.peer.Once {
+		t.link.carry(s)
+	}
+	t.replyHandshake(s, m)
+	t.srv.log.Info("session added", slog.Any("session", s), slog.String("transport", s.peer.Type))
+	if f := t.srv.hooks.SessionOpened; f != nil {
+		f(s)
+	}
+}
+
+// admit decides about a session and makes it reachable.
+func (t *turn) admit(s *Session, m *bayeux.Message) error {
+	srv := t.srv
+	if srv.draining.Load() {
+		return busy("shutdown", srv.spreadOut())
+	}
+	if !srv.allowHandshake() {
+		srv.limited(limitHandshakeRate)
+		return busy(limitHandshakeRate+","+strconv.FormatFloat(srv.limits.HandshakeRate, 'g', -1, 64), time.Second)
+	}
+	if srv.strictHandshake {
+		if err := checkHandshake(m, srv.types()); err != nil {
+			return err
+		}
+	}
+	if err := t.incoming(srv.channels.routeTo(m.Channel), m); err != nil {
+		return err
+	}
+	if f := srv.policy.Handshake; f != nil {
+		t.settle()
+		if err := f(t.context(), s, m); err != nil {
+			return srv.refusal(err, 403, "handshake_denied")
+		}
+	}
+	if broken, limit := srv.sessions.add(s, &srv.config); broken != "" {
+		srv.limited(broken)
+		return busy(broken+","+strconv.Itoa(limit), 10*time.Second)
+	}
+	if !s.open(t) || srv.isClosed() { // Close may have looked for sessions already
+		srv.end(s, transport.GoingAway)
+		return busy("shutdown", srv.spreadOut())
+	}
+	return nil
+}
+
+// open begins the session's life, and reports false if it has ended already.
+func (s *Session) open(t *turn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == gone {
+		return false
+	}
+	s.phase = shaken
+	s.advised = t.link.peer.Type
+	s.startClock()
+	s.srv.events.emit(SessionAdded{Session: s, Context: t.context()})
+	return true
+}
+
+func (s *Server) allowHandshake() bool { return s.handshakes == nil || s.handshakes.Allow() }
+
+// busy refuses a handshake that may be tried again after a pause.
+func busy(limit string, pause time.Duration) *bayeux.Error {
+	return &bayeux.Error{
+		Code: 503, Args: strings.Split(limit, ","), Message: "try_again_later",
+		Advice: &bayeux.Advice{Reconnect: bayeux.HandshakeAgain, Interval: bayeux.SpanOf(pause)},
+	}
+}
+
+// checkHandshake is what the specification asks and the reference does not do.
+func checkHandshake(m *bayeux.Message, ours []string) *bayeux.Error {
+	if err := negotiation.CheckVersion(m.Version, m.MinimumVersion); err != nil {
+		return &bayeux.Error{Code: 400, Args: []string{"version"}, Message: "version_unsupported"}
+	}
+	if _, ok := negotiation.Choose(m.SupportedConnectionTypes, ours); !ok {
+		return &bayeux.Error{Code: 405, Args: ours, Message: "no_common_transport"}
+	}
+	return nil
+}
+
+func (t *turn) replyHandshake(s *Session, m *bayeux.Message) {
+	r := replyTo(m, bayeux.Succeeded)
+	r.ClientID = s.id
+	r.Version, r.MinimumVersion = bayeux.Version, bayeux.Version
+	r.SupportedConnectionTypes = t.srv.types()
+	r.Advice = t.srv.advice(s, &held{link: t.link})
+	if !t.srv.handshakeDelivery {
+		t.reply(r)
+		return
+	}
+	f := s.takeAll(t.link)
+	if n := len(f.events); n > 0 {
+		r.Extra = map[string]json.RawMessage{"x-messages": json.RawMessage(strconv.Itoa(n))}
+	}
+	t.ctx = &callContext{t.link.conn.Context(), t.link.peer, s, f.batch}
+	t.reply(r)
+	t.ctx = nil
+	if f.taken {
+		s.settle(t.link, true, true, false)
+		t.replies = append(t.replies, f.events...)
+	}
+}
+
+// takeAll takes whatever waits, to go with the handshake's reply. If that is
+// lost, so is the session, which its client does not know.
+func (s *Session) takeAll(l *link) (f flight) {
+	s.mu.Lock()
+	if s.out.waiting() {
+		f.events, f.taken = s.out.take(nil, none), true
+		s.sender = l
+		s.out.batch++
+		f.batch = s.out.batch
+		s.out.carries(f.batch, true)
+	}
+	filter := s.out.filter
+	s.mu.Unlock()
+	if filter != nil && f.taken {
+		f.events = s.srv.filter(s, filter, f.events)
+	}
+	return f
+}
+
+// disconnect ends the session at its client's wish (docs/protocol.md §3.5).
+func (t *turn) disconnect(m *bayeux.Message) {
+	t.reply(replyTo(m, bayeux.Succeeded))
+	s := t.session
+	if t.link.peer.Once {
+		t.srv.end(s, transport.Normal)
+		return
+	}
+	// On a stream the held connect's answer goes with this payload's.
+	s.mu.Lock()
+	h := s.takeHeld()
+	s.mu.Unlock()
+	t.srv.end(s, transport.Normal)
+	if h.link == t.link {
+		if text := t.srv.connectReply(s, &h, &bayeux.Advice{Reconnect: bayeux.NoReconnect}); text != nil {
+			t.replies = append(t.replies, text)
+		}
+	}
+}

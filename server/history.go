@@ -1,0 +1,208 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+)
+
+// A History keeps what is published on some channels, and gives it to those who
+// subscribe later. Package ext/replay/replayserver has one; see
+// [WithHistory]. Its functions may be called by many goroutines at once.
+type History struct {
+	// Keeps reports whether messages on a channel are kept.
+	Keeps func(ch string) bool
+
+	// Append keeps data as the next message on ch, and returns at once. When
+	// the message is safe, deliver gives it to the subscribers, with data as
+	// they are to see it: one call at a time, in the order of the history. Then
+	// wait returns nil; if the message cannot be kept, deliver is not called
+	// and wait returns why. Publishers are told nothing before that.
+	Append func(ctx context.Context, ch string, data codec.Raw, deliver func(codec.Raw)) (wait func() error)
+
+	// Join is asked for each subscription that was granted: m is the subscribe
+	// message. An error refuses it. What is returned, unless nil, runs at once
+	// and must not block: it has the subscription, which gets no messages
+	// before [Joining.Live].
+	Join func(ctx context.Context, s *Session, ch string, m *bayeux.Message) (func(*Joining), error)
+}
+
+// WithHistory keeps messages in h, which must outlive the server.
+func WithHistory(h *History) Option {
+	return func(c *config) error {
+		if h == nil || h.Keeps == nil || h.Append == nil || h.Join == nil {
+			return errors.New("server: history lacks a function")
+		}
+		c.history = h
+		return nil
+	}
+}
+
+// A Joining is a subscription that first gets what was published before.
+type Joining struct {
+	Session *Session
+	Channel string // or pattern
+
+	sub  *subscription
+	ctx  context.Context
+	stop context.CancelFunc
+}
+
+// Context is done when the session has ended or unsubscribed.
+func (j *Joining) Context() context.Context { return j.ctx }
+
+// Send delivers one message of the past. Wait for [Joining.Room] before, or the
+// session may end because its outbox is full.
+func (j *Joining) Send(ch string, data codec.Raw) {
+	if j.ctx.Err() == nil {
+		j.Session.deliver(&event{text: codec.AppendEvent(nil, ch, data)}, ChannelOptions{})
+	}
+}
+
+// Room waits until at most half of what the session's outbox may hold is in it.
+// It returns an error when the subscription has ended.
+func (j *Joining) Room() error {
+	o := &j.Session.out
+	for {
+		j.Session.mu.Lock()
+		if j.ctx.Err() != nil || o.roomy() {
+			j.Session.mu.Unlock()
+			return j.ctx.Err()
+		}
+		if o.room == nil {
+			o.room = make(chan struct{})
+		}
+		room := o.room
+		j.Session.mu.Unlock()
+		select {
+		case <-room:
+		case <-j.ctx.Done():
+		}
+	}
+}
+
+// Live gives the subscription, from now on, what is published. It neither
+// blocks nor calls user code, so a History may call it where it has made sure
+// that nothing is delivered meanwhile.
+func (j *Joining) Live() {
+	if j.ctx.Err() == nil {
+		j.Session.srv.list(j.sub.channel, j.sub)
+	}
+}
+
+// roomy reports whether the outbox is at most half full. The caller holds mu.
+func (o *Outbox) roomy() bool {
+	l := &o.session.srv.limits
+	return !over(2*o.bytes, l.SessionBytes) && !over(2*len(o.queue), l.SessionMessages)
+}
+
+// freed wakes who waits for room. The caller holds mu.
+func (o *Outbox) freed() {
+	if o.room != nil && o.roomy() {
+		close(o.room)
+		o.room = nil
+	}
+}
+
+// join subscribes as the history wants it. begun is false if it has nothing to
+// say about this subscription.
+func (t *turn) join(name string, m *bayeux.Message) (begun bool, refused *bayeux.Error) {
+	h := t.srv.history
+	if h == nil {
+		return false, nil
+	}
+	s := t.session
+	start, err := h.Join(t.context(), s, name, m)
+	if err != nil {
+		return true, t.srv.refusal(err, 403, "subscribe_denied")
+	}
+	if start == nil {
+		return false, nil
+	}
+	j := &Joining{Session: s, Channel: name}
+	j.ctx, j.stop = context.WithCancel(s.Context())
+	j.sub = &subscription{session: s, channel: t.srv.expectedChannel(name, s), left: j.stop}
+	known, refused := s.addSubscription(name, j.sub)
+	if known || refused != nil {
+		j.sub.channel.unsubscribe(j.sub)
+		return true, refused
+	}
+	t.joining = append(t.joining, func() { start(j) })
+	return true, nil
+}
+
+// expectedChannel is a channel that is not swept although nobody is listed yet.
+func (srv *Server) expectedChannel(name string, s *Session) *channel {
+	for {
+		ch := srv.createChannel(name, s)
+		ch.mu.Lock()
+		if !ch.gone {
+			ch.expected++
+			ch.mu.Unlock()
+			return ch
+		}
+		ch.mu.Unlock()
+	}
+}
+
+// keep gives the message to the history, which delivers it.
+func (p *publishing) keep() {
+	p.wakes = &p.own // delivery is another goroutine's
+	p.kept = p.srv.history.Append(p.ctx, p.channel.name, p.data, func(data codec.Raw) {
+		p.data = data
+		p.onto(p.channel) // who has joined meanwhile must not be missed
+		if p.message != nil {
+			p.message.Data = data.AppendTo(nil)
+		}
+		p.send()
+		p.wakes.flush(p.srv)
+	})
+}
+
+// A keeping is a publish whose reply waits for the history.
+type keeping struct {
+	at          int // its place among the replies
+	p           *publishing
+	channel, id string
+}
+
+// await answers the publishes that the history has under way.
+func (t *turn) await() {
+	if len(t.keeping) == 0 {
+		return
+	}
+	t.settle()
+	for _, k := range t.keeping {
+		n := len(t.replies)
+		m := &bayeux.Message{Channel: k.channel, ID: k.id}
+		if err := k.p.kept(); err != nil {
+			t.srv.log.Error("message is not kept", "channel", k.channel, "err", err)
+			t.refuse(m, &bayeux.Error{Code: 500, Message: "history_failed"})
+		} else {
+			m.Outcome = bayeux.Succeeded
+			t.reply(m)
+		}
+		if len(t.replies) > n {
+			t.replies[k.at] = t.replies[n]
+			t.replies = t.replies[:n]
+		}
+	}
+	t.keeping = nil
+	kept := t.replies[:0]
+	for _, text := range t.replies {
+		if text != nil {
+			kept = append(kept, text)
+		}
+	}
+	t.replies = kept
+}
+
+// begin starts what subscribes have prepared, after their replies were made.
+func (t *turn) begin() {
+	for _, f := range t.joining {
+		f()
+	}
+	t.joining = nil
+}

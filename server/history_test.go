@@ -1,0 +1,91 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/server"
+)
+
+// A shelf is a history whose messages are safe when the test says so.
+type shelf struct {
+	mu      sync.Mutex
+	deliver []func()
+	failing bool
+	joining *server.Joining
+}
+
+func (h *shelf) history() *server.History {
+	return &server.History{
+		Keeps: func(ch string) bool { return ch == "/kept" },
+		Append: func(_ context.Context, _ string, data codec.Raw, deliver func(codec.Raw)) func() error {
+			if h.failing {
+				return func() error { return errors.New("disk full") }
+			}
+			safe := make(chan struct{})
+			data = data.Clone()
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.deliver = append(h.deliver, func() { deliver(data); close(safe) })
+			return func() error { <-safe; return nil }
+		},
+		Join: func(_ context.Context, _ *server.Session, ch string, _ *bayeux.Message) (func(*server.Joining), error) {
+			if ch != "/kept" {
+				return nil, nil
+			}
+			return func(j *server.Joining) { h.joining = j }, nil
+		},
+	}
+}
+
+func TestAPublishIsToldAndDeliveredWhenItIsSafe(t *testing.T) {
+	h := &shelf{}
+	onBoth(t, func(t *testing.T, w *world) {
+		*h = shelf{}
+		a, b := w.session("/kept"), w.session()
+		h.joining.Live()
+		b.send(`{"channel":"/kept","id":"p1","clientId":"$","data":1}`)
+		assert.Empty(t, b.all())
+		assert.Empty(t, a.all())
+		h.deliver[0]()
+		assert.Equal(t, bayeux.Succeeded, b.expect("/kept", "p1").Outcome)
+		assert.Equal(t, "1", string(a.events(1)[0].Data))
+		h.failing = true
+		b.send(`{"channel":"/kept","id":"p2","clientId":"$","data":1}`)
+		assert.Equal(t, "500::history_failed", b.expect("/kept", "p2").Error)
+		assert.ErrorContains(t, w.Publish(t.Context(), "/kept", 1), "disk full")
+	}, server.WithHistory(h.history()))
+}
+
+func TestAJoiningSubscriptionGetsThePastFirstAndEndsWithItsSession(t *testing.T) {
+	h := &shelf{}
+	onBoth(t, func(t *testing.T, w *world) {
+		*h = shelf{}
+		c := w.session("/kept")
+		require.NotNil(t, h.joining)
+		raw, err := codec.Encode("past")
+		require.NoError(t, err)
+		require.NoError(t, h.joining.Room())
+		h.joining.Send("/kept", raw)
+		assert.Equal(t, `"past"`, string(c.events(1)[0].Data))
+		c.send(`{"channel":"/meta/unsubscribe","id":"u","clientId":"$","subscription":"/kept"}`)
+		synctest.Wait()
+		assert.Error(t, h.joining.Context().Err())
+		assert.Error(t, h.joining.Room())
+		h.joining.Live()
+		assert.Zero(t, w.SubscriberCount("/kept"))
+	}, server.WithHistory(h.history()))
+}
+
+func TestAHistoryLacksNothing(t *testing.T) {
+	_, err := server.New(server.WithHistory(&server.History{}))
+	assert.ErrorContains(t, err, "history")
+}

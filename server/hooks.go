@@ -1,0 +1,70 @@
+package server
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
+)
+
+// Hooks are told what happens, for metrics. They run in place, from many
+// goroutines at once, and should only count; they must not panic. Nil ones cost nothing.
+type Hooks struct {
+	SessionOpened func(s *Session)
+	SessionClosed func(s *Session, why transport.Reason)
+	ConnOpened    func(p *transport.Peer)
+	ConnClosed    func(p *transport.Peer, why transport.Reason, err error)
+	FrameIn       func(connectionType string, messages, bytes int)
+	FrameOut      func(connectionType string, messages, bytes int)
+	Published     func(ch string, subscribers, bytes int)
+	Dropped       func(s *Session, ch string, n int, why transport.Reason)
+	Refused       func(p *transport.Peer, err *bayeux.Error)
+
+	// Limited is told each time something breaks one of [Limits], by its name
+	// in lower case, such as "message_bytes".
+	Limited func(limit string)
+}
+
+// Stats are counts at one moment. Queued, Published, Delivered and Dropped are
+// messages; the last three only grow.
+type Stats struct {
+	Sessions, Conns, Channels, Held int
+	Queued, QueuedBytes             int
+	Published, Delivered, Dropped   uint64
+	Limited                         map[string]uint64 // how often each of [Limits] was broken, by name
+}
+
+type counters struct {
+	conns                         atomic.Int64
+	published, delivered, dropped atomic.Uint64
+
+	mu      sync.Mutex
+	limited map[string]uint64
+}
+
+// Stats counts. It walks all sessions, holding no lock meanwhile.
+func (s *Server) Stats() Stats {
+	out := Stats{
+		Conns:       int(s.stats.conns.Load()),
+		Channels:    s.channels.len(),
+		QueuedBytes: int(s.queued.Load()),
+		Published:   s.stats.published.Load(),
+		Delivered:   s.stats.delivered.Load(),
+		Dropped:     s.stats.dropped.Load(),
+	}
+	s.stats.mu.Lock()
+	out.Limited = maps.Clone(s.stats.limited)
+	s.stats.mu.Unlock()
+	for _, x := range s.sessions.all() {
+		out.Sessions++
+		x.mu.Lock()
+		out.Queued += len(x.out.queue)
+		if x.held.link != nil {
+			out.Held++
+		}
+		x.mu.Unlock()
+	}
+	return out
+}

@@ -1,0 +1,226 @@
+package server
+
+import (
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/transport"
+)
+
+// ended reports whether the session has ended.
+func (s *Session) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase == gone
+}
+
+// attach makes l the stream where events leave. The caller does not hold mu.
+func (s *Session) attach(l *link) {
+	s.mu.Lock()
+	if s.stream == l || s.phase == gone {
+		s.mu.Unlock()
+		return
+	}
+	var w wakes
+	h := s.held
+	if h.link != nil && h.link != l {
+		s.takeHeld() // its answer would go to a socket that nobody reads any more
+	} else {
+		h = held{}
+	}
+	busy, old := s.sender, s.stream
+	s.stream, s.due = l, nil
+	s.ensureClock()
+	if old != nil {
+		w.link(old) // replies there need no longer wait for events
+	}
+	s.schedule(&w)
+	s.mu.Unlock()
+	if h.link != nil && h.link.peer.Once {
+		h.link.close(transport.Replaced)
+	}
+	if busy != nil && busy != l && !busy.peer.Once {
+		busy.close(transport.Replaced) // it may be stuck, and with it the events
+	}
+	w.flush(s.srv)
+}
+
+// detach takes the session off its stream, because it polls now. The caller
+// holds mu.
+func (s *Session) detach(w *wakes) {
+	if s.stream != nil {
+		w.link(s.stream)
+		s.stream, s.due = nil, nil
+	}
+}
+
+// lost notes that l has ended: what waits stays, and the clock runs.
+func (s *Session) lost(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held.link == l {
+		s.takeHeld()
+	}
+	if s.stream == l {
+		s.stream, s.due = nil, nil
+	}
+	s.ensureClock()
+	if s.phase == gone && s.stream == nil && s.sender == nil {
+		s.out.discard()
+	}
+}
+
+// longestPause bounds the interval that a client may ask for, because its
+// session is kept for so long.
+const longestPause = time.Hour
+
+// startClock sets when the session expires unless its client comes back. The
+// caller holds mu.
+func (s *Session) startClock() {
+	t := s.srv.timingFor(s.advised, s.timing)
+	s.deadline.Store(time.Now().Add(s.pause.Or(t.Interval) + t.MaxInterval).UnixNano())
+}
+
+// ensureClock starts the clock of a session that has no connect to be
+// answered. The caller holds mu.
+func (s *Session) ensureClock() {
+	if s.phase != fresh && s.phase != gone && s.held.link == nil && s.due == nil && s.deadline.Load() == 0 {
+		s.startClock()
+	}
+}
+
+// extendClock gives a session whose clock runs its whole grace again.
+func (s *Session) extendClock() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.deadline.Load() == 0 {
+		return
+	}
+	t := s.srv.timingFor(s.advised, s.timing)
+	next := time.Now().Add(t.MaxInterval).UnixNano()
+	s.deadline.Store(max(next, s.deadline.Load()))
+}
+
+func (s *Session) expired(now time.Time) bool {
+	d := s.deadline.Load()
+	return d != 0 && now.UnixNano() > d && s.running.Load() == 0
+}
+
+// An ending is why a session ends.
+type ending struct {
+	why  transport.Reason
+	text string // for the client and the application
+	due  bool   // only if its time is up, and nobody came back meanwhile
+}
+
+// end ends a session, once, for whatever reason.
+func (srv *Server) end(s *Session, why transport.Reason) { srv.endWith(s, ending{why: why}) }
+
+func (srv *Server) endWith(s *Session, x ending) {
+	s.mu.Lock()
+	if s.phase == gone || x.due && !s.expired(time.Now()) {
+		s.mu.Unlock()
+		return
+	}
+	reachable := s.phase != fresh
+	s.phase = gone
+	subs := s.subs
+	s.subs = nil
+	h := s.takeHeld()
+	stream := s.stream
+	if x.why != transport.Kicked || h.link == nil && stream == nil {
+		s.out.discard()
+	}
+	cancel := s.cancel
+	if s.personal {
+		srv.personal.Add(-1)
+	}
+	s.expiry.stop()
+	if reachable {
+		srv.emitEnd(s, subs, x)
+	}
+	s.mu.Unlock()
+
+	if cancel != nil {
+		cancel()
+	}
+	srv.sessions.remove(s)
+	srv.users.set(s, "")
+	for _, sub := range subs {
+		sub.channel.unsubscribe(sub)
+	}
+	s.farewell(h, stream, x)
+	if reachable {
+		srv.log.Info("session ended", slog.Any("session", s), slog.String("reason", x.why.String()))
+		if f := srv.hooks.SessionClosed; f != nil {
+			f(s, x.why)
+		}
+	}
+}
+
+// emitEnd tells the events. The caller holds mu, so that nothing of the
+// session comes after.
+func (srv *Server) emitEnd(s *Session, subs map[string]*subscription, x ending) {
+	if len(subs) > 0 {
+		srv.events.emit(Unsubscribed{Session: s, Channels: slices.Sorted(maps.Keys(subs))})
+	}
+	srv.events.emit(SessionRemoved{Session: s, Reason: x.why, Text: x.text})
+}
+
+// farewell says goodbye to a client in the way its reason wants.
+func (s *Session) farewell(h held, stream *link, x ending) {
+	switch x.why {
+	case transport.Kicked:
+		s.sayKicked(h, stream, x.text)
+	case transport.Normal:
+		if h.link != nil {
+			s.answer(h, &bayeux.Advice{Reconnect: bayeux.NoReconnect})
+		}
+	case transport.Expired:
+		if h.link != nil { // its client handshakes again at once; without a connect, the next message does it
+			h.refusal = unknownSession()
+			s.answer(h, handshakeAgain(0))
+		}
+	default:
+		if h.link != nil {
+			h.link.close(x.why)
+		}
+		if stream != nil && stream != h.link {
+			stream.close(x.why)
+		}
+	}
+}
+
+// sayKicked tells the client with a disconnect that answers no request, then
+// answers its connect (docs/protocol.md §3.5).
+func (s *Session) sayKicked(h held, stream *link, text string) {
+	kick := kicked(text)
+	if stream != nil {
+		s.mu.Lock()
+		after := s.out.end()
+		s.mu.Unlock()
+		stream.add(reply{text: kick, session: s, after: after})
+		s.srv.flush(stream)
+	}
+	if h.link != nil {
+		if stream == nil {
+			h.kick = kick
+		}
+		s.answer(h, &bayeux.Advice{Reconnect: bayeux.NoReconnect})
+	}
+}
+
+func kicked(reason string) []byte {
+	m := &bayeux.Message{Channel: bayeux.MetaDisconnect, Outcome: bayeux.Succeeded}
+	if reason != "" {
+		text, _ := json.Marshal(reason) // a string cannot fail
+		m.Ext = bayeux.Ext{"reason": text}
+	}
+	b, _ := codec.AppendMessage(nil, m)
+	return b
+}

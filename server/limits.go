@@ -1,0 +1,167 @@
+package server
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gocometd/cometd/codec"
+)
+
+// Limits bounds what peers can make the server hold or do. The zero value of a
+// field means its default; a negative value means no bound.
+type Limits struct {
+	MessageBytes  int // one frame or request body; default 256 KiB. Over it: status 413, close code 1009
+	BatchMessages int // messages in one payload; default 512
+	Depth         int // nesting of JSON outside data; default 64
+	DataDepth     int // nesting of JSON inside data; default 512
+
+	FrameBytes      int // events put into one frame or reply; default 60 KiB, below what Jetty-based clients take. A single larger message goes alone
+	SessionBytes    int // undelivered bytes per session; default 1 MiB. Beyond it ChannelOptions.Overflow decides
+	SessionMessages int // undelivered messages per session; default none
+	ServerBytes     int // undelivered bytes in the whole server; default 256 MiB. Beyond it the fullest sessions are closed first
+
+	Subscriptions   int // per session; default 1024
+	ChannelBytes    int // length of a channel's name; default 256
+	ChannelSegments int // default 16
+	ChannelsCreated int // by one session; default 1000
+	Channels        int // in the whole server, its own included; default 250,000. Beyond it sessions create none, the server does
+
+	Sessions        int // default 100,000
+	SessionsPerAddr int // per remote address; default 2000, loopback not counted as with ConnsPerAddr
+	Conns           int // sockets and requests at once; default none
+	ConnsPerAddr    int // per remote address; default 1000, loopback not counted: there sits a proxy, or oneself. A value set here counts everywhere
+	HeldPerBrowser  int // connects held at once for one BAYEUX_BROWSER cookie over HTTP/1; default 1 (docs/protocol.md §11)
+	Events          int // unread events per Server.Events loop; default 512
+
+	Handshake     time.Duration // from accepting a socket to its handshake; default 10s
+	Header        time.Duration // for reading a request's body; default 10s
+	Write         time.Duration // without progress in a write; default 10s
+	HandshakeRate float64       // handshakes per second in the whole server; default none. Over it they are refused with 503 and told when to come back
+}
+
+const none = -1
+
+// The names of limits, as refusals, [Hooks].Limited and [Stats] have them.
+const (
+	limitMessageBytes    = "message_bytes"
+	limitBatchMessages   = "batch_messages"
+	limitDepth           = "depth"
+	limitDataDepth       = "data_depth"
+	limitSessionQueue    = "session_queue" // bytes or messages
+	limitServerBytes     = "server_bytes"
+	limitSubscriptions   = "subscriptions"
+	limitChannelBytes    = "channel_bytes"
+	limitChannelSegments = "channel_segments"
+	limitChannelsCreated = "channels_created"
+	limitChannels        = "channels"
+	limitSessions        = "sessions"
+	limitSessionsPerAddr = "sessions_per_addr"
+	limitConns           = "conns"
+	limitConnsPerAddr    = "conns_per_addr"
+	limitHeldPerBrowser  = "held_per_browser"
+	limitHandshake       = "handshake"
+	limitBody            = "body"
+	limitWrite           = "write"
+	limitHandshakeRate   = "handshake_rate"
+)
+
+// limited counts that a limit was broken.
+func (s *Server) limited(limit string) {
+	s.stats.mu.Lock()
+	if s.stats.limited == nil {
+		s.stats.limited = map[string]uint64{}
+	}
+	s.stats.limited[limit]++
+	s.stats.mu.Unlock()
+	s.log.Debug("limit reached", slog.String("limit", limit))
+	if f := s.hooks.Limited; f != nil {
+		f(limit)
+	}
+}
+
+func (l Limits) withDefaults() Limits {
+	def := Limits{
+		MessageBytes: 256 << 10, BatchMessages: 512, Depth: 64, DataDepth: 512,
+		FrameBytes: 60 << 10, SessionBytes: 1 << 20, SessionMessages: none, ServerBytes: 256 << 20,
+		Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16, ChannelsCreated: 1000, Channels: 250_000,
+		Sessions: 100_000, SessionsPerAddr: 2000, Conns: none, ConnsPerAddr: 1000, HeldPerBrowser: 1, Events: 512,
+		Handshake: 10 * time.Second, Header: 10 * time.Second, Write: 10 * time.Second, HandshakeRate: none,
+	}
+	return Limits{
+		MessageBytes:    cmp.Or(l.MessageBytes, def.MessageBytes),
+		BatchMessages:   cmp.Or(l.BatchMessages, def.BatchMessages),
+		Depth:           cmp.Or(l.Depth, def.Depth),
+		DataDepth:       cmp.Or(l.DataDepth, def.DataDepth),
+		FrameBytes:      cmp.Or(l.FrameBytes, def.FrameBytes),
+		SessionBytes:    cmp.Or(l.SessionBytes, def.SessionBytes),
+		SessionMessages: cmp.Or(l.SessionMessages, def.SessionMessages),
+		ServerBytes:     cmp.Or(l.ServerBytes, def.ServerBytes),
+		Subscriptions:   cmp.Or(l.Subscriptions, def.Subscriptions),
+		ChannelBytes:    cmp.Or(l.ChannelBytes, def.ChannelBytes),
+		ChannelSegments: cmp.Or(l.ChannelSegments, def.ChannelSegments),
+		ChannelsCreated: cmp.Or(l.ChannelsCreated, def.ChannelsCreated),
+		Channels:        cmp.Or(l.Channels, def.Channels),
+		Sessions:        cmp.Or(l.Sessions, def.Sessions),
+		SessionsPerAddr: cmp.Or(l.SessionsPerAddr, def.SessionsPerAddr),
+		Conns:           cmp.Or(l.Conns, def.Conns),
+		ConnsPerAddr:    cmp.Or(l.ConnsPerAddr, def.ConnsPerAddr),
+		HeldPerBrowser:  cmp.Or(l.HeldPerBrowser, def.HeldPerBrowser),
+		Events:          cmp.Or(l.Events, def.Events),
+		Handshake:       cmp.Or(l.Handshake, def.Handshake),
+		Header:          cmp.Or(l.Header, def.Header),
+		Write:           cmp.Or(l.Write, def.Write),
+		HandshakeRate:   cmp.Or(l.HandshakeRate, def.HandshakeRate),
+	}
+}
+
+func (l *Limits) codec() codec.Limits {
+	return codec.Limits{Bytes: l.MessageBytes, Messages: l.BatchMessages, Depth: l.Depth, DataDepth: l.DataDepth}
+}
+
+// over reports whether n breaks limit; a negative limit is none.
+func over(n, limit int) bool { return limit >= 0 && n > limit }
+
+// Timing is when things happen to a session. The zero value of a field means
+// its default; a negative value means zero (docs/protocol.md §12).
+type Timing struct {
+	Timeout     time.Duration // how long a connect is held; default 20s
+	Interval    time.Duration // the pause advised between two connects; default 0
+	MaxInterval time.Duration // the grace: how long a session outlives its last connect; default 10s
+	Lazy        time.Duration // how long a lazy message may wait for company; default 5s
+	Sweep       time.Duration // how often expired sessions and idle channels are looked for; default 1s. Of the whole server, not of a session
+	Multiple    time.Duration // the pause advised to the second session of one browser; default 2s; negative: it is told not to come back (docs/protocol.md §11)
+}
+
+var defaultTiming = Timing{
+	Timeout: 20 * time.Second, MaxInterval: 10 * time.Second,
+	Lazy: 5 * time.Second, Sweep: time.Second, Multiple: 2 * time.Second,
+}
+
+// over returns t where it is set and below where it is not.
+func (t Timing) over(below Timing) Timing {
+	return Timing{
+		Timeout:     cmp.Or(t.Timeout, below.Timeout),
+		Interval:    cmp.Or(t.Interval, below.Interval),
+		MaxInterval: cmp.Or(t.MaxInterval, below.MaxInterval),
+		Lazy:        cmp.Or(t.Lazy, below.Lazy),
+		Sweep:       cmp.Or(t.Sweep, below.Sweep),
+		Multiple:    cmp.Or(t.Multiple, below.Multiple),
+	}
+}
+
+// settled replaces negative durations, which mean zero, once all layers are merged.
+func (t Timing) settled() Timing {
+	for _, d := range []*time.Duration{&t.Timeout, &t.Interval, &t.MaxInterval, &t.Lazy, &t.Multiple} {
+		*d = max(*d, 0)
+	}
+	return t
+}
+
+func (t Timing) check() error {
+	if t.Sweep < 0 {
+		return fmt.Errorf("server: sweep period is negative: %v", t.Sweep)
+	}
+	return nil
+}

@@ -1,0 +1,297 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/transport"
+)
+
+// A link is the server's side of one Conn: a stream, which carries one session
+// at a time, or a single exchange.
+type link struct {
+	srv  *Server
+	conn transport.Conn
+	peer *transport.Peer
+
+	starter transport.Starter // nil: the Conn has none
+	shard   *shard            // which writes to it then
+
+	session atomic.Pointer[Session] // whose messages it carries; nil: nobody's yet
+	unused  atomic.Int64            // unix nanoseconds since a stream is of no use; 0: it is
+	polled  bool                    // events leave with connect replies only
+	dirty   atomic.Bool             // the flush token: whoever sets it sees to a flush (writer.go)
+
+	mu      sync.Mutex
+	replies []reply
+	waiting int        // bytes of replies
+	drained *sync.Cond // replies have left; made when first needed
+	ended   bool
+}
+
+// A reply waits for a stream's writer.
+type reply struct {
+	text []byte
+	kind transport.Kind
+
+	session *Session // nil: it waits for no events
+	after   uint64   // leaves after this many of them
+}
+
+func newLink(s *Server, c transport.Conn) *link {
+	l := &link{srv: s, conn: c, peer: c.Peer()}
+	if x, ok := c.(transport.Starter); ok && len(s.shards) > 0 {
+		l.starter, l.shard = x, s.shards[int(s.nextShard.Add(1))%len(s.shards)]
+	}
+	l.polled = l.peer.Polled || s.simpleClients && l.peer.Once || s.connectOnly[""] || s.connectOnly[l.peer.Type]
+	l.unused.Store(time.Now().UnixNano())
+	return l
+}
+
+// run receives until the Conn ends.
+func (l *link) run() {
+	s := l.srv
+	s.connOpened(l)
+	s.links.add(l)
+	defer s.links.remove(l)
+	if s.isClosed() { // Close may have looked for links already
+		l.close(transport.GoingAway)
+	}
+	err := l.receiveAll()
+	l.end()
+	s.connClosed(l, err)
+}
+
+func (l *link) receiveAll() error {
+	for {
+		r, err := l.conn.Receive()
+		if err != nil {
+			return err
+		}
+		if err := l.receiveOne(r); err != nil {
+			l.refuse(err)
+			return err
+		}
+	}
+}
+
+func (l *link) receiveOne(r io.Reader) error {
+	var size sizer
+	if l.srv.hooks.FrameIn != nil {
+		size.r, r = r, &size
+	}
+	b, err := codec.Read(r, l.srv.limits.codec())
+	if err != nil {
+		return err
+	}
+	defer b.Release()
+	if len(b.Views) == 0 && l.peer.Once {
+		return errEmpty
+	}
+	if f := l.srv.hooks.FrameIn; f != nil {
+		f(l.peer.Type, len(b.Views), size.n)
+	}
+	l.receive(b)
+	return nil
+}
+
+// sizer counts the bytes of a payload, when a hook wants to know.
+type sizer struct {
+	r io.Reader
+	n int
+}
+
+func (s *sizer) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.n += n
+	return n, err
+}
+
+var errEmpty = errors.New("server: payload without messages")
+
+// refuse closes a Conn that sent what is not a payload, and says why.
+func (l *link) refuse(err error) {
+	reason := transport.BadPayload
+	if limit := brokenLimit(err); limit != "" {
+		reason = transport.TooLarge
+		l.srv.limited(limit)
+	}
+	if x, ok := l.conn.(transport.Refuser); ok {
+		x.Refuse(reason, refusalText(err))
+		return
+	}
+	l.close(reason)
+}
+
+// brokenLimit names the limit that a payload has broken, if it is that.
+func brokenLimit(err error) string {
+	if errors.Is(err, transport.ErrTooLarge) {
+		return limitMessageBytes
+	}
+	bad, ok := errors.AsType[*codec.Error](err)
+	if !ok {
+		return ""
+	}
+	switch bad.Limit {
+	case codec.LimitBytes:
+		return limitMessageBytes
+	case codec.LimitMessages:
+		return limitBatchMessages
+	case codec.LimitDepth:
+		return limitDepth
+	case codec.LimitDataDepth:
+		return limitDataDepth
+	}
+	return ""
+}
+
+func refusalText(err error) string {
+	if bad, ok := errors.AsType[*codec.Error](err); ok {
+		return bad.Error()
+	}
+	if errors.Is(err, errEmpty) {
+		return errEmpty.Error()
+	}
+	return ""
+}
+
+// close ends the Conn; whatever its receiver is doing, it sees the end.
+func (l *link) close(r transport.Reason) {
+	l.conn.Close(r)
+	l.mu.Lock()
+	l.ended = true
+	if l.drained != nil {
+		l.drained.Broadcast()
+	}
+	l.mu.Unlock()
+}
+
+// unsent ends a Conn to which Send has failed.
+func (l *link) unsent(err error) {
+	if transport.ReasonOf(err) == transport.Stalled {
+		l.srv.limited(limitWrite)
+	}
+	l.close(transport.Stalled)
+}
+
+// end leaves the session, which outlives the Conn.
+func (l *link) end() {
+	l.close(transport.Normal)
+	if s := l.session.Load(); s != nil {
+		s.lost(l)
+	}
+}
+
+// useless reports whether a stream has carried no session for longer than d.
+func (l *link) useless(now time.Time, d time.Duration) bool {
+	if s := l.session.Load(); s != nil && s.uses(l) {
+		l.unused.Store(0)
+		return false
+	}
+	l.unused.CompareAndSwap(0, now.UnixNano())
+	return now.Sub(time.Unix(0, l.unused.Load())) > d
+}
+
+// uses reports whether l is the session's way out.
+func (s *Session) uses(l *link) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase != gone && s.stream == l
+}
+
+// reply queues answers for a stream's writer. It waits while the peer takes
+// none, so that one that only asks cannot fill the memory.
+func (l *link) reply(rs []reply) {
+	const enough = 256 << 10
+	l.mu.Lock()
+	for l.waiting > enough && !l.ended {
+		if l.drained == nil {
+			l.drained = sync.NewCond(&l.mu)
+		}
+		l.drained.Wait()
+	}
+	l.put(rs...)
+	l.mu.Unlock()
+}
+
+// add is reply for the few messages that nobody asked for: it never waits.
+func (l *link) add(r reply) {
+	l.mu.Lock()
+	l.put(r)
+	l.mu.Unlock()
+}
+
+func (l *link) put(rs ...reply) {
+	for _, r := range rs {
+		l.waiting += len(r.text)
+	}
+	l.replies = append(l.replies, rs...)
+}
+
+// owes reports whether replies wait for a peer that is there.
+func (l *link) owes() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting > 0 && !l.ended
+}
+
+func (s *Server) connOpened(l *link) {
+	s.stats.conns.Add(1)
+	if f := s.hooks.ConnOpened; f != nil {
+		f(l.peer)
+	}
+}
+
+func (s *Server) connClosed(l *link, err error) {
+	s.stats.conns.Add(-1)
+	why := transport.Normal
+	if te, ok := errors.AsType[*transport.Error](err); ok {
+		why = te.Reason
+	} else if errors.Is(err, transport.ErrTooLarge) {
+		why = transport.TooLarge
+	} else if err != nil && !errors.Is(err, io.EOF) {
+		why = transport.BadPayload
+	}
+	if why == transport.Stalled && l.peer.Once {
+		s.limited(limitBody)
+	}
+	if why != transport.Normal {
+		s.log.Debug("connection ended", slog.String("transport", l.peer.Type), slog.String("reason", why.String()), slog.Any("err", err))
+	}
+	if f := s.hooks.ConnClosed; f != nil {
+		f(l.peer, why, err)
+	}
+}
+
+// linkTable is the set of links.
+type linkTable struct {
+	mu  sync.Mutex
+	all map[*link]struct{}
+}
+
+func (t *linkTable) add(l *link) {
+	t.mu.Lock()
+	t.all[l] = struct{}{}
+	t.mu.Unlock()
+}
+
+func (t *linkTable) remove(l *link) {
+	t.mu.Lock()
+	delete(t.all, l)
+	t.mu.Unlock()
+}
+
+func (t *linkTable) snapshot() []*link {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]*link, 0, len(t.all))
+	for l := range t.all {
+		all = append(all, l)
+	}
+	return all
+}

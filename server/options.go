@@ -1,0 +1,346 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/transport"
+)
+
+// An Option configures a [Server]. The zero set of options, with transports,
+// is a working server; an option given later wins over an earlier one.
+type Option func(*config) error
+
+type config struct {
+	acceptors  []transport.Acceptor
+	policy     Policy
+	extensions []Extension
+	hooks      Hooks
+	log        *slog.Logger
+	json       codec.JSON
+	limits     Limits
+	timing     Timing
+	timings    map[string]Timing // by connection type
+	origins    []string
+	cookie     http.Cookie
+	headers    []string
+	channels   []channelRule
+	node       string
+	newID      func() string
+	newBrowser func() string // nil: the transport's own
+	history    *History
+	flushDelay time.Duration
+	spread     time.Duration
+
+	trustIDs          bool
+	handshakePerConn  bool
+	strictHandshake   bool
+	simpleClients     bool
+	connectOnly       map[string]bool // by connection type; "" is all
+	handshakeDelivery bool
+	adviseMaxInterval bool
+	noEcho            bool
+	countLoopback     bool // towards Limits.ConnsPerAddr
+	loopbackSessions  bool // towards Limits.SessionsPerAddr
+
+	handshakes *rate.Limiter
+	accept     transport.Accept
+}
+
+type channelRule struct {
+	pattern string
+	options ChannelOptions
+}
+
+func newConfig(opts []Option) (config, error) {
+	c := config{log: slog.New(slog.DiscardHandler), json: codec.Fast, newID: newSessionID, spread: 5 * time.Second}
+	c.connectOnly = map[string]bool{}
+	c.timings = map[string]Timing{}
+	if err := Options(opts...)(&c); err != nil {
+		return c, err
+	}
+	c.countLoopback = c.limits.ConnsPerAddr != 0
+	c.loopbackSessions = c.limits.SessionsPerAddr != 0
+	c.limits = c.limits.withDefaults()
+	c.timing = c.timing.over(defaultTiming)
+	if r := c.limits.HandshakeRate; r > 0 {
+		c.handshakes = rate.NewLimiter(rate.Limit(r), max(1, int(r)))
+	}
+	c.accept = transport.Accept{
+		Limit: c.limits.MessageBytes, Body: c.limits.Header, Stall: c.limits.Write,
+		Cookie: &c.cookie, NewBrowser: c.newBrowser, Headers: slices.Concat(keptHeaders, c.headers),
+	}
+	return c, nil
+}
+
+// Options makes one option of several, for a preset.
+func Options(opts ...Option) Option {
+	return func(c *config) error {
+		for _, o := range opts {
+			if err := o(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// WithTransports sets the transports over HTTP, in the order in which the
+// handshake reply names them. It replaces those set before. cometd.NewServer
+// gives WebSocket and long-polling. The same types are the ones that clients
+// are told of, whatever [Server.ServeConn] serves beside them.
+func WithTransports(a ...transport.Acceptor) Option {
+	return func(c *config) error {
+		seen := map[string]bool{}
+		for _, t := range a {
+			if t == nil || seen[t.Type()] {
+				return fmt.Errorf("server: transport nil or given twice: %v", t)
+			}
+			if x, ok := t.(interface{ Err() error }); ok && x.Err() != nil {
+				return x.Err()
+			}
+			seen[t.Type()] = true
+		}
+		c.acceptors = a
+		return nil
+	}
+}
+
+// WithPolicy sets who may handshake, create, subscribe and publish. The
+// default lets everybody do everything but touch meta channels.
+func WithPolicy(p Policy) Option {
+	return func(c *config) error { c.policy = p; return nil }
+}
+
+// WithExtension adds extensions. Incoming ones run in this order, outgoing
+// ones in reverse.
+func WithExtension(e ...Extension) Option {
+	return func(c *config) error { c.extensions = append(c.extensions, e...); return nil }
+}
+
+// WithHooks sets the functions that are told what happens, for metrics.
+func WithHooks(h Hooks) Option {
+	return func(c *config) error { c.hooks = h; return nil }
+}
+
+// WithLogger sets the log. The default discards it.
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) error {
+		if l == nil {
+			return errors.New("server: logger is nil")
+		}
+		c.log = l
+		return nil
+	}
+}
+
+// WithJSON sets the codec of the application's data. The default is
+// [codec.Fast].
+func WithJSON(j codec.JSON) Option {
+	return func(c *config) error { c.json = j; return nil }
+}
+
+// WithLimits sets the bounds; fields left zero keep their defaults.
+func WithLimits(l Limits) Option {
+	return func(c *config) error { c.limits = l; return nil }
+}
+
+// WithTiming sets the timing of all sessions; fields left zero keep their
+// defaults.
+func WithTiming(t Timing) Option {
+	return func(c *config) error { c.timing = t; return t.check() }
+}
+
+// WithTransportTiming sets the timing of sessions while they use one
+// connection type, such as bayeux.LongPolling; fields left zero are those of
+// [WithTiming].
+func WithTransportTiming(connectionType string, t Timing) Option {
+	return func(c *config) error { c.timings[connectionType] = t; return t.check() }
+}
+
+// WithOrigins sets which web pages of other origins may use this server, on
+// WebSocket and HTTP alike: "https://example.com", with a leading "*." for any
+// subdomain ("https://*.example.com"), or "*" for everybody. Pages of these
+// origins may send cookies. The default is none: only pages that come from the
+// host they connect to, and clients that are not browsers (they send no
+// Origin).
+func WithOrigins(patterns ...string) Option {
+	return func(c *config) error { c.origins = patterns; return checkOrigins(patterns) }
+}
+
+// WithCookie sets the name and attributes of the cookie that ties a session to
+// its browser. The default is BAYEUX_BROWSER with Path=/ and HttpOnly; Secure
+// is added when the request is secure. Value is not used. See
+// docs/protocol.md §11.
+func WithCookie(cookie http.Cookie) Option {
+	return func(c *config) error {
+		if cookie.Name != "" && cookie.Valid() != nil {
+			return fmt.Errorf("server: cookie: %w", cookie.Valid())
+		}
+		c.cookie = cookie
+		return nil
+	}
+}
+
+// WithTrustedSessionIDs accepts a session's id over HTTP without its cookie.
+// Whoever learns an id may then act as that session.
+func WithTrustedSessionIDs() Option {
+	return func(c *config) error { c.trustIDs = true; return nil }
+}
+
+// WithHandshakePerConnection refuses a session on any socket but the one of
+// its handshake. A client that lost its socket must then handshake again, so
+// the grace of a WebSocket session is of no use to it.
+func WithHandshakePerConnection() Option {
+	return func(c *config) error { c.handshakePerConn = true; return nil }
+}
+
+// WithStrictHandshake refuses handshakes whose version is not 1.0 or that
+// share no connection type with the server, as the specification asks. The
+// default accepts them, as the reference does (docs/protocol.md §3.1).
+func WithStrictHandshake() Option {
+	return func(c *config) error { c.strictHandshake = true; return nil }
+}
+
+// WithSimpleClients serves clients that understand only the simplest
+// exchanges: over polling transports events leave with connect replies only,
+// and every refusal for an unknown session carries the advice to handshake.
+// The Rust crate cometd-client and gobayeux need it (docs/protocol.md §19).
+func WithSimpleClients() Option {
+	return func(c *config) error {
+		c.simpleClients = true
+		return nil
+	}
+}
+
+// WithConnectOnly delivers events only together with connect replies, for all
+// sessions that use one of these connection types, or for all sessions if none
+// is named. Long-polling clients then get no events on other replies.
+func WithConnectOnly(connectionTypes ...string) Option {
+	return func(c *config) error {
+		if len(connectionTypes) == 0 {
+			connectionTypes = []string{""}
+		}
+		for _, t := range connectionTypes {
+			c.connectOnly[t] = true
+		}
+		return nil
+	}
+}
+
+// WithHandshakeDelivery lets messages that were queued for a session while it
+// shook hands leave with the handshake reply, which counts them in
+// "x-messages". The default keeps them for the first connect.
+func WithHandshakeDelivery() Option {
+	return func(c *config) error { c.handshakeDelivery = true; return nil }
+}
+
+// WithMaxIntervalAdvice tells clients how long their session outlives a lost
+// connection ("maxInterval"), so that they handshake at once after a longer
+// break.
+func WithMaxIntervalAdvice() Option {
+	return func(c *config) error { c.adviseMaxInterval = true; return nil }
+}
+
+// WithChannel sets the options of all channels that match pattern; where
+// several match, the most specific one given last counts.
+func WithChannel(pattern string, o ChannelOptions) Option {
+	return func(c *config) error {
+		if _, err := bayeux.ParsePattern(pattern); err != nil {
+			return fmt.Errorf("server: channel options: %w", err)
+		}
+		c.channels = append(c.channels, channelRule{pattern, o})
+		return nil
+	}
+}
+
+// WithoutEcho keeps from all publishers their own messages. The default gives
+// them to those who are subscribed (docs/protocol.md §3.4).
+func WithoutEcho() Option {
+	return func(c *config) error { c.noEcho = true; return nil }
+}
+
+// WithFlushDelay makes a stream wait this long for more messages before it
+// writes. It saves CPU where one session gets more than 1/d messages a second,
+// and costs that much latency everywhere. The default is 0: what is there
+// leaves at once.
+func WithFlushDelay(d time.Duration) Option {
+	return func(c *config) error {
+		if d < 0 {
+			return fmt.Errorf("server: flush delay is negative: %v", d)
+		}
+		c.flushDelay = d
+		return nil
+	}
+}
+
+// WithHeaders names further request headers to keep for [Session.Peer] and
+// [PeerOf]. User-Agent, Origin, Cookie, Authorization, Accept-Language,
+// Forwarded and X-Forwarded-* are always kept.
+func WithHeaders(names ...string) Option {
+	return func(c *config) error {
+		for _, n := range names {
+			c.headers = append(c.headers, http.CanonicalHeaderKey(n))
+		}
+		return nil
+	}
+}
+
+// keptHeaders are kept without being asked for.
+var keptHeaders = []string{
+	"User-Agent", "Origin", "Cookie", "Authorization", "Accept-Language", "Forwarded",
+	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix",
+}
+
+// WithNode puts the name of this node into session ids, so that a cluster can
+// find the owner of a session. Letters and digits only.
+func WithNode(id string) Option {
+	return func(c *config) error {
+		if !alphanumeric(id) {
+			return fmt.Errorf("server: node is not letters and digits: %q", id)
+		}
+		c.node = id
+		return nil
+	}
+}
+
+// WithSessionIDs sets how session ids are made. They must be unique, and
+// unguessable: whoever knows an id and the cookie is the session. The default
+// has 160 random bits. [TimeID] makes the ids of axum-cometd.
+func WithSessionIDs(next func() string) Option {
+	return func(c *config) error {
+		if next == nil {
+			return errors.New("server: session ids: function is nil")
+		}
+		c.newID = next
+		return nil
+	}
+}
+
+// WithBrowserIDs sets how the values of the BAYEUX_BROWSER cookie are made, for
+// clients that bring none. They must be unique and unguessable, and safe in a
+// cookie. The default has 130 random bits. [TimeID] makes those of axum-cometd.
+func WithBrowserIDs(next func() string) Option {
+	return func(c *config) error {
+		if next == nil {
+			return errors.New("server: browser ids: function is nil")
+		}
+		c.newBrowser = next
+		return nil
+	}
+}
+
+// WithShutdownSpread sets over how long [Server.Shutdown] tells clients to
+// spread their return at most; few clients are spread over a millisecond each.
+// The default is 5 seconds.
+func WithShutdownSpread(d time.Duration) Option {
+	return func(c *config) error { c.spread = d; return nil }
+}

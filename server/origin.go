@@ -1,0 +1,98 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/rs/cors"
+)
+
+// originCheck keeps pages of other origins out, on every transport, and gives
+// those that may come in the headers that their browser asks for
+// (docs/protocol.md §9).
+type originCheck struct {
+	patterns []string
+	headers  *cors.Cors
+}
+
+func newOriginCheck(patterns []string) originCheck {
+	o := originCheck{patterns: patterns}
+	o.headers = cors.New(cors.Options{
+		AllowOriginVaryRequestFunc: func(r *http.Request, _ string) (bool, []string) { return o.allows(r), nil },
+		AllowedMethods:             []string{http.MethodGet, http.MethodPost},
+		AllowedHeaders:             []string{"*"},
+		AllowCredentials:           true,
+		MaxAge:                     600,
+		OptionsSuccessStatus:       http.StatusOK,
+	})
+	return o
+}
+
+// pass reports whether r may go on; if not it has been answered.
+func (o *originCheck) pass(w http.ResponseWriter, r *http.Request) bool {
+	if !o.allows(r) {
+		http.Error(w, fmt.Sprintf("cometd: pages of this origin may not connect: %q", r.Header.Get("Origin")), http.StatusForbidden)
+		return false
+	}
+	if r.Method == http.MethodOptions {
+		w.Header().Set("Allow", "GET, POST, OPTIONS")
+	}
+	if r.Header.Get("Origin") != "" {
+		o.headers.HandlerFunc(w, r) // which answers a browser's question, an OPTIONS with this header
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			return false
+		}
+	}
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusOK)
+		return false
+	}
+	return true
+}
+
+// allows is true without an Origin: then it is not a page that asks.
+func (o *originCheck) allows(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	if err != nil {
+		return false
+	}
+	if u.Host != "" && strings.EqualFold(u.Host, r.Host) {
+		return true
+	}
+	for _, p := range o.patterns {
+		if originMatches(p, origin) {
+			return true
+		}
+	}
+	return false
+}
+
+func originMatches(pattern, origin string) bool {
+	if pattern == "*" {
+		return true
+	}
+	scheme, host, wild := strings.Cut(strings.ToLower(pattern), "*.")
+	origin = strings.ToLower(origin)
+	if !wild {
+		return scheme == origin
+	}
+	rest, ok := strings.CutPrefix(origin, scheme)
+	return ok && strings.HasSuffix(rest, "."+host)
+}
+
+func checkOrigins(patterns []string) error {
+	for _, p := range patterns {
+		u, err := url.Parse(strings.Replace(p, "*.", "", 1))
+		bad := err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || strings.Contains(u.Host, "*")
+		if p != "*" && bad {
+			return fmt.Errorf("server: not an origin such as https://example.com: %q", p)
+		}
+	}
+	return nil
+}

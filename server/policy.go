@@ -1,0 +1,162 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+)
+
+// Policy says who may do what. A nil function is the default. A function
+// grants by returning nil and refuses with an error: a [*bayeux.Error] reaches
+// the client as it is, with its advice and ext; [Deny] gives a reason; any
+// other error is told to the log and refuses without one.
+//
+// The functions may take their time: only the session whose message they judge
+// waits. ctx has the values of the HTTP request, [PeerOf] its peer, and is done
+// with the session. See docs/protocol.md §15 for the order of checks.
+type Policy struct {
+	// Handshake decides about a new session. s has its id already, but is not
+	// reachable before Handshake returned nil. The default grants.
+	Handshake func(ctx context.Context, s *Session, m *bayeux.Message) error
+
+	// Create decides whether a subscribe or publish may make a channel that
+	// does not exist. The default grants all but meta channels.
+	Create func(ctx context.Context, s *Session, ch string, m *bayeux.Message) error
+
+	// Subscribe decides about one channel or pattern of a subscribe. The
+	// default grants all but meta channels, which are never granted.
+	Subscribe func(ctx context.Context, s *Session, ch string, m *bayeux.Message) error
+
+	// Publish decides about a message on a broadcast or service channel. The
+	// default grants.
+	Publish func(ctx context.Context, s *Session, p *Publication) error
+}
+
+// Deny refuses with a reason for the client: 403:reason:subscribe_denied.
+func Deny(reason string) error { return &bayeux.Error{Code: 403, Args: []string{reason}} }
+
+// A Publication is a message that Policy.Publish judges. Its parts are made
+// only when asked for, so a policy that looks at the channel alone costs
+// nothing. It is good until the function returns.
+type Publication struct {
+	channel string
+	data    codec.Raw
+	view    *codec.View
+	message *bayeux.Message
+}
+
+// Channel returns the channel published on.
+func (p *Publication) Channel() string { return p.channel }
+
+// Decode stores the data in v, as Message.Decode does.
+func (p *Publication) Decode(v any) error {
+	if p.data.IsZero() {
+		return bayeux.ErrNoData
+	}
+	return p.data.Decode(v)
+}
+
+// Message returns the whole message, which is the caller's to keep.
+func (p *Publication) Message() *bayeux.Message {
+	if p.message == nil {
+		p.message = p.view.Detach()
+	}
+	return p.message.Clone()
+}
+
+// Op is what an [Authorizer] is asked about.
+type Op int8
+
+const (
+	// OpCreate makes a channel.
+	OpCreate Op = iota
+	// OpSubscribe subscribes to a channel or pattern.
+	OpSubscribe
+	// OpPublish publishes on a channel.
+	OpPublish
+)
+
+// String returns "create", "subscribe" or "publish".
+func (o Op) String() string {
+	switch o {
+	case OpCreate:
+		return "create"
+	case OpSubscribe:
+		return "subscribe"
+	default:
+		return "publish"
+	}
+}
+
+// Decision is an [Authorizer]'s answer.
+type Decision int8
+
+const (
+	// Ignore leaves it to others. If all ignore, the operation is refused.
+	Ignore Decision = iota
+	// Grant allows it unless another refuses.
+	Grant
+	// Refuse forbids it, whatever others say.
+	Refuse
+)
+
+// An Authorizer judges one operation on the channels of its pattern, and says
+// why if it refuses.
+type Authorizer func(ctx context.Context, s *Session, op Op, ch string) (d Decision, reason string)
+
+// Authorize adds an authorizer for all channels that match pattern, and
+// returns what removes it. On a channel with authorizers an operation needs at
+// least one Grant and no Refuse; on one without, the [Policy] alone decides
+// (docs/protocol.md §15). It panics if pattern is illegal.
+func (s *Server) Authorize(pattern string, f Authorizer) (remove func()) {
+	mustPattern(pattern)
+	return attach(&s.channels, &s.channels.rules.authorizers,
+		&rule[Authorizer]{match: func(ch string) bool { return matches(pattern, ch) }, at: pattern, f: f})
+}
+
+// authorize asks all authorizers of a route.
+func (r *route) authorize(ctx context.Context, s *Session, op Op, ch string) error {
+	if len(r.authorizers) == 0 {
+		return nil
+	}
+	granted := false
+	for _, a := range r.authorizers {
+		switch d, reason := a.f(ctx, s, op, ch); d {
+		case Refuse:
+			return Deny(cmp.Or(reason, byPolicy))
+		case Grant:
+			granted = true
+		}
+	}
+	if !granted {
+		return Deny("denied_by_not_granting")
+	}
+	return nil
+}
+
+const byPolicy = "denied_by_security_policy"
+
+// refusal makes the error of a failed reply from what user code returned. what
+// names the operation where the error does not. It is a copy: the error may be
+// one that user code keeps.
+func (s *Server) refusal(err error, code int, what string) *bayeux.Error {
+	e, ok := errors.AsType[*bayeux.Error](err)
+	if !ok {
+		s.log.Warn("refused", slog.String("what", what), slog.Any("err", err))
+		return &bayeux.Error{Code: code, Message: what}
+	}
+	own := *e
+	own.Message = cmp.Or(e.Message, what)
+	return &own
+}
+
+func mustPattern(pattern string) {
+	if _, err := bayeux.ParsePattern(pattern); err != nil {
+		panic(fmt.Sprintf("server: %v", err))
+	}
+}

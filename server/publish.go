@@ -1,0 +1,253 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+)
+
+// Publish delivers data to all subscribers of ch and of the patterns that
+// match it. data is encoded once; Publish queues it for everybody and waits
+// for nobody. It fails if ch is not a broadcast channel without wildcard, if
+// data cannot be encoded, if a listener or extension refuses the message, and
+// with [ErrClosed]. It asks no policy. Messages published by one goroutine
+// keep their order. On a channel with [History] it returns when the message is
+// kept.
+//
+// A codec.Raw, a json.RawMessage and a []byte are JSON text; everything else
+// is encoded as by encoding/json, nil as null.
+func (s *Server) Publish(ctx context.Context, ch string, data any) error {
+	c, err := bayeux.ParseChannel(ch)
+	if err != nil {
+		return err
+	}
+	if c.Kind() != bayeux.Broadcast {
+		return &bayeux.Error{Code: 403, Channel: ch, Message: "publish_denied"}
+	}
+	raw, err := codec.EncodeWith(s.json, data)
+	if err != nil {
+		return err
+	}
+	if s.isClosed() {
+		return ErrClosed
+	}
+	p := &publishing{srv: s, ctx: ctx, data: raw}
+	p.wakes = &p.own
+	p.onto(s.createChannel(string(c), nil))
+	if p.route.watched() {
+		p.message = &bayeux.Message{Channel: string(c), Data: raw.AppendTo(nil)}
+	}
+	defer p.wakes.flush(s)
+	if err := p.watch(); err != nil {
+		return err
+	}
+	if err := p.broadcast(); err != nil || p.kept == nil {
+		return err
+	}
+	return p.kept()
+}
+
+// publishing is one message on its way from a publisher to all outboxes.
+type publishing struct {
+	srv     *Server
+	ctx     context.Context
+	from    *Session // nil: the server
+	channel *channel
+	route   *route
+	data    codec.Raw
+	message *bayeux.Message // made when somebody wants to see it, or has changed it
+	wakes   *wakes
+	own     wakes
+	kept    func() error // waits for the history
+}
+
+// onto makes ch the channel that is published on.
+func (p *publishing) onto(ch *channel) { p.channel, p.route = ch, p.srv.channels.route(ch) }
+
+// watched reports whether user code looks at messages of this route.
+func (r *route) watched() bool {
+	return len(r.listeners) > 0 || len(r.filters) > 0 || len(r.outgoing) > 0 || len(r.deliver) > 0
+}
+
+// publish processes a message that is not a meta message, in the order of
+// docs/protocol.md §15 (and §3.4, §14).
+func (t *turn) publish(v *codec.View) {
+	p := t.permit(v)
+	if p == nil {
+		return
+	}
+	if p.route.watched() {
+		p.detached(v)
+		p.ctx = t.context()
+		t.settle()
+	}
+	if err := p.watch(); err != nil {
+		t.turnDown(p.message, err, 404, "message_deleted")
+		return
+	}
+	if p.channel.kind == bayeux.Service {
+		t.serve(v, p)
+		return
+	}
+	if err := p.broadcast(); err != nil {
+		t.turnDown(p.detached(v), err, 404, "message_deleted")
+		return
+	}
+	if p.kept != nil {
+		t.keeping = append(t.keeping, keeping{len(t.replies), p, string(v.Channel), string(v.ID)})
+		t.replies = append(t.replies, nil)
+		return
+	}
+	t.acknowledge(v, p.route)
+}
+
+// permit takes a message as far as to where it may be published. It is nil if
+// the message has been answered.
+func (t *turn) permit(v *codec.View) *publishing {
+	p := &publishing{srv: t.srv, from: t.session, data: v.Data, wakes: &t.wakes}
+	ch, name, refused := t.target(v)
+	if refused != nil {
+		t.fail(v, refused)
+		return nil
+	}
+	if ch != nil {
+		p.onto(ch)
+	} else {
+		p.route = t.srv.channels.routeOf(name)
+	}
+	if err := p.begin(t, v); err != nil {
+		t.turnDown(p.detached(v), err, 404, "message_deleted")
+		return nil
+	}
+	if ch == nil {
+		if err := t.mayCreate(name, p.detached(v), "channel_create_denied"); err != nil {
+			t.refuse(p.message, err)
+			return nil
+		}
+		p.onto(t.srv.createChannel(name, t.session))
+	}
+	if err := t.mayPublish(p, v); err != nil {
+		t.fail(v, err)
+		return nil
+	}
+	return p
+}
+
+// begin shows the message to the extensions; only what they may have changed
+// is read again.
+func (p *publishing) begin(t *turn, v *codec.View) error {
+	switch {
+	case len(p.route.incoming) > 0 || len(t.session.extended()) > 0:
+		if err := t.incoming(p.route, p.detached(v)); err != nil {
+			return err
+		}
+		return p.reread()
+	case !v.Ext.IsZero():
+		p.detached(v)
+	}
+	return nil
+}
+
+// detached is the message, made when first asked for.
+func (p *publishing) detached(v *codec.View) *bayeux.Message {
+	if p.message == nil {
+		p.message = v.Detach()
+	}
+	return p.message
+}
+
+// acknowledge answers a publish that was taken.
+func (t *turn) acknowledge(v *codec.View, r *route) {
+	if len(r.outgoing) > 0 || len(t.session.extended()) > 0 {
+		t.reply(&bayeux.Message{Channel: string(v.Channel), ID: string(v.ID), Outcome: bayeux.Succeeded})
+		return
+	}
+	t.replies = append(t.replies, codec.AppendAck(nil, v.Channel, v.ID))
+}
+
+// target finds out what is published on: a channel, or the legal name of one
+// that does not exist.
+func (t *turn) target(v *codec.View) (ch *channel, name string, refused *bayeux.Error) {
+	if ch := t.srv.channels.get(v.Channel); ch != nil && !ch.wild {
+		return ch, "", nil
+	}
+	c, err := bayeux.ParseChannel(string(v.Channel))
+	if err != nil {
+		return nil, "", &bayeux.Error{Code: 405, Message: "channel_invalid"}
+	}
+	if err := t.srv.checkSize(c, 405, "channel_invalid"); err != nil {
+		return nil, "", err
+	}
+	switch c.Kind() {
+	case bayeux.Meta:
+		return nil, "", &bayeux.Error{Code: 403, Args: []string{byPolicy}, Message: "channel_create_denied"}
+	case bayeux.Service:
+		if ch := t.srv.channels.get([]byte(c)); ch != nil { // it had a trailing slash
+			return ch, "", nil
+		}
+		// Nobody answers on it, but listeners of a pattern may want to hear it.
+		return &channel{name: string(c), kind: bayeux.Service}, "", nil
+	}
+	return t.srv.channels.get([]byte(c)), string(c), nil
+}
+
+func (t *turn) mayPublish(p *publishing, v *codec.View) *bayeux.Error {
+	srv := t.srv
+	if f := srv.policy.Publish; f != nil {
+		t.settle()
+		if err := f(t.context(), t.session, &Publication{channel: p.channel.name, data: p.data, view: v, message: p.message}); err != nil {
+			return srv.refusal(err, 403, "publish_denied")
+		}
+	}
+	if len(p.route.authorizers) > 0 {
+		t.settle()
+		if err := p.route.authorize(t.context(), t.session, OpPublish, p.channel.name); err != nil {
+			return srv.refusal(err, 403, "publish_denied")
+		}
+	}
+	return nil
+}
+
+// watch shows the message to filters and listeners; each may change it or
+// refuse it. Afterwards data is what they left.
+func (p *publishing) watch() error {
+	if len(p.route.filters) == 0 && len(p.route.listeners) == 0 {
+		return nil
+	}
+	for _, f := range p.route.filters {
+		if err := f.f.apply(p.ctx, p.from, p.message); err != nil {
+			return err
+		}
+	}
+	for _, l := range p.route.listeners {
+		if err := l.f(l.context(p.ctx, p.channel.name), p.from, p.message); err != nil {
+			return err
+		}
+	}
+	return p.reread()
+}
+
+// reread takes the data as user code left it.
+func (p *publishing) reread() (err error) {
+	p.data = codec.Raw{}
+	if p.message.Data != nil {
+		p.data, err = codec.Encode(p.message.Data)
+	}
+	return err
+}
+
+// checkTarget is for messages of the server's own to one session.
+func (s *Server) checkTarget(ch string) error {
+	c, err := bayeux.ParseChannel(ch)
+	if err != nil {
+		return err
+	}
+	if c.Kind() == bayeux.Meta {
+		return errMeta
+	}
+	return nil
+}
+
+var errMeta = errors.New("server: a meta channel is not for the application's messages")

@@ -1,0 +1,289 @@
+package server
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/gocometd/cometd/ext/ack"
+	"github.com/gocometd/cometd/transport"
+)
+
+// These models play both ends of the acknowledgement extension, the server's
+// Outbox and the client's ack.Receiver, over a network that loses, delays,
+// repeats and reorders what it can. The reference queue is the counting of
+// events: 0, 1, 2, … must come out.
+//
+// A long run, of more than a million steps:
+//
+//	go test ./server -run Model -rapid.checks=12000 -rapid.steps=100
+
+// A network is what all models have in common.
+type network struct {
+	out       *Outbox
+	receiver  ack.Receiver
+	published int
+	got       []int
+}
+
+func newNetwork(t *rapid.T, a ack.Answer) *network {
+	srv, err := New()
+	require.NoError(t, err)
+	t.Cleanup(func() { srv.Close() })
+	s := &Session{srv: srv}
+	s.out.session = s
+	s.out.Retain()
+	n := &network{out: &s.out}
+	n.receiver.Begin(a)
+	return n
+}
+
+func (n *network) publish(*rapid.T) {
+	n.lock(func() {
+		n.out.push(&event{text: strconv.AppendInt(nil, int64(n.published), 10)}, CloseSession, &Limits{SessionBytes: none, SessionMessages: none}, nil)
+	})
+	n.published++
+}
+
+func (n *network) lock(f func()) {
+	n.out.session.mu.Lock()
+	defer n.out.session.mu.Unlock()
+	f()
+}
+
+// hear is the client that gets an event.
+func (n *network) hear(text []byte) {
+	e, err := strconv.Atoi(string(text))
+	if err != nil {
+		panic(fmt.Sprintf("not an event: %s", text))
+	}
+	if n.receiver.Event(uint64(e)) {
+		n.got = append(n.got, e)
+	}
+}
+
+// check requires that all that came is a gapless beginning of the queue.
+func (n *network) check(t *rapid.T) {
+	for i, e := range n.got {
+		if i != e {
+			t.Fatalf("event %d came in the place of %d: %v", e, i, n.got[max(0, i-5):])
+		}
+	}
+}
+
+// A poll is a connect that the server has got and not answered.
+type poll struct {
+	number  uint64
+	sending bool
+	events  [][]byte
+}
+
+// Model of the reference's form: polls may be lost on their way, arrive again
+// later, and overtake each other; answers may be lost.
+func TestModelOfBatchesLosesAndRepeatsNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := newNetwork(t, ack.Answer{Enabled: true})
+		var polls []*poll  // at the server, the newest last
+		var awaited *poll  // whose answer the client waits for
+		var acked []uint64 // every acknowledgement that was sent, for repeats
+		var flying *poll   // whose answer the server is sending
+		arrive := func(a uint64) *poll {
+			n.out.Acknowledge(a)
+			p := &poll{}
+			polls = append(polls, p)
+			return p
+		}
+		begin := func(p *poll) {
+			p.number = n.out.nextBatch()
+			n.lock(func() {
+				if flying == nil && n.out.waiting() {
+					p.events, p.sending = n.out.take(nil, rapid.SampledFrom([]int{1, 3, 100}).Draw(t, "limit")), true
+					flying = p
+				}
+				n.out.carries(p.number, p.sending)
+			})
+		}
+		finish := func(p *poll, sent bool) {
+			if p.sending {
+				n.lock(func() { n.out.settle(sent) })
+				flying, p.sending = nil, false
+			}
+			if sent && p == awaited {
+				for _, text := range p.events {
+					n.hear(text)
+				}
+				n.receiver.Batch(p.number)
+				awaited = nil
+			}
+			for i := range polls {
+				if polls[i] == p {
+					polls = append(polls[:i:i], polls[i+1:]...)
+					break
+				}
+			}
+		}
+		any := func(started bool) *poll {
+			var some []*poll
+			for _, p := range polls {
+				if (p.number > 0) == started {
+					some = append(some, p)
+				}
+			}
+			if len(some) == 0 {
+				t.Skip()
+			}
+			return rapid.SampledFrom(some).Draw(t, "poll")
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"publish": n.publish,
+			"connect": func(t *rapid.T) { // giving up the one before
+				a := n.receiver.Connect()
+				acked = append(acked, a)
+				awaited = nil
+				if rapid.Bool().Draw(t, "arrives") {
+					awaited = arrive(a)
+				}
+			},
+			"repeat": func(t *rapid.T) {
+				if len(acked) == 0 {
+					t.Skip()
+				}
+				arrive(rapid.SampledFrom(acked).Draw(t, "ack"))
+			},
+			"answer": func(t *rapid.T) { begin(any(false)) },
+			"sent":   func(*rapid.T) { finish(any(true), true) },
+			"broken": func(*rapid.T) { finish(any(true), false) },
+			"":       n.check,
+		})
+		for len(n.got) < n.published || len(polls) > 0 {
+			for len(polls) > 0 { // the network recovers
+				p := polls[0]
+				if p.number == 0 {
+					begin(p)
+				}
+				finish(p, true)
+			}
+			if len(n.got) < n.published {
+				awaited = arrive(n.receiver.Connect())
+			}
+		}
+		n.check(t)
+		require.Len(t, n.got, n.published)
+	})
+}
+
+// A pipe is one connection of the numbered form: frames that the server has
+// sent and the client has not read. Its client says first what it has.
+type pipe struct {
+	peer   *transport.Peer
+	hello  uint64
+	heard  bool
+	frames [][][]byte
+}
+
+// Model of the numbered form over streams and polls: a new connection may come
+// at any moment, also while the server still sends to the old one; what is in
+// an old one is lost.
+func TestModelOfNumbersLosesAndRepeatsNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := newNetwork(t, ack.Answer{Enabled: true, Numbers: true})
+		n.out.Number(func(first uint64) []byte { return fmt.Appendf(nil, "#%d", first) })
+		var now *pipe    // the client's
+		var at []*pipe   // those from which the server may still hear
+		var flying *pipe // to which the server is sending
+		var frame [][]byte
+		open := func() {
+			now = &pipe{peer: &transport.Peer{}, hello: n.receiver.Connect()}
+			at = append(at, now)
+		}
+		hear := func(p *pipe) {
+			n.out.Received(p.peer, p.hello)
+			p.heard = true
+		}
+		begin := func(p *pipe, limit int) {
+			n.lock(func() {
+				if flying == nil && n.out.opens(p.peer) && n.out.waiting() {
+					flying, frame = p, n.out.take(nil, limit)
+				}
+			})
+		}
+		finish := func(sent bool) {
+			n.lock(func() { n.out.settle(sent) })
+			if sent {
+				flying.frames = append(flying.frames, frame)
+			} else if flying == now {
+				now = nil // it broke, and the client notices
+			}
+			flying = nil
+		}
+		read := func() {
+			f := now.frames[0]
+			now.frames = now.frames[1:]
+			for _, text := range f {
+				if text[0] == '#' {
+					first, _ := strconv.ParseUint(string(text[1:]), 10, 64)
+					n.receiver.Mark(first)
+					continue
+				}
+				n.hear(text)
+			}
+		}
+		open()
+		pick := func() *pipe { return rapid.SampledFrom(at).Draw(t, "pipe") }
+		t.Repeat(map[string]func(*rapid.T){
+			"publish": n.publish,
+			"open":    func(*rapid.T) { open() },
+			"hear": func(t *rapid.T) {
+				if p := pick(); !p.heard { // also late, after a newer one
+					hear(p)
+				}
+			},
+			"take": func(t *rapid.T) { begin(pick(), rapid.SampledFrom([]int{1, 3, 100}).Draw(t, "limit")) },
+			"settle": func(t *rapid.T) {
+				if flying == nil {
+					t.Skip()
+				}
+				finish(rapid.Bool().Draw(t, "sent"))
+			},
+			"read": func(t *rapid.T) {
+				if now == nil || len(now.frames) == 0 {
+					t.Skip()
+				}
+				read()
+			},
+			"acknowledge": func(t *rapid.T) { // between two connects
+				if now == nil || !now.heard {
+					t.Skip()
+				}
+				if rapid.Bool().Draw(t, "as a connect") {
+					n.out.Received(now.peer, n.receiver.Connect())
+				} else {
+					n.out.Received(nil, n.receiver.Connect())
+				}
+			},
+			"": n.check,
+		})
+		if flying != nil {
+			finish(true)
+		}
+		if now == nil || n.out.via != now.peer {
+			open()
+			hear(now)
+		}
+		for len(n.got) < n.published {
+			if len(now.frames) > 0 {
+				read()
+				continue
+			}
+			begin(now, 100)
+			require.NotNil(t, flying, "the server sends no more")
+			finish(true)
+		}
+		n.check(t)
+		n.out.Received(nil, n.receiver.Connect())
+		require.Zero(t, n.out.Bytes())
+	})
+}

@@ -1,0 +1,222 @@
+package server
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gocometd/cometd/transport"
+)
+
+// Lock order: registry.mu → channel.order → channel.mu, users.mu → Session.mu
+// → link.mu, and beside them leaves that take no other: rules.mu, sessions.mu,
+// links.mu, browsers.mu, hub.mu → receiver.mu.
+// Nothing is sent and no user code runs while any of them is held.
+// Session.turn, which is held while user code runs, comes before all of them
+// and is taken by nothing that user code can call.
+
+// ErrClosed is returned by calls on a server that was closed.
+var ErrClosed = errors.New("server: closed")
+
+// A Server serves Bayeux to any number of clients. Make one with [New], or
+// with cometd.NewServer, which brings the transports. It is an http.Handler
+// and serves other connections with [Server.ServeConn]. All methods may be
+// called from any goroutine.
+type Server struct {
+	config
+	channels registry
+	sessions sessionTable
+	links    linkTable
+	users    userTable
+	events   hub
+	browsers browsers
+	seats    seats
+	origin   originCheck
+	stats    counters
+	queued   atomic.Int64 // bytes in all outboxes
+	shedding sync.Mutex   // one at a time closes the fullest
+	personal atomic.Int32 // sessions with an extension of their own that sees each event
+	draining atomic.Bool  // Shutdown has begun
+
+	shards    []*shard
+	nextShard atomic.Uint32
+
+	closing chan struct{} // closed by Close
+	mu      sync.Mutex    // guards closed and serving
+	closed  bool
+	serving int
+	quiet   *sync.Cond // serving fell to zero
+}
+
+// New makes a server. It fails for bad options only. It owns few
+// goroutines, which write to streams and look for expired sessions until
+// [Server.Close] or [Server.Shutdown].
+func New(opts ...Option) (*Server, error) {
+	c, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: c, closing: make(chan struct{})}
+	s.quiet = sync.NewCond(&s.mu)
+	s.channels.init()
+	s.channels.rules.configured = c.channels
+	s.channels.rules.extensions = c.extensions
+	s.sessions.byID, s.sessions.byAddr = map[string]*Session{}, map[string]int{}
+	s.links.all = map[*link]struct{}{}
+	s.users.byName = map[string]map[*Session]struct{}{}
+	s.events.limit = c.limits.Events
+	s.origin = newOriginCheck(c.origins)
+	for _, e := range c.extensions {
+		if e.Opened != nil {
+			e.Opened(s)
+		}
+	}
+	s.run(s.sweep)
+	if c.flushDelay == 0 {
+		s.startShards()
+	}
+	return s, nil
+}
+
+// startShards starts a shard for every two cores: a core that reads keeps one
+// that writes busy.
+func (s *Server) startShards() {
+	for range max(1, runtime.GOMAXPROCS(0)/2) {
+		x := newShard()
+		s.shards = append(s.shards, x)
+		s.run(func() { x.run(s.closing) })
+	}
+}
+
+// ServeConn serves one connection until it ends, and then returns. Use it for
+// transports that do not come over HTTP.
+func (s *Server) ServeConn(c transport.Conn) {
+	if !s.enter() {
+		c.Close(transport.GoingAway)
+		return
+	}
+	defer s.leave()
+	newLink(s, c).run()
+	if w, ok := c.(transport.Waiter); ok {
+		w.Wait() // in here, so that Close waits for it too
+	}
+}
+
+// Close ends every connection and session at once and returns when nothing of
+// the server runs any more. Handlers of the application are waited for: their
+// context is done. A handler must not call it.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	s.closed = true
+	close(s.closing)
+	s.mu.Unlock()
+	for _, x := range s.sessions.all() {
+		s.end(x, transport.GoingAway)
+	}
+	for _, l := range s.links.snapshot() {
+		l.close(transport.GoingAway)
+	}
+	s.mu.Lock()
+	for s.serving > 0 {
+		s.quiet.Wait()
+	}
+	s.mu.Unlock()
+	s.events.close()
+	for _, e := range s.extensions {
+		if e.Closed != nil {
+			e.Closed()
+		}
+	}
+	return nil
+}
+
+// enter counts a goroutine that Close must wait for. It is false after Close.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.serving++
+	return true
+}
+
+func (s *Server) leave() {
+	s.mu.Lock()
+	s.serving--
+	if s.serving == 0 {
+		s.quiet.Broadcast()
+	}
+	s.mu.Unlock()
+}
+
+// run runs f on a goroutine of its own that Close waits for. After Close it
+// does nothing and is false.
+func (s *Server) run(f func()) bool {
+	if !s.enter() {
+		return false
+	}
+	go func() {
+		defer s.leave()
+		f()
+	}()
+	return true
+}
+
+// sweep ends what has lived too long, until Close.
+func (s *Server) sweep() {
+	tick := time.NewTicker(s.timing.Sweep)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.closing:
+			return
+		case now := <-tick.C:
+			s.sweepSessions(now)
+			s.sweepLinks(now)
+			s.channels.sweep()
+			s.shed()
+		}
+	}
+}
+
+func (s *Server) sweepSessions(now time.Time) {
+	for _, x := range s.sessions.all() {
+		if x.expired(now) {
+			s.endWith(x, ending{why: transport.Expired, due: true})
+		}
+	}
+}
+
+// sweepLinks closes streams that have carried no session for too long.
+func (s *Server) sweepLinks(now time.Time) {
+	if s.limits.Handshake < 0 {
+		return
+	}
+	for _, l := range s.links.snapshot() {
+		if !l.peer.Once && l.useless(now, s.limits.Handshake) {
+			s.limited(limitHandshake)
+			l.close(transport.Idle)
+		}
+	}
+}
+
+// timingFor merges the layers of timing for one session on one transport.
+func (s *Server) timingFor(connectionType string, own Timing) Timing {
+	return own.over(s.timings[connectionType]).over(s.timing).settled()
+}
+
+// types are the connection types that the handshake reply names.
+func (s *Server) types() []string {
+	types := make([]string, len(s.acceptors))
+	for i, a := range s.acceptors {
+		types[i] = a.Type()
+	}
+	return types
+}

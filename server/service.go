@@ -1,0 +1,176 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+)
+
+// A Service answers messages on a service channel, which go to the server and
+// to nobody else (docs/protocol.md §14). What it returns is sent to the caller
+// on the same channel, with the id of the request, so that both a remote call
+// and a plain listener of the client get it: nil is null, [NoAnswer] is no
+// answer but the acknowledgement. An error is a refusal: a [*bayeux.Error]
+// reaches the caller as it is; of any other the caller learns 500::internal
+// and the log everything.
+//
+// It runs in the receive order of its session: until it returns, later
+// messages of that session wait; [Parallel] lifts that.
+type Service func(ctx context.Context, s *Session, m *bayeux.Message) (any, error)
+
+// NoAnswer is what a [Service] returns when the caller gets nothing but the
+// acknowledgement of its message.
+var NoAnswer any = noAnswer{}
+
+type noAnswer struct{}
+
+// Typed makes a [Service] of a function on the application's own types. The
+// request is decoded from the message's data; a request that cannot be is
+// answered with 400::data_invalid, a missing one is the zero value of Req.
+func Typed[Req, Resp any](f func(ctx context.Context, s *Session, req Req) (Resp, error)) Service {
+	return func(ctx context.Context, s *Session, m *bayeux.Message) (any, error) {
+		var req Req
+		if m.Data != nil {
+			if err := s.srv.json.Unmarshal(m.Data, &req); err != nil {
+				return nil, &bayeux.Error{Code: 400, Message: "data_invalid"}
+			}
+		}
+		return f(ctx, s, req)
+	}
+}
+
+// HandleService answers messages on ch, which is a service channel without
+// wildcard, and returns what removes f. It panics if ch is no such channel or
+// already has a service, as http.ServeMux does: both are mistakes of the
+// program.
+func (s *Server) HandleService(ch string, f Service) (remove func()) {
+	c, err := bayeux.ParseChannel(ch)
+	if err != nil || c.Kind() != bayeux.Service {
+		panic(fmt.Sprintf("server: not a service channel: %q", ch))
+	}
+	target, _ := s.channels.create(s, string(c), "")
+	if !target.service.CompareAndSwap(nil, &f) {
+		panic(fmt.Sprintf("server: channel already has a service: %q", ch))
+	}
+	return func() { target.service.CompareAndSwap(&f, nil) }
+}
+
+// Parallel makes a service that does not keep its session waiting: calls run
+// on goroutines of their own, at most n at once in the whole server. One that
+// finds all n busy waits its turn, in its session's receive order.
+func Parallel(n int, f Service) Service {
+	if n < 1 {
+		panic(fmt.Sprintf("server: parallel service with %d goroutines", n))
+	}
+	slots := make(chan struct{}, n)
+	return func(ctx context.Context, s *Session, m *bayeux.Message) (any, error) {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, &bayeux.Error{Code: 503, Message: "session_ended"}
+		}
+		if !s.srv.run(func() {
+			defer func() { <-slots }()
+			s.srv.answerCall(ctx, s, m, f)
+		}) {
+			<-slots
+			return nil, ErrClosed
+		}
+		return NoAnswer, nil
+	}
+}
+
+// serve runs the service of a channel, if it has one, and answers.
+func (t *turn) serve(v *codec.View, p *publishing) {
+	f := p.channel.service.Load()
+	if f == nil {
+		t.acknowledge(v, p.route)
+		return
+	}
+	m := p.message
+	if m == nil {
+		m = v.Detach()
+	}
+	t.settle()
+	answer, err := (*f)(t.context(), t.session, m)
+	if err != nil {
+		t.failCall(v, m, err)
+		return
+	}
+	if answer != NoAnswer {
+		if err := t.srv.sendResult(t.session, m, answer); err != nil {
+			t.failCall(v, m, err)
+			return
+		}
+	}
+	t.acknowledge(v, p.route)
+}
+
+// failCall refuses a call. A refusal with data is told as a result too: only a
+// result can carry it.
+func (t *turn) failCall(v *codec.View, m *bayeux.Message, err error) {
+	e := t.srv.callError(t.session, m, err)
+	if e.Data != nil {
+		t.srv.sendFailure(t.session, m, e)
+	}
+	t.fail(v, e)
+}
+
+// answerCall is a call whose acknowledgement has already left.
+func (srv *Server) answerCall(ctx context.Context, s *Session, m *bayeux.Message, f Service) {
+	defer func() {
+		if p := recover(); p != nil {
+			srv.panicked("service", p, slog.Any("session", s), slog.String("channel", m.Channel))
+			srv.sendFailure(s, m, &bayeux.Error{Code: 500, Message: "internal"})
+		}
+	}()
+	answer, err := f(ctx, s, m)
+	if err == nil && answer != NoAnswer {
+		err = srv.sendResult(s, m, answer)
+	}
+	if err != nil {
+		srv.sendFailure(s, m, srv.callError(s, m, err))
+	}
+}
+
+func (srv *Server) callError(s *Session, m *bayeux.Message, err error) *bayeux.Error {
+	if e, ok := errors.AsType[*bayeux.Error](err); ok {
+		return e
+	}
+	srv.log.Error("service failed", slog.Any("session", s), slog.String("channel", m.Channel), slog.Any("err", err))
+	return &bayeux.Error{Code: 500, Message: "internal"}
+}
+
+// sendResult delivers the result of a call: an event with the request's id.
+func (srv *Server) sendResult(s *Session, m *bayeux.Message, answer any) error {
+	raw, err := codec.EncodeWith(srv.json, answer)
+	if err != nil {
+		return fmt.Errorf("server: answer on %s: %w", m.Channel, err)
+	}
+	return srv.sendReply(s, &bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Succeeded, Data: raw.AppendTo(nil)})
+}
+
+// sendFailure delivers the failure of a call, whose data says what is wrong.
+func (srv *Server) sendFailure(s *Session, m *bayeux.Message, e *bayeux.Error) {
+	r := &bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Failed, Error: e.Wire(), Ext: e.Ext, Data: e.Data}
+	if r.Data == nil {
+		r.Data, _ = json.Marshal(e.Wire())
+	}
+	if err := srv.sendReply(s, r); err != nil {
+		srv.log.Error("failure cannot be sent", slog.String("channel", m.Channel), slog.Any("err", err))
+	}
+}
+
+func (srv *Server) sendReply(s *Session, r *bayeux.Message) error {
+	text, err := codec.AppendMessage(nil, r)
+	if err != nil {
+		return err
+	}
+	s.deliver(&event{text: text}, ChannelOptions{})
+	return nil
+}

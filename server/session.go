@@ -1,0 +1,208 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/transport"
+)
+
+// A Session is one client, from its handshake until it disconnects, is kicked
+// or has been away for longer than its grace. It is not a connection: it
+// outlives sockets, and moves between them and from polling to a WebSocket.
+// All methods may be called from any goroutine, also after the session ended;
+// they then do nothing.
+type Session struct {
+	srv  *Server
+	id   string
+	peer *transport.Peer
+	attr attributes
+
+	deadline atomic.Int64 // unix nanoseconds when it expires; 0: the clock stands still
+	running  atomic.Int32 // payloads being processed
+
+	// turn is held while a payload of this session is processed, user code
+	// included, so that two polls at once keep their order. Connects do not
+	// take it.
+	turn sync.Mutex
+
+	mu      sync.Mutex
+	out     Outbox
+	stream  *link // where events leave; nil: on replies
+	held    held
+	timer   *time.Timer // of the held connect
+	due     []byte      // the reply to a stream's connect waits for the writer
+	dueAt   uint64      // it leaves after this many events
+	phase   phase
+	subs    map[string]*subscription
+	created int    // channels
+	advised string // the connection type it was last given advice for
+	timing  Timing
+	pause   bayeux.Span // the interval that its last connect asked for
+	browser string      // of the handshake
+	bound   bool        // its client has presented the cookie: only with it from now on
+	user    string
+
+	sender    *link // its events are on their way there; nobody else may take any
+	answering bool  // somebody is about to answer the held connect
+	urgent    bool  // what waits is not only lazy
+	lazing    bool  // a timer will make it urgent
+	guarding  bool  // a timer will wake it once its lane is free
+	batching  int   // open calls of Batch
+	lane      lane
+	laneAt    time.Time
+
+	noEcho   atomic.Bool
+	own      atomic.Pointer[[]Extension]
+	personal bool // one of them wants to see each event
+
+	ctx    context.Context // made when first asked for
+	cancel context.CancelFunc
+	expiry *expiry
+}
+
+type phase int8
+
+const (
+	fresh     phase = iota // not yet reachable
+	shaken                 // has a handshake, had no connect
+	connected              // had a connect
+	gone
+)
+
+func newSession(srv *Server, l *link) *Session {
+	s := &Session{srv: srv, peer: l.peer, browser: l.peer.Browser}
+	s.bound = s.browser != "" && !l.peer.Fresh
+	s.id = srv.node + srv.newID()
+	s.out.session = s
+	return s
+}
+
+// ID returns the clientId. It is a secret between client and server: who knows
+// it, and the cookie, is the session. Log the Session itself instead.
+func (s *Session) ID() string { return s.id }
+
+// LogValue shows the first characters of the id, enough to find it again.
+func (s *Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// String is like LogValue.
+func (s *Session) String() string { return s.id[:min(8, len(s.id))] + "…" }
+
+// Peer returns who shook hands: address, TLS, cookie, and the headers kept by
+// [WithHeaders]. It is read-only and never nil.
+func (s *Session) Peer() *transport.Peer { return s.peer }
+
+func (s *Session) attributes() *attributes { return &s.attr }
+
+// Context is done when the session ends.
+func (s *Session) Context() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx == nil {
+		s.ctx, s.cancel = context.WithCancel(context.Background())
+		if s.phase == gone {
+			s.cancel()
+		}
+	}
+	return s.ctx
+}
+
+// Transport returns the connection type in use: that of the stream that
+// carries the session now, or of its handshake.
+func (s *Session) Transport() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stream != nil {
+		return s.stream.peer.Type
+	}
+	if s.held.link != nil {
+		return s.held.link.peer.Type
+	}
+	return s.peer.Type
+}
+
+// Outbox returns the queue of messages that wait for the session.
+func (s *Session) Outbox() *Outbox { return &s.out }
+
+// Send delivers data to this session alone, on ch, subscribed or not. It waits
+// for nobody. It fails if ch is not a broadcast or service channel or data
+// cannot be encoded, and does nothing if the session has ended.
+func (s *Session) Send(ch string, data any) error {
+	text, err := s.srv.encodeEvent(ch, data)
+	if err != nil {
+		return err
+	}
+	s.deliver(&event{text: text}, ChannelOptions{})
+	return nil
+}
+
+// deliver queues one event for this session alone.
+func (s *Session) deliver(e *event, o ChannelOptions) {
+	var w wakes
+	s.push(e, o, &w)
+	w.flush(s.srv)
+}
+
+// Batch runs f and holds back until it returned whatever f sends to the
+// session, so that it leaves together.
+func (s *Session) Batch(f func()) {
+	s.mu.Lock()
+	s.batching++
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.batching--
+		s.mu.Unlock()
+		s.wake()
+	}()
+	f()
+}
+
+// Subscriptions returns the channels and patterns it is subscribed to, sorted.
+func (s *Session) Subscriptions() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.subs))
+}
+
+// Disconnect kicks the session: its client is told that it is disconnected and
+// should not come back (docs/protocol.md §3.5). What was queued before still
+// leaves. It waits for nobody.
+func (s *Session) Disconnect() { s.Kick("") }
+
+// Kick is [Session.Disconnect] with a reason, which the client finds as
+// ext.reason of the disconnect, and [SessionRemoved] as Text.
+func (s *Session) Kick(reason string) { s.srv.endWith(s, ending{why: transport.Kicked, text: reason}) }
+
+// SetEcho decides whether the session gets the messages that it publishes
+// itself. The default is true; the channel ([ChannelOptions]) and the server
+// ([WithoutEcho]) must agree.
+func (s *Session) SetEcho(on bool) { s.noEcho.Store(!on) }
+
+// SetTiming changes the session's own timing; fields left zero are the
+// server's. The client is told with the next connect reply.
+func (s *Session) SetTiming(t Timing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timing = t
+	s.advised = ""
+}
+
+// encodeEvent encodes a message of the server's own.
+func (srv *Server) encodeEvent(ch string, data any) ([]byte, error) {
+	if err := srv.checkTarget(ch); err != nil {
+		return nil, err
+	}
+	raw, err := codec.EncodeWith(srv.json, data)
+	if err != nil {
+		return nil, err
+	}
+	return codec.AppendEvent(nil, ch, raw), nil
+}

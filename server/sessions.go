@@ -1,0 +1,84 @@
+package server
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// sessionTable finds sessions by id.
+type sessionTable struct {
+	mu     sync.RWMutex
+	byID   map[string]*Session
+	byAddr map[string]int // sessions of each remote address that counts
+}
+
+func (t *sessionTable) get(id []byte) *Session {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.byID[string(id)]
+}
+
+// add lists s, or names the limit that forbids it, and its value.
+func (t *sessionTable) add(s *Session, c *config) (broken string, limit int) {
+	addr := s.addr(c)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := c.limits.Sessions; over(len(t.byID)+1, l) {
+		return limitSessions, l
+	}
+	if l := c.limits.SessionsPerAddr; addr != "" && over(t.byAddr[addr]+1, l) {
+		return limitSessionsPerAddr, l
+	}
+	t.byID[s.id] = s
+	if addr != "" {
+		t.byAddr[addr]++
+	}
+	return "", 0
+}
+
+func (t *sessionTable) remove(s *Session) {
+	addr := s.addr(&s.srv.config)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byID[s.id] != s {
+		return
+	}
+	delete(t.byID, s.id)
+	if addr == "" {
+		return
+	}
+	if t.byAddr[addr]--; t.byAddr[addr] == 0 {
+		delete(t.byAddr, addr)
+	}
+}
+
+// addr is the address that shook hands, if it counts towards
+// Limits.SessionsPerAddr.
+func (s *Session) addr(c *config) string {
+	host := hostOf(s.peer.Addr)
+	if !c.loopbackSessions && isLoopback(host) {
+		return ""
+	}
+	return host
+}
+
+func (t *sessionTable) len() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.byID)
+}
+
+// all is a snapshot, so that walking it blocks no traffic.
+func (t *sessionTable) all() []*Session {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.AppendSeq(make([]*Session, 0, len(t.byID)), maps.Values(t.byID))
+}
+
+// Session returns the session of that id, nil if there is none now.
+func (s *Server) Session(id string) *Session { return s.sessions.get([]byte(id)) }
+
+// Sessions yields the sessions of one moment; walking them blocks no traffic.
+func (s *Server) Sessions() iter.Seq[*Session] { return slices.Values(s.sessions.all()) }

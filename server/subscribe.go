@@ -1,0 +1,316 @@
+package server
+
+import (
+	"strconv"
+
+	"github.com/gocometd/cometd/bayeux"
+)
+
+// subscribe processes a subscribe: the channels in order, up to the first that
+// is refused; those before it stay subscribed (docs/protocol.md §3.3).
+func (t *turn) subscribe(m *bayeux.Message) {
+	if err := checkSubscription(m); err != nil {
+		t.refuse(m, err)
+		return
+	}
+	var done []string
+	var failed *bayeux.Error
+	for _, name := range m.Subscription.Channels {
+		if failed = t.subscribeTo(name, m); failed != nil {
+			break
+		}
+		done = append(done, name)
+	}
+	if failed != nil {
+		t.refuse(m, failed)
+	} else {
+		t.reply(replyTo(m, bayeux.Succeeded))
+	}
+	t.session.emit(len(done), Subscribed{Session: t.session, Channels: done, Context: t.context()})
+}
+
+// emit tells the events about n channels, unless the end of the session has
+// been told already.
+func (s *Session) emit(n int, ev Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n > 0 && s.phase != gone {
+		s.srv.events.emit(ev)
+	}
+}
+
+func checkSubscription(m *bayeux.Message) *bayeux.Error {
+	if m.Subscription.Invalid != nil {
+		return &bayeux.Error{Code: 403, Message: "subscription_invalid"}
+	}
+	if len(m.Subscription.Channels) == 0 {
+		return &bayeux.Error{Code: 403, Message: "subscription_missing"}
+	}
+	return nil
+}
+
+// subscribeTo subscribes the session to one channel or pattern, if everybody
+// agrees.
+func (t *turn) subscribeTo(name string, m *bayeux.Message) *bayeux.Error {
+	srv, s := t.srv, t.session
+	c, err := bayeux.ParsePattern(name)
+	if err != nil {
+		return &bayeux.Error{Code: 403, Message: "subscription_invalid"}
+	}
+	if err := srv.checkSize(c, 403, "subscription_invalid"); err != nil {
+		return err
+	}
+	name = string(c)
+	switch c.Kind() {
+	case bayeux.Meta:
+		return deniedMeta(name)
+	case bayeux.Service:
+		return nil // harmless, and remembered nowhere (docs/protocol.md §2)
+	}
+	ch := srv.channels.get([]byte(name))
+	if ch == nil {
+		if err := t.mayCreate(name, m, "create_denied"); err != nil {
+			return err
+		}
+	}
+	if err := t.maySubscribe(name, m); err != nil {
+		return err
+	}
+	if begun, err := t.join(name, m); begun {
+		return err
+	}
+	return srv.subscribe(s, name)
+}
+
+// deniedMeta refuses as the reference does, which knows its own meta channels.
+func deniedMeta(name string) *bayeux.Error {
+	what := "create_denied"
+	switch name {
+	case bayeux.MetaHandshake, bayeux.MetaConnect, bayeux.MetaSubscribe, bayeux.MetaUnsubscribe, bayeux.MetaDisconnect:
+		what = "subscribe_denied"
+	}
+	return &bayeux.Error{Code: 403, Args: []string{byPolicy}, Message: what}
+}
+
+func (t *turn) mayCreate(name string, m *bayeux.Message, what string) *bayeux.Error {
+	srv, s := t.srv, t.session
+	s.mu.Lock()
+	tooMany := over(s.created+1, srv.limits.ChannelsCreated)
+	s.mu.Unlock()
+	if tooMany {
+		return srv.limitError(limitChannelsCreated, srv.limits.ChannelsCreated)
+	}
+	if over(srv.channels.len()+1, srv.limits.Channels) {
+		return srv.limitError(limitChannels, srv.limits.Channels)
+	}
+	if f := srv.policy.Create; f != nil {
+		t.settle()
+		if err := f(t.context(), s, name, m); err != nil {
+			return srv.refusal(err, 403, what)
+		}
+	}
+	if r := srv.channels.routeOf(name); len(r.authorizers) > 0 {
+		t.settle()
+		if err := r.authorize(t.context(), s, OpCreate, name); err != nil {
+			return srv.refusal(err, 403, what)
+		}
+	}
+	return nil
+}
+
+func (t *turn) maySubscribe(name string, m *bayeux.Message) *bayeux.Error {
+	srv, s := t.srv, t.session
+	if f := srv.policy.Subscribe; f != nil {
+		t.settle()
+		if err := f(t.context(), s, name, m); err != nil {
+			return srv.refusal(err, 403, "subscribe_denied")
+		}
+	}
+	if r := srv.channels.routeOf(name); len(r.authorizers) > 0 {
+		t.settle()
+		if err := r.authorize(t.context(), s, OpSubscribe, name); err != nil {
+			return srv.refusal(err, 403, "subscribe_denied")
+		}
+	}
+	return nil
+}
+
+// limitError refuses what would break a limit, and names it.
+func (s *Server) limitError(limit string, n int) *bayeux.Error {
+	s.limited(limit)
+	return &bayeux.Error{Code: 429, Args: []string{limit, strconv.Itoa(n)}, Message: "limit_exceeded"}
+}
+
+// checkSize applies the server's limits to a legal channel.
+func (s *Server) checkSize(c bayeux.Channel, code int, what string) *bayeux.Error {
+	if l := s.limits.ChannelBytes; over(len(c), l) {
+		s.limited(limitChannelBytes)
+		return &bayeux.Error{Code: code, Args: []string{limitChannelBytes, strconv.Itoa(l)}, Message: what}
+	}
+	if l := s.limits.ChannelSegments; over(c.Segments(), l) {
+		s.limited(limitChannelSegments)
+		return &bayeux.Error{Code: code, Args: []string{limitChannelSegments, strconv.Itoa(l)}, Message: what}
+	}
+	return nil
+}
+
+// Subscribe subscribes the session to ch, without asking policy or
+// authorizers. It fails if ch is not a legal broadcast channel or pattern, or
+// the session has too many subscriptions. Again is harmless.
+func (s *Session) Subscribe(ch string) error {
+	c, err := bayeux.ParsePattern(ch)
+	if err != nil {
+		return err
+	}
+	if c.Kind() != bayeux.Broadcast {
+		return &bayeux.Error{Code: 403, Channel: ch, Message: "subscription_invalid"}
+	}
+	if err := s.srv.subscribe(s, string(c)); err != nil {
+		return err
+	}
+	s.emit(1, Subscribed{Session: s, Channels: []string{string(c)}, Context: s.Context()})
+	return nil
+}
+
+// Unsubscribe ends the session's subscription to ch, if it has one.
+func (s *Session) Unsubscribe(ch string) {
+	if c, err := bayeux.ParsePattern(ch); err == nil && s.srv.unsubscribe(s, string(c)) {
+		s.emit(1, Unsubscribed{Session: s, Channels: []string{string(c)}})
+	}
+}
+
+// subscribe ties s to the channel of that legal name, which it creates.
+func (srv *Server) subscribe(s *Session, name string) *bayeux.Error {
+	for {
+		ch := srv.createChannel(name, s)
+		sub := &subscription{session: s, channel: ch}
+		known, err := s.addSubscription(name, sub)
+		if err != nil || known {
+			return err
+		}
+		if srv.list(ch, sub) {
+			if s.ended() {
+				return subscribeFailed()
+			}
+			return nil
+		}
+		s.dropSubscription(name, sub) // ch has been swept meanwhile: again
+	}
+}
+
+func subscribeFailed() *bayeux.Error { return &bayeux.Error{Code: 403, Message: "subscribe_failed"} }
+
+// list lists a subscription and gives its session the latest messages that
+// the options of channels promise a new subscriber.
+func (srv *Server) list(ch *channel, sub *subscription) bool {
+	var w wakes
+	defer w.flush(srv)
+	if !ch.subscribe(sub, srv.channels.options(ch.name), &w) {
+		return false
+	}
+	if ch.wild && srv.channels.rules.sendLast() {
+		for _, c := range srv.channels.snapshot() {
+			if o := srv.channels.options(c.name); o.SendLast && !c.wild && matches(ch.name, c.name) {
+				c.sendLast(sub.session, o, &w)
+			}
+		}
+	}
+	return true
+}
+
+func (s *Session) addSubscription(name string, sub *subscription) (known bool, err *bayeux.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch limit := s.srv.limits.Subscriptions; {
+	case s.phase == gone:
+		return false, subscribeFailed()
+	case s.subs[name] != nil:
+		return true, nil
+	case over(len(s.subs)+1, limit):
+		return false, s.srv.limitError(limitSubscriptions, limit)
+	}
+	if s.subs == nil {
+		s.subs = map[string]*subscription{}
+	}
+	s.subs[name] = sub
+	return false, nil
+}
+
+// dropSubscription takes out the subscription to name, or only that one.
+func (s *Session) dropSubscription(name string, only *subscription) *subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub := s.subs[name]
+	if only != nil && sub != only {
+		return nil
+	}
+	delete(s.subs, name)
+	return sub
+}
+
+// createChannel returns the channel of that name, made in the name of s if
+// there is none.
+func (srv *Server) createChannel(name string, s *Session) *channel {
+	by := ""
+	if s != nil {
+		by = s.id
+	}
+	ch, made := srv.channels.create(srv, name, by)
+	if !made {
+		return ch
+	}
+	if s != nil {
+		s.mu.Lock()
+		s.created++
+		s.mu.Unlock()
+	}
+	return ch
+}
+
+// unsubscribe processes an unsubscribe (docs/protocol.md §3.3).
+func (t *turn) unsubscribe(m *bayeux.Message) {
+	if err := checkSubscription(m); err != nil {
+		t.refuse(m, err)
+		return
+	}
+	var done []string
+	var failed *bayeux.Error
+	for _, name := range m.Subscription.Channels {
+		known, err := t.unsubscribeFrom(name)
+		if failed = err; failed != nil {
+			break
+		}
+		if known {
+			done = append(done, name)
+		}
+	}
+	if failed != nil {
+		t.refuse(m, failed)
+	} else {
+		t.reply(replyTo(m, bayeux.Succeeded))
+	}
+	t.session.emit(len(done), Unsubscribed{Session: t.session, Channels: done})
+}
+
+// unsubscribeFrom reports whether there was a subscription; that there was none
+// is no failure as long as the channel exists.
+func (t *turn) unsubscribeFrom(name string) (known bool, failed *bayeux.Error) {
+	c, err := bayeux.ParsePattern(name)
+	if err != nil {
+		return false, &bayeux.Error{Code: 403, Message: "subscription_invalid"}
+	}
+	if c.Kind() == bayeux.Broadcast && t.srv.channels.get([]byte(c)) == nil {
+		return false, &bayeux.Error{Code: 400, Message: "channel_missing"}
+	}
+	return t.srv.unsubscribe(t.session, string(c)), nil
+}
+
+// unsubscribe reports whether there was a subscription.
+func (srv *Server) unsubscribe(s *Session, name string) bool {
+	sub := s.dropSubscription(name, nil)
+	if sub == nil {
+		return false
+	}
+	sub.channel.unsubscribe(sub)
+	return true
+}

@@ -1,0 +1,178 @@
+package server
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/gocometd/cometd/transport"
+)
+
+// wakes collects who has something to write, until a payload is processed.
+type wakes struct {
+	links  []*link    // their token is taken: they must be flushed
+	held   []*Session // their connect is to be answered
+	doomed []*Session // their outbox was full
+	full   bool       // all outboxes together are
+	gone   []*event   // scratch
+	drops  []drop
+}
+
+// A drop is a message that did not fit.
+type drop struct {
+	session *Session
+	channel string
+	why     transport.Reason
+}
+
+// link takes l's token, if it is free.
+func (w *wakes) link(l *link) {
+	if l.dirty.CompareAndSwap(false, true) {
+		w.links = append(w.links, l)
+	}
+}
+
+// flush wakes everybody and forgets them.
+func (w *wakes) flush(srv *Server) {
+	w.flushBut(srv, nil)
+}
+
+// flushBut leaves one session's connect for later.
+func (w *wakes) flushBut(srv *Server, own *Session) {
+	if len(w.links) > 0 {
+		srv.write(w.links...)
+	}
+	later := w.held[:0]
+	for _, s := range w.held {
+		if s == own {
+			later = append(later, s)
+			continue
+		}
+		srv.run(s.answerHeld)
+	}
+	for _, s := range w.doomed {
+		srv.limited(limitSessionQueue)
+		srv.log.Warn("outbox is full", slog.Any("session", s), slog.String("transport", s.Transport()))
+		srv.end(s, transport.Overflow)
+	}
+	for _, d := range w.drops {
+		srv.hooks.Dropped(d.session, d.channel, 1, d.why)
+	}
+	if w.full {
+		w.full = false
+		srv.shed()
+	}
+	clear(w.links)
+	clear(w.held[len(later):])
+	clear(w.doomed)
+	clear(w.drops)
+	w.links, w.held, w.doomed, w.drops = w.links[:0], later, w.doomed[:0], w.drops[:0]
+}
+
+// push queues e for s and notes in w who must be woken. It reports whether
+// s takes messages at all.
+func (s *Session) push(e *event, o ChannelOptions, w *wakes) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == gone {
+		return false
+	}
+	var fits bool
+	w.gone, fits = s.out.push(e, o.Overflow, &s.srv.limits, w.gone[:0])
+	if len(w.gone) > 0 {
+		s.dropped(w, fits)
+	}
+	if !fits {
+		return true
+	}
+	if l := int64(s.srv.limits.ServerBytes); l >= 0 && s.srv.queued.Load() > l {
+		w.full = true
+	}
+	if e.lazy && !s.urgent {
+		s.waitLazily(o)
+		return true
+	}
+	s.urgent = true
+	s.schedule(w)
+	return true
+}
+
+// dropped counts what push dropped. The caller holds mu.
+func (s *Session) dropped(w *wakes, fits bool) {
+	s.out.lost += uint64(len(w.gone))
+	s.srv.stats.dropped.Add(uint64(len(w.gone)))
+	if !fits {
+		w.doomed = append(w.doomed, s)
+	}
+	if s.srv.hooks.Dropped == nil {
+		return
+	}
+	for _, e := range w.gone {
+		w.drops = append(w.drops, drop{s, e.name(), transport.Overflow})
+	}
+}
+
+// schedule notes who must write for s now. The caller holds mu.
+func (s *Session) schedule(w *wakes) {
+	if s.batching > 0 || !s.urgent || !s.out.waiting() || s.sender != nil {
+		return // whoever is sending looks again when done
+	}
+	if l := s.stream; l != nil && !s.onConnectOnly(l) {
+		w.link(l)
+		return
+	}
+	if s.held.link == nil || s.answering {
+		return
+	}
+	if wait := s.laneFree(laneConnect); wait > 0 && s.held.link.peer.Once {
+		s.wakeIn(wait)
+		return
+	}
+	s.answering = true
+	w.held = append(w.held, s)
+}
+
+// wake sees to whatever waits for s.
+func (s *Session) wake() {
+	var w wakes
+	s.mu.Lock()
+	s.schedule(&w)
+	s.mu.Unlock()
+	w.flush(s.srv)
+}
+
+// wakeIn wakes s later, unless that is about to happen anyway. The caller
+// holds mu.
+func (s *Session) wakeIn(d time.Duration) {
+	if s.guarding {
+		return
+	}
+	s.guarding = true
+	time.AfterFunc(d, func() {
+		s.mu.Lock()
+		s.guarding = false
+		s.mu.Unlock()
+		s.wake()
+	})
+}
+
+// waitLazily sets the time by which lazy messages leave at the latest. The
+// caller holds mu.
+func (s *Session) waitLazily(o ChannelOptions) {
+	if s.lazing {
+		return
+	}
+	s.lazing = true
+	d := o.Lazy
+	if d < 0 {
+		d = s.srv.timingFor(s.advised, s.timing).Lazy
+	}
+	time.AfterFunc(d, s.endLaziness)
+}
+
+// endLaziness makes what waits leave now.
+func (s *Session) endLaziness() {
+	s.mu.Lock()
+	s.lazing, s.urgent = false, s.out.waiting()
+	s.mu.Unlock()
+	s.wake()
+}
