@@ -1,0 +1,91 @@
+package client
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// An AccessToken says the value of the Authorization header. It is asked for
+// each request, so a type of your own may change its mind; it must be safe for
+// concurrent use. Give it String, GoString and LogValue methods that hide the
+// secret, as [Token] has.
+type AccessToken interface{ Authorization() string }
+
+// A Token is an AccessToken that never shows its secret: not with any verb of
+// fmt, not in JSON, not in logs.
+type Token struct{ v *string } // a pointer: fmt prints the fields of an unexported Token by reflection
+
+// Bearer is the header "Bearer token".
+func Bearer(token string) Token { return Authorization("Bearer " + token) }
+
+// Basic is the header of user and password, which may be empty (RFC 7617).
+func Basic(user, password string) Token {
+	return Authorization("Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
+}
+
+// Authorization is a header value taken as it is, such as "OAuth 00D…".
+func Authorization(value string) Token { return Token{&value} }
+
+// Authorization returns the header's value, the secret.
+func (t Token) Authorization() string {
+	if t.v == nil {
+		return ""
+	}
+	return *t.v
+}
+
+// String returns "***".
+func (t Token) String() string { return "***" }
+
+// GoString returns "***".
+func (t Token) GoString() string { return "***" }
+
+// Format writes *** for every verb and flag.
+func (t Token) Format(f fmt.State, _ rune) { io.WriteString(f, "***") }
+
+// LogValue returns "***".
+func (t Token) LogValue() slog.Value { return slog.StringValue("***") }
+
+// MarshalText returns "***".
+func (t Token) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+// authorize asks the token source, if there is one. The supervisor alone calls
+// it, before each handshake and after a 401, so it is never asked twice at once.
+func (e *endpoint) authorize(ctx context.Context) error {
+	if e.cfg.tokenSource == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.timeouts.Open)
+	defer cancel()
+	t, err := e.cfg.tokenSource(ctx)
+	if err != nil {
+		return fmt.Errorf("client: token source: %w", err)
+	}
+	e.mu.Lock()
+	e.token = t
+	e.mu.Unlock()
+	return nil
+}
+
+// authorization is the current header value, "" without credentials.
+func (e *endpoint) authorization() string {
+	e.mu.Lock()
+	t := e.token
+	e.mu.Unlock()
+	if t == nil {
+		return ""
+	}
+	return t.Authorization()
+}
+
+// bare is the credential without its scheme, as ext fields want it.
+func bare(authorization string) string {
+	if _, credential, ok := strings.Cut(authorization, " "); ok {
+		return credential
+	}
+	return authorization
+}

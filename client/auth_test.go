@@ -1,0 +1,201 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A secret shows in no verb of fmt, no JSON, no log, not even from within an
+// unexported field.
+func TestTokensNeverShow(t *testing.T) {
+	const secret = "hunter2"
+	token := Bearer(secret)
+	type holder struct {
+		Token Token
+		inner Token
+		any   AccessToken
+	}
+	c, err := New("http://user:"+secret+"@fake/", WithTransports(board(newFake(), streams)), WithAccessToken(token), WithHeader("X-Key", secret))
+	require.NoError(t, err)
+	defer func() { c.Close(); <-c.Done() }()
+	var out bytes.Buffer
+	log := slog.New(slog.NewJSONHandler(&out, nil))
+	for _, v := range []any{token, &token, holder{token, token, token}, &holder{token, token, token}, []Token{token}, c} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			fmt.Fprintf(&out, verb, v)
+		}
+		j, _ := json.Marshal(v)
+		out.Write(j)
+		log.Info("x", "v", v)
+	}
+	assert.NotContains(t, out.String(), secret)
+	assert.NotContains(t, out.String(), fmt.Sprintf("%x", secret))
+	assert.Equal(t, "Bearer hunter2", token.Authorization())
+	assert.Equal(t, "Basic dTpw", Basic("u", "p").Authorization())
+	assert.Equal(t, "Basic dTo=", Basic("u", "").Authorization())
+	assert.Equal(t, "", Token{}.Authorization())
+	assert.Equal(t, "***", token.String()+""+token.GoString()[3:])
+}
+
+// seen is a dialer that remembers the headers of what it dials.
+type seen struct {
+	transport.Dialer
+	mu      sync.Mutex
+	headers []http.Header
+}
+
+func (s *seen) Dial(ctx context.Context, t *transport.Target) (transport.Conn, error) {
+	s.mu.Lock()
+	s.headers = append(s.headers, t.Header.Clone())
+	s.mu.Unlock()
+	return s.Dialer.Dial(ctx, t)
+}
+
+func TestATokenGoesWithEveryRequest(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			s := &seen{Dialer: d}
+			c := start(t, []transport.Dialer{s}, WithAccessToken(Bearer("t")), WithHeader("X-A", "1"), WithHeader("X-A", "2"))
+			require.NoError(t, c.Publish(t.Context(), "/a", 1))
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for _, h := range s.headers {
+				assert.Equal(t, "Bearer t", h.Get("Authorization"))
+				assert.Equal(t, []string{"1", "2"}, h["X-A"])
+			}
+		})
+	})
+}
+
+func TestATokenIsAskedForBeforeEachHandshake(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d), WithTokenExt("token"), tokens("one", "two"),
+				WithHandshakeExt(func(context.Context) (bayeux.Ext, error) { return bayeux.Ext{"app": []byte(`7`)}, nil }))
+			require.NoError(t, c.Wait(t.Context()))
+			time.Sleep(25 * time.Second)
+			f.forget()
+			d.cut()
+			time.Sleep(5 * time.Second)
+			var exts []string
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			for _, ms := range f.payloads {
+				if ms[0].Channel == bayeux.MetaHandshake {
+					exts = append(exts, string(ms[0].Ext["token"])+string(ms[0].Ext["app"]))
+				}
+			}
+			assert.Equal(t, []string{`"one"7`, `"two"7`}, exts)
+		})
+	})
+}
+
+// A token source that fails, or hangs, is a failed attempt and no end.
+func TestATokenSourceMayFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		c := start(t, dialers(board(newFake(), streams)), WithTokenSource(func(ctx context.Context) (AccessToken, error) {
+			switch n++; n {
+			case 1:
+				return nil, errors.New("no")
+			case 2:
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return Bearer("t"), nil
+		}))
+		time.Sleep(15 * time.Second)
+		assert.Equal(t, bayeux.Connected, c.State())
+	})
+}
+
+func TestEachClientHasItsCookies(t *testing.T) {
+	cfg, err := newConfig([]Option{
+		WithTransports(board(newFake(), streams)),
+		WithCookies(&http.Cookie{Name: "mine", Value: "1", Path: "/"}),
+	})
+	require.NoError(t, err)
+	e, err := newEndpoint("http://host/cometd", cfg)
+	require.NoError(t, err)
+	e.http.Jar.SetCookies(e.url, []*http.Cookie{{Name: "theirs", Value: "a b!", Path: "/"}})
+	assert.Len(t, e.http.Jar.Cookies(e.url), 2)
+	e.afresh()
+	cookies := e.http.Jar.Cookies(e.url)
+	require.Len(t, cookies, 1, "a fresh start keeps the user's own")
+	assert.Equal(t, "mine", cookies[0].Name)
+
+	theirs := &http.Client{Jar: e.jar}
+	WithHTTPClient(theirs)(cfg)
+	e2, err := newEndpoint("http://host/cometd", cfg)
+	require.NoError(t, err)
+	assert.Same(t, e.jar, e2.http.Jar, "a jar that comes with the http.Client is used")
+	assert.Nil(t, theirs.Transport, "the user's http.Client is not changed")
+}
+
+// A redirect that would turn a POST into a GET is an answer, not a way.
+func TestRedirectsKeepTheMethod(t *testing.T) {
+	var methods []string
+	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		methods = append(methods, r.Method+r.URL.Path)
+		switch r.URL.Path {
+		case "/302":
+			http.Redirect(w, r, "/end", http.StatusFound)
+		case "/307":
+			http.Redirect(w, r, "/end", http.StatusTemporaryRedirect)
+		}
+	}))
+	defer hs.Close()
+	cfg, err := newConfig([]Option{WithTransports(board(newFake(), streams))})
+	require.NoError(t, err)
+	e, err := newEndpoint(hs.URL, cfg)
+	require.NoError(t, err)
+	defer e.close()
+	for path, status := range map[string]int{"/302": 302, "/307": 200} {
+		resp, err := e.http.Post(hs.URL+path, "application/json", bytes.NewReader([]byte("[]")))
+		require.NoError(t, err)
+		resp.Body.Close()
+		assert.Equal(t, status, resp.StatusCode)
+	}
+	assert.ElementsMatch(t, []string{"POST/302", "POST/307", "POST/end"}, methods)
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	d := WithTransports(board(newFake(), streams))
+	for name, opts := range map[string][]Option{
+		"no transport":   {},
+		"nil transport":  {WithTransports(nil)},
+		"two of a type":  {WithTransports(board(newFake(), streams), board(newFake(), streams))},
+		"timeout":        {d, WithTimeouts(Timeouts{Open: -1})},
+		"backoff":        {d, WithBackoff(2, 1)},
+		"header":         {d, WithHeader(" x", "1")},
+		"max retries":    {d, WithMaxRetries(-1)},
+		"publish retry":  {d, WithPublishRetry(0, 1)},
+		"token ext":      {d, WithTokenExt("")},
+		"inside Options": {d, Options(WithMaxRetries(-1))},
+	} {
+		_, err := New(testURL, opts...)
+		assert.Error(t, err, name)
+		_, err = NewManual(testURL, opts...)
+		assert.Error(t, err, name)
+	}
+	for _, url := range []string{"", "ftp://x", "http://", ":", "/cometd", "http://u:secret@host:port/"} {
+		_, err := New(url, d)
+		assert.Error(t, err, url)
+		assert.NotContains(t, fmt.Sprint(err), "secret")
+	}
+}

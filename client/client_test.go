@@ -1,0 +1,131 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// take reads n messages' data.
+func take(ctx context.Context, s *Subscription, n int) (got []string) {
+	for m := range s.Messages(ctx) {
+		if got = append(got, string(m.Data)); len(got) == n {
+			break
+		}
+	}
+	return got
+}
+
+func TestMessagesReachASubscriberInOrder(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d))
+			ctx := t.Context()
+			require.NoError(t, c.Wait(ctx))
+			sub, err := c.Subscribe(ctx, "/a/*")
+			require.NoError(t, err)
+			for i := range 100 {
+				require.NoError(t, c.Publish(ctx, "/a/b", i))
+			}
+			for i, got := range take(ctx, sub, 100) {
+				assert.Equal(t, fmt.Sprint(i), got)
+			}
+			require.NoError(t, sub.Unsubscribe(ctx))
+			assert.Equal(t, 0, f.subscribed("/a/*"))
+			assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+		})
+	})
+}
+
+func TestAnIdleClientKeepsItsSession(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d))
+			time.Sleep(time.Hour)
+			assert.Equal(t, bayeux.Connected, c.State())
+			assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+			assert.InDelta(t, 181, f.count(bayeux.MetaConnect), 1)
+		})
+	})
+}
+
+func TestCloseTellsTheServer(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d))
+			require.NoError(t, c.Wait(t.Context()))
+			require.NoError(t, c.Close())
+			<-c.Done()
+			assert.Equal(t, 1, f.count(bayeux.MetaDisconnect))
+			assert.Equal(t, bayeux.Stopped, c.State())
+			assert.NoError(t, c.Err())
+			assert.ErrorIs(t, c.Publish(t.Context(), "/a", 1), ErrClosed)
+			_, err := c.Subscribe(t.Context(), "/a")
+			assert.ErrorIs(t, err, ErrClosed)
+			assert.ErrorIs(t, c.Wait(t.Context()), ErrClosed)
+		})
+	})
+}
+
+// A server that is down for an hour costs at most 126 attempts.
+func TestBackoffIsCapped(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			d.set(errRefused)
+			c := start(t, dialers(d))
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			assert.LessOrEqual(t, d.tries(), 126)
+			assert.Greater(t, d.tries(), 100)
+			d.set(nil)
+			time.Sleep(40 * time.Second)
+			assert.Equal(t, bayeux.Connected, c.State())
+		})
+	})
+}
+
+func TestASubscriptionOutlivesItsSession(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d))
+			ctx := t.Context()
+			var gaps []Gap
+			sub, err := c.Subscribe(ctx, "/a", WithOnGap(func(g Gap) { gaps = append(gaps, g) }))
+			require.NoError(t, err)
+			time.Sleep(65 * time.Second)
+			f.forget()
+			d.cut()
+			time.Sleep(3 * time.Second)
+			assert.Equal(t, 1, f.subscribed("/a"))
+			assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
+			f.publish("/a", "1")
+			assert.Equal(t, []string{"1"}, take(ctx, sub, 1))
+			assert.Len(t, gaps, 1)
+		})
+	})
+}
+
+func TestABreakKeepsTheSession(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d))
+			ctx := t.Context()
+			sub, err := c.Subscribe(ctx, "/a")
+			require.NoError(t, err)
+			time.Sleep(65 * time.Second)
+			d.cut()
+			time.Sleep(3 * time.Second)
+			assert.Equal(t, bayeux.Connected, c.State())
+			assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+			assert.EqualValues(t, 1, c.Stats().Reconnects)
+			f.publish("/a", "1")
+			assert.Equal(t, []string{"1"}, take(ctx, sub, 1))
+		})
+	})
+}

@@ -1,0 +1,142 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"sync"
+
+	"github.com/gocometd/cometd/transport"
+)
+
+// An endpoint is the server's address with what every request to it carries:
+// header, credentials, cookies, the http.Client. A Client and a Manual have one.
+type endpoint struct {
+	cfg  *config
+	url  *url.URL
+	http *http.Client
+	jar  *jar            // nil when the user's http.Client brought one
+	own  *http.Transport // nil when the user's http.Client brought one
+
+	mu    sync.Mutex
+	token AccessToken
+}
+
+func newEndpoint(raw string, cfg *config) (*endpoint, error) {
+	u, err := parseURL(raw)
+	if err != nil {
+		return nil, err
+	}
+	e := &endpoint{cfg: cfg, url: u, token: cfg.token, http: &http.Client{}}
+	if cfg.http != nil {
+		*e.http = *cfg.http
+		e.http.Timeout = 0
+	}
+	if e.http.Transport == nil {
+		e.own = http.DefaultTransport.(*http.Transport).Clone()
+		e.http.Transport = e.own
+	}
+	if e.http.CheckRedirect == nil {
+		e.http.CheckRedirect = keepMethod
+	}
+	if e.http.Jar == nil {
+		e.jar = &jar{url: u, seed: cfg.cookies}
+		e.http.Jar = e.jar
+		e.jar.reset()
+	} else {
+		e.http.Jar.SetCookies(u, cfg.cookies)
+	}
+	return e, nil
+}
+
+// parseURL takes ws and wss for http and https.
+func parseURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // without the text, which may hold a password
+		}
+		return nil, fmt.Errorf("client: URL: %w", err)
+	}
+	switch u.Scheme {
+	case "ws":
+		u.Scheme = "http"
+	case "wss":
+		u.Scheme = "https"
+	case "http", "https":
+	default:
+		u.Opaque = "" // of user:password@host, which is a scheme and this
+		return nil, fmt.Errorf("client: URL is neither http nor https: %q", u.Redacted())
+	}
+	if u.Host == "" {
+		return nil, fmt.Errorf("client: URL has no host: %q", u.Redacted())
+	}
+	return u, nil
+}
+
+// keepMethod follows no redirect that turns a POST into a GET: the answer
+// itself, with its status and Location, then becomes the error.
+func keepMethod(r *http.Request, via []*http.Request) error {
+	if r.Method != via[0].Method || len(via) >= 10 {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+// dial opens a Conn with the credentials of now.
+func (e *endpoint) dial(ctx context.Context, d transport.Dialer) (transport.Conn, error) {
+	h := e.cfg.header.Clone()
+	if v := e.authorization(); v != "" {
+		if h == nil {
+			h = make(http.Header)
+		}
+		h.Set("Authorization", v)
+	}
+	return d.Dial(ctx, &transport.Target{URL: e.url, Header: h, HTTP: e.http, Limit: e.cfg.limits.MessageBytes})
+}
+
+// afresh forgets cookies and idle connections, so that the next request may
+// reach another node behind a balancer.
+func (e *endpoint) afresh() {
+	if e.jar != nil {
+		e.jar.reset()
+	}
+	if e.own != nil {
+		e.own.CloseIdleConnections()
+	}
+}
+
+func (e *endpoint) close() {
+	if e.own != nil {
+		e.own.CloseIdleConnections()
+	}
+}
+
+// A jar is a cookie jar that can start again with the user's own cookies.
+type jar struct {
+	url  *url.URL
+	seed []*http.Cookie
+
+	mu  sync.Mutex
+	jar http.CookieJar
+}
+
+func (j *jar) reset() {
+	fresh, _ := cookiejar.New(nil) // never fails
+	fresh.SetCookies(j.url, j.seed)
+	j.mu.Lock()
+	j.jar = fresh
+	j.mu.Unlock()
+}
+
+func (j *jar) current() http.CookieJar {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.jar
+}
+
+func (j *jar) SetCookies(u *url.URL, cookies []*http.Cookie) { j.current().SetCookies(u, cookies) }
+func (j *jar) Cookies(u *url.URL) []*http.Cookie             { return j.current().Cookies(u) }

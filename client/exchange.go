@@ -1,0 +1,196 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
+)
+
+// exchanges is one lane of a Once transport: one exchange after the other.
+// spare is a Conn for the first.
+func (l *link) exchanges(lane int, spare transport.Conn) {
+	var out writer
+	in := newReader(l)
+	for {
+		rs := l.c.outbox.take(l.ctx, lane)
+		if rs == nil {
+			if spare != nil {
+				spare.Close(transport.Normal)
+			}
+			return
+		}
+		l.carry(&out, in, spare, rs)
+		spare = nil
+		if lane == ordinary {
+			l.c.outbox.done()
+		}
+		select {
+		case l.free <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// carry makes one exchange, over conn if that is given.
+func (l *link) carry(out *writer, in *reader, conn transport.Conn, rs []*request) {
+	if conn == nil {
+		var err error
+		if conn, err = l.dial(); err != nil {
+			l.notSent(rs, err)
+			return
+		}
+	}
+	l.unanswered(rs, l.exchange(out, in, conn, rs))
+}
+
+func (l *link) dial() (transport.Conn, error) {
+	ctx, cancel := context.WithTimeout(l.ctx, l.c.cfg.timeouts.Open)
+	defer cancel()
+	return l.c.end.dial(ctx, l.dialer)
+}
+
+// exchange sends requests and handles all that their answer brings.
+func (l *link) exchange(out *writer, in *reader, conn transport.Conn, rs []*request) error {
+	defer conn.Close(transport.Normal)
+	stop := context.AfterFunc(l.ctx, func() { conn.Close(transport.GoingAway) })
+	defer stop()
+	var late atomic.Bool
+	if p := patience(rs); p > 0 {
+		in.timeout = time.AfterFunc(p, func() {
+			late.Store(true)
+			conn.Close(transport.Stalled)
+		})
+		defer func() { in.timeout.Stop(); in.timeout = nil }()
+	}
+	err := out.send(l, conn, rs)
+	if err == nil {
+		err = in.receive(conn)
+	}
+	if err != nil && late.Load() {
+		return stalled(l.typ())
+	}
+	return err
+}
+
+// patience is how long an exchange may take: the longest of its requests; the
+// supervisor watches its own.
+func patience(rs []*request) (d time.Duration) {
+	for _, r := range rs {
+		d = max(d, r.exchange)
+	}
+	return d
+}
+
+// unanswered handles the requests of an exchange that failed, or whose answer
+// did not name them.
+func (l *link) unanswered(rs []*request, err error) {
+	c, own := l.c, rs[0].own()
+	whole, left := len(rs), l.leftOf(rs, err)
+	if !own && lostAnswer(err) && l.ctx.Err() == nil {
+		c.markGap(transport.ReasonOf(err), false) // any answer may bring events (docs/protocol.md §9)
+	}
+	switch {
+	case len(left) == 0:
+	case err == nil:
+		c.giveBackAll(left, bayeux.ErrTimeout)
+	case whole > 1 && refusedWhole(err):
+		c.cfg.log.Warn("server refuses a batch, sending one message at a time", "transport", l.typ(), "err", err)
+		c.outbox.oneByOne()
+		c.requeue(left...)
+	case neverSent(err):
+		l.notSent(left, err)
+	case refused(err):
+		l.refuse(left, err)
+	default:
+		for _, r := range left {
+			r.postpone(c.cfg.backoff)
+		}
+		c.giveBackAll(left, err)
+	}
+	if errors.Is(err, transport.ErrUnauthorized) {
+		c.lose(c.ID(), err)
+	}
+}
+
+// leftOf takes the unanswered ones of rs out of the pending requests. A call
+// whose exchange went well stays: its result may come with another.
+func (l *link) leftOf(rs []*request, err error) []*request {
+	left := rs[:0]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range rs {
+		switch {
+		case l.pending[r.id] != r:
+		case r.call && err == nil:
+			l.watch(r.patience)
+		default:
+			delete(l.pending, r.id)
+			left = append(left, r)
+		}
+	}
+	return left
+}
+
+// refuse handles requests that the server did not take. After a 401 they go
+// again, once, with the next token.
+func (l *link) refuse(rs []*request, err error) {
+	renew := errors.Is(err, transport.ErrUnauthorized) && l.c.cfg.tokenSource != nil
+	var again []*request
+	for _, r := range rs {
+		if renew && !r.homeless && !r.own() {
+			r.homeless = true
+			again = append(again, r)
+			continue
+		}
+		l.c.settle(r, nil, fmt.Errorf("client: %s: %w", r.channel, err))
+	}
+	if len(again) > 0 {
+		l.notSent(again, err)
+	}
+}
+
+// notSent handles requests for which there was no connection: they wait until a
+// connect has been answered. The supervisor's own are for it to repeat, and a
+// disconnect has come true.
+func (l *link) notSent(rs []*request, err error) {
+	if rs[0].own() || rs[0].kind == transport.Disconnect {
+		l.c.settle(rs[0], nil, err)
+		return
+	}
+	l.c.outbox.open(false)
+	l.c.requeue(rs...)
+}
+
+// refused reports whether the server's answer says that it took nothing.
+func refused(err error) bool {
+	e, ok := errors.AsType[*transport.Error](err)
+	return ok && e.Status >= 400 && e.Status < 500 && e.Status != http.StatusRequestTimeout
+}
+
+// lostAnswer reports whether an answer may have been on its way that nobody got.
+func lostAnswer(err error) bool {
+	e, ok := errors.AsType[*transport.Error](err)
+	if ok && e.Status != 0 && (e.Status < 500 || e.Status == http.StatusServiceUnavailable) {
+		return false
+	}
+	return err != nil && !neverSent(err)
+}
+
+// refusedWhole reports whether the server took nothing of a payload.
+func refusedWhole(err error) bool {
+	e, ok := errors.AsType[*transport.Error](err)
+	return ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity || e.Status == http.StatusRequestEntityTooLarge)
+}
+
+// neverSent reports whether a payload cannot have left: no connection.
+func neverSent(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "dial"
+}

@@ -1,0 +1,143 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gocometd/cometd/bayeux"
+)
+
+// An Extension sees and changes messages on their way; nil fields are skipped
+// and cost nothing. Its functions run on the client's own goroutines, never
+// under a lock, and must not block. Outgoing may run at the same time as
+// Incoming, and over long-polling twice at once; Incoming sees one message after
+// the other. A message belongs to the extension until the function returns:
+// changes reach the wire, or the subscribers.
+//
+// To have a refused subscribe sent again, after a pause, Incoming gives the
+// reply the advice to retry.
+type Extension struct {
+	Name string
+
+	// Channels are the patterns of the messages to see; none means all. /** is
+	// every broadcast, service and meta channel.
+	Channels []string
+
+	// Requests are the patterns of the messages that Outgoing sees, if they are
+	// others than Channels. Publishes that no extension sees cost less.
+	Requests []string
+
+	// Opened is called once, before the first handshake.
+	Opened func(c *Client)
+
+	// Session is called with the id of each new session, after its handshake
+	// reply has passed Incoming. State kept for the old session is void.
+	Session func(id string)
+
+	// Outgoing sees each request with its id and clientId; ctx has the values
+	// of the call that made it. A message that is sent again passes again. An
+	// error deletes the message, and its caller gets the error, as a
+	// *bayeux.Error that is ErrDeleted unless it is one already.
+	Outgoing func(ctx context.Context, m *bayeux.Message) error
+
+	// Incoming sees each reply and event in the order of arrival. An error
+	// deletes an event; a reply then counts as failed with that error.
+	Incoming func(ctx context.Context, m *bayeux.Message) error
+
+	// Done is called when every local subscriber of ch has handled m: its loop
+	// asked for the next message, its handler returned nil, or it took m from
+	// a Chan. ch is the channel subscribed to, without a filter.
+	Done func(ch string, m *bayeux.Message)
+
+	// Recovers reports whether the extension gets back what was missed on ch by
+	// itself, so that no Gap is told: after a break that the session survived,
+	// or, with a new session, after the loss of one.
+	Recovers func(ch string, newSession bool) bool
+
+	// Closed is called once, when the client has ended.
+	Closed func()
+}
+
+func (e *Extension) sees(ch string) bool { return matchAny(e.Channels, ch) }
+
+func (e *Extension) seesRequest(ch string) bool {
+	if e.Requests != nil {
+		return matchAny(e.Requests, ch)
+	}
+	return e.sees(ch)
+}
+
+// matchAny reports whether one of the patterns matches ch, or there is none.
+func matchAny(patterns []string, ch string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return bayeux.Channel(p).Match(ch) })
+}
+
+type stage func(ctx context.Context, m *bayeux.Message) error
+
+// outgoing is what a request on ch passes, in reverse order of registration.
+func (c *config) outgoing(ch string) (stages []stage) {
+	for i := len(c.extensions) - 1; i >= 0; i-- {
+		if e := &c.extensions[i]; e.Outgoing != nil && e.seesRequest(ch) {
+			stages = append(stages, e.Outgoing)
+		}
+	}
+	return stages
+}
+
+// incoming is what a message on ch passes, in order of registration.
+func (c *config) incoming(ch string) (stages []stage) {
+	for i := range c.extensions {
+		if e := &c.extensions[i]; e.Incoming != nil && e.sees(ch) {
+			stages = append(stages, e.Incoming)
+		}
+	}
+	return stages
+}
+
+// handled are the extensions that want to know when ch's messages are done.
+func (c *config) handled(ch string) (fs []func(string, *bayeux.Message)) {
+	for i := range c.extensions {
+		if e := &c.extensions[i]; e.Done != nil && e.sees(ch) {
+			fs = append(fs, e.Done)
+		}
+	}
+	return fs
+}
+
+// recovers reports whether some extension closes the gap on ch.
+func (c *config) recovers(ch string, newSession bool) bool {
+	for i := range c.extensions {
+		if e := &c.extensions[i]; e.Recovers != nil && e.sees(ch) && e.Recovers(ch, newSession) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *config) sessionBegins(id string) {
+	for i := range c.extensions {
+		if f := c.extensions[i].Session; f != nil {
+			f(id)
+		}
+	}
+}
+
+// pass runs the stages until one deletes the message.
+func pass(ctx context.Context, m *bayeux.Message, stages []stage) error {
+	for _, f := range stages {
+		if err := f(ctx, m); err != nil {
+			return deleted(m.Channel, err)
+		}
+	}
+	return nil
+}
+
+// deleted is the refusal of an extension as its caller sees it.
+func deleted(ch string, err error) error {
+	if e, ok := errors.AsType[*bayeux.Error](err); ok {
+		return e
+	}
+	return fmt.Errorf("%w: %w", &bayeux.Error{Code: 404, Message: "message_deleted", Channel: ch}, err)
+}

@@ -1,0 +1,191 @@
+package client
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// pair is a stream, preferred, and exchanges to one fake server.
+func pair() (f *fake, stream, poll *switchboard) {
+	f = newFake()
+	return f, board(f, streams), board(f, polls)
+}
+
+var errNoUpgrade = &transport.Error{Type: bayeux.WebSocket, Op: "dial", Status: 404, Err: transport.ErrUnsupported}
+
+func TestARefusedUpgradeFallsBackAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, stream, poll := pair()
+		stream.set(errNoUpgrade)
+		began := time.Now()
+		c := start(t, dialers(stream, poll))
+		require.NoError(t, c.Wait(t.Context()))
+		assert.Zero(t, time.Since(began))
+		got := c.Stats()
+		assert.Equal(t, bayeux.LongPolling, got.Transport)
+		assert.ErrorIs(t, got.Err, transport.ErrUnsupported, "the state says why")
+	})
+}
+
+func TestAHangingUpgradeFallsBackWithinTheOpenTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, stream, poll := pair()
+		stream.hangs = true
+		began := time.Now()
+		c := start(t, dialers(stream, poll), WithTimeouts(Timeouts{Open: 3 * time.Second}))
+		require.NoError(t, c.Wait(t.Context()))
+		assert.Equal(t, 3*time.Second, time.Since(began))
+		assert.Equal(t, bayeux.LongPolling, c.Stats().Transport)
+	})
+}
+
+// A proxy may let the upgrade through and swallow what follows.
+func TestASilentStreamFallsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, stream, poll := pair()
+		f.first = func(w *wire, m *bayeux.Message) bool { return !w.conn.Peer().Once }
+		c := start(t, dialers(stream, poll))
+		time.Sleep(15 * time.Second)
+		assert.Equal(t, bayeux.Connected, c.State())
+		assert.Equal(t, bayeux.LongPolling, c.Stats().Transport)
+	})
+}
+
+func TestAFailedTransportIsRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, stream, poll := pair()
+		stream.set(errNoUpgrade)
+		c := start(t, dialers(stream, poll))
+		require.NoError(t, c.Wait(t.Context()))
+		f.forget()
+		poll.cut()
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
+		assert.Equal(t, 1, stream.tries(), "the stream is not tried again so soon")
+	})
+}
+
+// The way back takes the session along, and loses and disorders nothing.
+func TestTheWayBackToTheStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, stream, poll := pair()
+		stream.set(errNoUpgrade)
+		c := start(t, dialers(stream, poll), WithUpgradeAfter(time.Minute))
+		ctx := t.Context()
+		sub, err := c.Subscribe(ctx, "/a")
+		require.NoError(t, err)
+		id := c.ID()
+		time.Sleep(time.Minute)
+		stream.set(nil)
+		n := 0
+		for ; c.Stats().Transport != bayeux.WebSocket && n < 1000; n++ {
+			require.NoError(t, c.Publish(ctx, "/a", n))
+			time.Sleep(time.Second)
+		}
+		for range 5 {
+			require.NoError(t, c.Publish(ctx, "/a", n))
+			n++
+		}
+		assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
+		assert.NoError(t, c.Stats().Err)
+		assert.Equal(t, id, c.ID())
+		assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+		for i, got := range take(ctx, sub, n) {
+			require.Equal(t, fmt.Sprint(i), got)
+		}
+	})
+}
+
+// The session of a stream cannot be continued over exchanges: it is made again,
+// but not while its own transport may come back.
+func TestAStreamThatStaysAwayIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, stream, poll := pair()
+		c := start(t, dialers(stream, poll))
+		ctx := t.Context()
+		sub, err := c.Subscribe(ctx, "/a")
+		require.NoError(t, err)
+		stream.set(errRefused)
+		stream.cut()
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, bayeux.LongPolling, c.Stats().Transport)
+		assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
+		f.publish("/a", "1")
+		assert.Equal(t, []string{"1"}, take(ctx, sub, 1))
+	})
+}
+
+func TestAnAttemptTriesEachTransportOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, stream, poll := pair()
+		stream.set(errRefused)
+		poll.set(errRefused)
+		start(t, dialers(stream, poll))
+		time.Sleep(time.Hour)
+		assert.LessOrEqual(t, stream.tries(), 126)
+		assert.Greater(t, stream.tries(), 100)
+		assert.LessOrEqual(t, poll.tries(), 126)
+	})
+}
+
+func TestTheServersListDecides(t *testing.T) {
+	tests := []struct {
+		name   string
+		theirs []string
+		first  string // the client's preference
+		want   string
+	}{
+		{"nothing said", nil, streams, bayeux.WebSocket},
+		{"both", []string{"callback-polling", "long-polling", "websocket"}, streams, bayeux.WebSocket},
+		{"no stream", []string{"long-polling"}, streams, bayeux.LongPolling},
+		{"no exchanges", []string{"websocket"}, polls, bayeux.WebSocket},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, stream, poll := pair()
+				f.types = tt.theirs
+				ds := dialers(stream, poll)
+				if tt.first == polls {
+					ds = dialers(poll, stream)
+				}
+				c := start(t, ds)
+				require.NoError(t, c.Wait(t.Context()))
+				assert.Equal(t, tt.want, c.Stats().Transport)
+				require.NoError(t, c.Publish(t.Context(), "/a", 1))
+			})
+		})
+	}
+}
+
+func TestNoCommonTransportIsFinal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.types = []string{"callback-polling"}
+		c := start(t, dialers(board(f, streams)))
+		<-c.Done()
+		assert.ErrorIs(t, c.Err(), ErrNoTransport)
+		assert.Equal(t, bayeux.Stopped, c.State())
+		assert.ErrorIs(t, c.Wait(t.Context()), ErrNoTransport)
+	})
+}
+
+func TestDialTriesOnceAndSaysWhatWentWrong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, stream, poll := pair()
+		stream.set(errNoUpgrade)
+		poll.set(errRefused)
+		_, err := Dial(t.Context(), "http://u:secret@fake/cometd", WithTransports(dialers(stream, poll)...))
+		require.ErrorIs(t, err, errRefused)
+		require.ErrorIs(t, err, transport.ErrUnsupported)
+		assert.NotContains(t, err.Error(), "secret")
+		assert.Equal(t, 1, stream.tries())
+	})
+}

@@ -1,0 +1,63 @@
+package client
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A flow is where readers wait while a subscription's queue is full. It knows
+// that they do, so that no watchdog takes a pause for a broken network.
+type flow struct {
+	waiting atomic.Int32
+
+	mu      sync.Mutex
+	moved   sync.Cond
+	resumed time.Time // when the last pause ended
+}
+
+func newFlow() *flow {
+	f := &flow{}
+	f.moved.L = &f.mu
+	return f
+}
+
+// wait blocks until ready returns true. ready is asked under f's lock, again
+// after each signal.
+func (f *flow) wait(ready func() bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting.Add(1) // before ready: who signals later sees it
+	for !ready() {
+		f.moved.Wait()
+	}
+	f.waiting.Add(-1)
+	f.resumed = time.Now()
+}
+
+// signal wakes those that wait: there is room, or a reason not to wait.
+func (f *flow) signal() {
+	if f.waiting.Load() == 0 {
+		return
+	}
+	f.mu.Lock()
+	f.moved.Broadcast()
+	f.mu.Unlock()
+}
+
+// paused reports whether a reader waits.
+func (f *flow) paused() bool { return f.waiting.Load() > 0 }
+
+// grace is how much longer a reply may stay out that was due now: the whole
+// delay while a reader waits, and until that long after it went on.
+func (f *flow) grace(delay time.Duration) time.Duration {
+	if f.paused() {
+		return delay
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.resumed.IsZero() {
+		return 0
+	}
+	return max(0, delay-time.Since(f.resumed))
+}

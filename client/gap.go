@@ -1,0 +1,72 @@
+package client
+
+import (
+	"time"
+
+	"github.com/gocometd/cometd/transport"
+)
+
+// A Gap tells that messages may have been missed, and stands where they would:
+// after the last message before it, before the first one after. It comes when a
+// session was lost, when a connection broke without an extension that makes up
+// for it (ext/ack, ext/replay), and when a full queue dropped its oldest.
+type Gap struct {
+	Channel  string           // a channel of the subscription
+	From, To time.Time        // when the first and the last may have been missed
+	Dropped  int              // how many are known to be missing; 0: not known, perhaps none
+	Reason   transport.Reason // Overflow: dropped here; Expired: session lost; Replaced: by Nudge; else why the connection broke
+}
+
+// merge makes one gap of two neighbours, either of which may be nil.
+func merge(a, b *Gap) *Gap {
+	if a == nil {
+		return b
+	}
+	if b != nil {
+		a.Dropped += b.Dropped
+		if a.To = b.To; b.Reason == transport.Expired {
+			a.Reason = b.Reason
+		}
+	}
+	return a
+}
+
+// ReportGap tells the subscriptions of ch that messages may have been missed.
+// It is for extensions, such as one whose stored position the server no longer
+// knows.
+func (c *Client) ReportGap(g Gap) {
+	c.topics.mu.Lock()
+	var subs []*Subscription
+	for _, t := range c.topics.byKey[g.Channel] {
+		subs = append(subs, t.subs...)
+	}
+	c.topics.mu.Unlock()
+	for _, s := range subs {
+		s.queue.addGap(g)
+	}
+	c.tellGap(g)
+}
+
+// tellGap counts a gap and tells hooks, log and events, once for a channel.
+func (c *Client) tellGap(g Gap) {
+	c.cfg.log.Warn("messages may have been missed", "channel", g.Channel, "from", g.From, "reason", g.Reason.String())
+	if f := c.cfg.hooks.Gap; f != nil {
+		f(g)
+	}
+	c.hub.tell(g)
+}
+
+// markGap puts a gap into every subscription that has been accepted, from when
+// the server was last heard until now.
+func (c *Client) markGap(reason transport.Reason, newSession bool) {
+	g := Gap{From: c.lastHeard(), To: time.Now(), Reason: reason}
+	for _, t := range c.topics.accepted() {
+		if g.Channel = t.key; c.cfg.recovers(t.key, newSession) {
+			continue
+		}
+		for _, s := range t.subs {
+			s.queue.addGap(g)
+		}
+		c.tellGap(g)
+	}
+}

@@ -1,0 +1,196 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/negotiation"
+	"github.com/gocometd/cometd/transport"
+)
+
+// handshake makes a new session and returns its link. It is one attempt: each
+// transport is tried once, in the plan's order. why is what ended the last one.
+func (c *Client) handshake(why error) (*link, error) {
+	c.outbox.open(false)
+	c.setSession("")
+	types := c.offer()
+	c.step(bayeux.HandshakeSent, types[0], why)
+	if c.backoff.failures > 1 {
+		c.end.afresh() // cookies of a dead node may be what keeps us out
+	}
+	return c.handshakeOver(types, nil)
+}
+
+// offer is the types to try, in order; never none.
+func (c *Client) offer() []string {
+	if types := c.plan.Offer(time.Now()); len(types) > 0 {
+		return types
+	}
+	return c.types
+}
+
+// handshakeOver tries the transports in turn until one lets a handshake
+// through, or the server refuses it. lesser is why a better one is not among
+// them.
+func (c *Client) handshakeOver(types []string, lesser error) (*link, error) {
+	if err := c.end.authorize(c.ctx); err != nil {
+		return nil, err
+	}
+	var failures []error
+	for i, typ := range types {
+		l, m, err := c.greet(typ, types[i:])
+		if err == nil {
+			for j, failed := range types[:i] {
+				c.plan = c.plan.Failed(failed, time.Now(), errors.Is(failures[j], transport.ErrUnsupported))
+			}
+			c.lesser = errors.Join(lesser, errors.Join(failures...))
+			return c.begin(l, m, types[i:])
+		}
+		if _, refused := errors.AsType[*bayeux.Error](err); refused || c.ctx.Err() != nil {
+			return nil, err
+		}
+		c.cfg.log.Warn("transport failed", "transport", typ, "err", err)
+		c.setFailure(err)
+		failures = append(failures, err)
+	}
+	return nil, errors.Join(failures...)
+}
+
+// greet opens one transport and handshakes over it, offering the given types.
+func (c *Client) greet(typ string, offered []string) (*link, *bayeux.Message, error) {
+	l, err := c.open(c.dialers[typ], c.cfg.timeouts.Open)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := c.handshakeRequest(offered)
+	if err == nil {
+		m, err = c.supervise(l, m, transport.Handshake, c.cfg.timeouts.NetworkDelay)
+	}
+	if err == nil && m.ClientID == "" {
+		err = fmt.Errorf("client: handshake reply without a clientId over %s", typ)
+	}
+	if err != nil {
+		l.close(err)
+		return nil, nil, err
+	}
+	if announced(m) > 0 && l.conn != nil { // an exchange's answer is whole
+		c.await(l.complete, l, c.cfg.timeouts.NetworkDelay)
+	}
+	return l, m, nil
+}
+
+// await waits for done, in vain if l breaks, for as long as patience allows.
+func (c *Client) await(done <-chan struct{}, l *link, patience time.Duration) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			if more := c.flow.grace(patience); more > 0 {
+				timer.Reset(more)
+				continue
+			}
+		case <-done:
+		case <-l.ctx.Done():
+		case <-c.ctx.Done():
+		}
+		return
+	}
+}
+
+func (c *Client) handshakeRequest(offered []string) (*bayeux.Message, error) {
+	m, err := bayeux.NewHandshake(offered...)
+	if err != nil {
+		return nil, err
+	}
+	return m, c.end.handshakeExt(c.ctx, m)
+}
+
+// handshakeExt adds the user's ext fields and the credential.
+func (e *endpoint) handshakeExt(ctx context.Context, m *bayeux.Message) error {
+	if f := e.cfg.handshakeExt; f != nil {
+		ctx, cancel := context.WithTimeout(ctx, e.cfg.timeouts.Open)
+		defer cancel()
+		ext, err := f(ctx)
+		if err != nil {
+			return fmt.Errorf("client: handshake ext: %w", err)
+		}
+		for k, v := range ext {
+			if err := m.Ext.Set(k, v); err != nil {
+				return err
+			}
+		}
+	}
+	if v := e.authorization(); v != "" && e.cfg.tokenExt != "" {
+		return m.Ext.Set(e.cfg.tokenExt, bare(v))
+	}
+	return nil
+}
+
+// begin starts the session that m, the handshake's reply over l, has made. If
+// the server does not take further messages over l's transport, the session
+// moves, or is made again where it cannot move (docs/protocol.md §7).
+func (c *Client) begin(l *link, m *bayeux.Message, offered []string) (*link, error) {
+	typ, ok := choose(l.typ(), offered, m.SupportedConnectionTypes)
+	switch {
+	case !ok:
+		err := fmt.Errorf("%w: ours are %q, the server's %q", ErrNoTransport, offered, m.SupportedConnectionTypes)
+		l.close(err)
+		return nil, err
+	case typ != l.typ() && l.conn != nil:
+		l.close(nil)
+		return c.handshakeOver([]string{typ}, c.lesser)
+	case typ != l.typ():
+		l.close(nil)
+		var err error
+		if l, err = c.open(c.dialers[typ], c.cfg.timeouts.Open); err != nil {
+			return nil, err
+		}
+	}
+	c.plan = c.plan.Opened(typ, time.Now())
+	c.advice, c.lasted = m.Advice, false
+	c.setSession("")
+	c.cfg.sessionBegins(m.ClientID)
+	if c.before {
+		c.renew()
+	}
+	c.before = true
+	c.setSession(m.ClientID)
+	if c.State() != bayeux.Handshaking {
+		c.step(bayeux.HandshakeSent, typ, c.lesser) // instead of resuming the old session
+	}
+	c.step(bayeux.HandshakeOK, typ, c.lesser)
+	c.outbox.open(true)
+	return l, nil
+}
+
+var errOver = errors.New("the session is over")
+
+// renew takes the subscriptions over into a new session.
+func (c *Client) renew() {
+	if c.cfg.forget {
+		for _, t := range c.topics.accepted() {
+			for _, s := range t.subs {
+				s.fail(lost(t.channel, errOver), true)
+			}
+		}
+		return
+	}
+	c.markGap(transport.Expired, true)
+	c.resubscribe()
+}
+
+// choose keeps typ, over which the handshake went, unless the server says that
+// it takes only others. A transport that is not of the protocol's own is
+// never in a server's list.
+func choose(typ string, offered, theirs []string) (string, bool) {
+	standard := []string{bayeux.WebSocket, bayeux.LongPolling, bayeux.CallbackPolling}
+	if len(theirs) == 0 || slices.Contains(theirs, typ) || !slices.Contains(standard, typ) {
+		return typ, true
+	}
+	return negotiation.Choose(offered, theirs)
+}

@@ -1,0 +1,226 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/gocometd/cometd/transport"
+)
+
+// A link is the way to the server: one Conn if the transport is a stream, with
+// a reader and a writer; two lanes that make a Conn per exchange if it is not.
+// The supervisor opens and closes it; its goroutines end with it.
+//
+// A broken stream breaks its link. A broken exchange fails its own requests.
+type link struct {
+	c      *Client
+	dialer transport.Dialer
+	conn   transport.Conn // nil: one per exchange
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+	fresh  bool          // the supervisor's: no connect has been answered over it
+	free   chan struct{} // an exchange has ended
+	turn   chan struct{} // held by who handles a payload: two lanes take turns
+	// complete is closed when all events that the handshake reply announced are here.
+	complete chan struct{}
+
+	mu      sync.Mutex
+	pending map[uint64]*request // sent, not answered
+	overdue *time.Timer         // looks after those that stay unanswered
+	closed  bool
+	heard   time.Time
+}
+
+// open dials d, in at most patience, and starts the link's goroutines.
+func (c *Client) open(d transport.Dialer, patience time.Duration) (*link, error) {
+	conn, err := c.dial(d, patience)
+	if err != nil {
+		return nil, err
+	}
+	return c.link(d, conn), nil
+}
+
+func (c *Client) dial(d transport.Dialer, patience time.Duration) (transport.Conn, error) {
+	ctx, cancel := context.WithTimeout(c.ctx, patience)
+	defer cancel()
+	return c.end.dial(ctx, d)
+}
+
+// link makes conn, or its likes, the way to the server.
+func (c *Client) link(d transport.Dialer, conn transport.Conn) *link {
+	l := &link{c: c, dialer: d, pending: make(map[uint64]*request), heard: time.Now(), free: make(chan struct{}, 1), turn: make(chan struct{}, 1), complete: make(chan struct{})}
+	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	if conn.Peer().Once {
+		l.wg.Go(func() { l.exchanges(heartbeat, conn) })
+		l.wg.Go(func() { l.exchanges(ordinary, nil) })
+		return l
+	}
+	l.conn = conn
+	l.wg.Go(l.read)
+	l.wg.Go(l.write)
+	return l
+}
+
+func (l *link) typ() string { return l.dialer.Type() }
+
+// why is the reason for which the link broke.
+func (l *link) why() error { return context.Cause(l.ctx) }
+
+// settleDown waits until nothing is under way, at most for d. The caller has
+// seen to it that nothing new starts.
+func (l *link) settleDown(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for l.busy() {
+		select {
+		case <-l.free:
+		case <-timer.C:
+			return
+		case <-l.c.ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *link) busy() bool {
+	if l.c.outbox.atWork() {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.pending) > 0
+}
+
+// fail breaks the link; the first reason stays.
+func (l *link) fail(err error) {
+	l.cancel(err)
+	if l.conn != nil {
+		l.conn.Close(transport.ReasonOf(err))
+	}
+}
+
+// close ends the link and returns when its goroutines have. What was sent over
+// it and not answered is given back.
+func (l *link) close(why error) {
+	l.fail(why)
+	l.wg.Wait()
+	l.mu.Lock()
+	l.closed = true
+	if l.overdue != nil {
+		l.overdue.Stop()
+	}
+	rs := make([]*request, 0, len(l.pending))
+	for _, r := range l.pending {
+		rs = append(rs, r)
+	}
+	clear(l.pending)
+	l.mu.Unlock()
+	l.c.giveBackAll(rs, context.Cause(l.ctx))
+}
+
+// giveBackAll returns requests that may be sent again to the outbox, and
+// settles the others.
+func (c *Client) giveBackAll(rs []*request, why error) {
+	again := rs[:0]
+	for _, r := range rs {
+		if c.giveBack(r, why) {
+			again = append(again, r)
+		}
+	}
+	c.requeue(again...)
+}
+
+// requeue puts requests back, to be sent before all others.
+func (c *Client) requeue(rs ...*request) {
+	if len(rs) > 0 && !c.outbox.putBack(rs) {
+		for _, r := range rs {
+			c.settle(r, nil, c.closedErr())
+		}
+	}
+}
+
+// read is the stream's reader. It waits for a subscriber only when its queue
+// is full.
+func (l *link) read() {
+	in := newReader(l)
+	for {
+		if err := in.receive(l.conn); err != nil {
+			l.fail(ended(l.typ(), err))
+			return
+		}
+	}
+}
+
+// ended names what io.EOF means here: the server closed, well or not.
+func ended(typ string, err error) error {
+	if errors.Is(err, io.EOF) {
+		return &transport.Error{Type: typ, Op: "receive", Reason: transport.GoingAway, Err: io.EOF}
+	}
+	return err
+}
+
+// write is the stream's writer: it takes what waits and sends it in one payload.
+func (l *link) write() {
+	var out writer
+	for {
+		rs := l.c.outbox.take(l.ctx, heartbeat, ordinary)
+		if rs == nil {
+			return
+		}
+		own := rs[0].own()
+		err := out.send(l, l.conn, rs)
+		if !own {
+			l.c.outbox.done()
+		}
+		if err != nil {
+			l.fail(err)
+			return
+		}
+	}
+}
+
+// expect remembers requests before they are sent: a reply may be quick.
+func (l *link) expect(conn transport.Conn, rs []*request) {
+	now, session := time.Now(), l.c.ID()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range rs {
+		r.sent, r.session, r.conn = now, session, conn
+		r.on.Store(l)
+		l.pending[r.id] = r
+		l.watch(l.patience(r))
+	}
+}
+
+// patience is how long r's reply may stay out. An exchange has its own limits,
+// for the answer to begin and then to end, so there it is only what remains
+// when all else fails.
+func (l *link) patience(r *request) time.Duration {
+	if l.conn == nil && !r.call && r.patience > 0 {
+		return 2*r.patience + time.Second
+	}
+	return r.patience
+}
+
+// forget takes a request back that nobody waits for any more; a late reply is
+// stale then.
+func (l *link) forget(r *request) (was bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if was = l.pending[r.id] == r; was {
+		delete(l.pending, r.id)
+	}
+	return was
+}
+
+// abandon is forget for the supervisor's requests: an exchange ends with it.
+func (l *link) abandon(r *request) {
+	if !l.forget(r) || l.conn != nil {
+		return
+	}
+	r.conn.Close(transport.Replaced)
+}

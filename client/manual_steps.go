@@ -1,0 +1,189 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/transport"
+)
+
+// patience is how long replies may take.
+func (m *Manual) patience(ms []*bayeux.Message) time.Duration {
+	t := m.end.cfg.timeouts
+	for _, msg := range ms {
+		if msg.Channel == bayeux.MetaConnect && msg.Advice == nil {
+			return t.NetworkDelay + min(m.advice.Timeout.Or(t.DefaultTimeout), time.Hour)
+		}
+	}
+	return t.NetworkDelay
+}
+
+// payload fills messages in, passes them through the extensions, and encodes.
+func (m *Manual) payload(ctx context.Context, ms []*bayeux.Message) (*transport.Payload, []*bayeux.Message, error) {
+	p := &transport.Payload{}
+	var sent []*bayeux.Message
+	for _, msg := range ms {
+		msg = msg.Clone()
+		if msg.ID == "" {
+			m.ids++
+			msg.ID = strconv.FormatUint(m.ids, 10)
+		}
+		if msg.ClientID == "" && msg.Channel != bayeux.MetaHandshake {
+			msg.ClientID = m.id
+		}
+		if err := pass(ctx, msg, m.end.cfg.outgoing(msg.Channel)); err != nil {
+			return nil, nil, err
+		}
+		b, err := codec.AppendMessage(nil, msg)
+		if err != nil {
+			return nil, nil, err
+		}
+		sent, p.Messages = append(sent, msg), append(p.Messages, b)
+	}
+	if len(sent) == 1 {
+		p.Kind = kindOf(sent[0].Channel)
+	}
+	return p, sent, nil
+}
+
+func kindOf(ch string) transport.Kind {
+	for k := transport.Handshake; k <= transport.Unsubscribe; k++ {
+		if ch == "/meta/"+k.String() {
+			return k
+		}
+	}
+	return transport.Other
+}
+
+// exchange sends p and receives until every sent message has its reply.
+func (m *Manual) exchange(ctx context.Context, p *transport.Payload, sent []*bayeux.Message) (got []*bayeux.Message, err error) {
+	conn := m.conn
+	if conn == nil {
+		if conn, err = m.dial(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if conn.Peer().Once {
+		defer conn.Close(transport.Normal)
+	} else {
+		m.conn = conn
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close(transport.Stalled) })
+	defer stop()
+	if err := conn.Send(p); err != nil {
+		return nil, err
+	}
+	for {
+		r, err := conn.Receive()
+		if err != nil {
+			return got, ended(conn.Peer().Type, err)
+		}
+		b, err := codec.Read(r, codec.Limits{Bytes: orNone(m.end.cfg.limits.MessageBytes), Messages: -1})
+		if err != nil {
+			return got, err
+		}
+		got = append(got, b.Detach()...)
+		b.Release()
+		if conn.Peer().Once || answeredAll(sent, got) {
+			return got, nil
+		}
+	}
+}
+
+func (m *Manual) typ() string {
+	if m.dialer == nil {
+		return m.end.cfg.dialers[0].Type()
+	}
+	return m.dialer.Type()
+}
+
+func (m *Manual) dial(ctx context.Context) (transport.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.end.cfg.timeouts.Open)
+	defer cancel()
+	d := m.dialer
+	if d == nil {
+		d = m.end.cfg.dialers[0]
+	}
+	return m.end.dial(ctx, d)
+}
+
+func answeredAll(sent, got []*bayeux.Message) bool {
+	for _, s := range sent {
+		if replyTo(s, got) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// replyTo finds s's reply: by id, or by channel where the server leaves ids out.
+func replyTo(s *bayeux.Message, got []*bayeux.Message) *bayeux.Message {
+	for _, g := range got {
+		if g.Channel == s.Channel && g.IsReply() && (g.ID == s.ID || g.ID == "") {
+			return g
+		}
+	}
+	return nil
+}
+
+// learn takes over what replies say, and returns the refusals.
+func (m *Manual) learn(ctx context.Context, sent, got []*bayeux.Message) (err error) {
+	for _, g := range got {
+		err = errors.Join(err, pass(ctx, g, m.end.cfg.incoming(g.Channel)))
+	}
+	for _, s := range sent {
+		g := replyTo(s, got)
+		if g == nil {
+			continue
+		}
+		if refusal := g.Err(); refusal != nil {
+			err = errors.Join(err, refusal)
+		}
+		m.follow(g)
+	}
+	return err
+}
+
+// follow moves the state by a reply.
+func (m *Manual) follow(g *bayeux.Message) {
+	switch g.Channel {
+	case bayeux.MetaHandshake:
+		m.advice = bayeux.Advice{} // a new session begins with the defaults
+		if g.Outcome != bayeux.Failed && g.ClientID != "" {
+			m.id, m.soon = g.ClientID, true
+			m.step(bayeux.HandshakeOK)
+			m.end.cfg.sessionBegins(m.id)
+		}
+	case bayeux.MetaConnect:
+		if g.Outcome != bayeux.Failed {
+			m.soon = false
+			m.step(bayeux.ConnectOK)
+		}
+	case bayeux.MetaDisconnect:
+		m.step(bayeux.DisconnectOK)
+		return
+	default:
+		return
+	}
+	if g.Advice == nil {
+		return
+	}
+	m.advice = *g.Advice.Clone()
+	switch {
+	case isNone(g.Advice):
+		m.step(bayeux.Refused)
+	case g.Advice.ShouldHandshake():
+		m.step(bayeux.SessionLost)
+	}
+}
+
+// step moves the state where e is legal; a Manual may do what makes no sense.
+func (m *Manual) step(e bayeux.Event) {
+	if next, err := m.state.Next(e); err == nil {
+		m.state = next
+	}
+}

@@ -1,0 +1,122 @@
+package client
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestManualStepByStep(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			m, err := NewManual(testURL, WithTransports(d))
+			require.NoError(t, err)
+			defer m.Close()
+			ctx := t.Context()
+			_, err = m.Connect(ctx)
+			require.Error(t, err, "there is no session")
+			got, err := m.Handshake(ctx)
+			require.NoError(t, err)
+			assert.Len(t, got, 1)
+			assert.Equal(t, "s1", m.ID())
+			assert.Equal(t, bayeux.Connecting, m.State())
+			assert.Equal(t, 20*time.Second, m.Advice().Timeout.Or(0))
+			_, err = m.Connect(ctx)
+			require.NoError(t, err)
+			assert.Equal(t, bayeux.Connected, m.State())
+			_, err = m.Subscribe(ctx, "/a", "/b", "/a")
+			require.NoError(t, err)
+			assert.Equal(t, 1, f.subscribed("/b"))
+			publish, err := bayeux.NewPublish(m.ID(), "/a", 1)
+			require.NoError(t, err)
+			got, err = m.Send(ctx, publish)
+			require.NoError(t, err)
+			if len(got) == 1 { // over exchanges the event waits for a connect
+				more, err := m.Connect(ctx)
+				require.NoError(t, err)
+				got = append(got, more...)
+			}
+			var data []string
+			for _, g := range got {
+				data = append(data, string(g.Data))
+			}
+			assert.Contains(t, data, "1")
+			began := time.Now()
+			_, err = m.Connect(ctx)
+			require.NoError(t, err)
+			assert.Equal(t, 20*time.Second, time.Since(began), "held")
+			_, err = m.Unsubscribe(ctx, "/b")
+			require.NoError(t, err)
+			assert.Equal(t, 0, f.subscribed("/b"))
+			_, err = m.Disconnect(ctx)
+			require.NoError(t, err)
+			assert.Equal(t, bayeux.Stopped, m.State())
+		})
+	})
+}
+
+func TestManualReturnsRefusals(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = refuse(bayeux.MetaSubscribe, 1, 1, bayeux.Message{Error: "403:/a:subscribe_denied"})
+			m, err := NewManual(testURL, WithTransports(d))
+			require.NoError(t, err)
+			defer m.Close()
+			_, err = m.Handshake(t.Context())
+			require.NoError(t, err)
+			got, err := m.Subscribe(t.Context(), "/a")
+			assert.ErrorIs(t, err, bayeux.ErrDenied)
+			assert.Len(t, got, 1)
+			f.forget()
+			_, err = m.Connect(t.Context())
+			assert.ErrorIs(t, err, bayeux.ErrUnknownSession)
+			assert.Equal(t, bayeux.Disconnected, m.State())
+		})
+	})
+}
+
+func TestManualEndsAStepWithItsContextOrPatience(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			m, err := NewManual(testURL, WithTransports(d))
+			require.NoError(t, err)
+			defer m.Close()
+			_, err = m.Handshake(t.Context())
+			require.NoError(t, err)
+			_, err = m.Connect(t.Context())
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err = m.Connect(ctx)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.Equal(t, bayeux.Unconnected, m.State())
+			began := time.Now()
+			_, err = m.Connect(t.Context())
+			require.NoError(t, err)
+			assert.Zero(t, time.Since(began), "after a failure the answer is wanted at once")
+			f.first = func(*wire, *bayeux.Message) bool { return true }
+			_, err = m.Subscribe(t.Context(), "/a")
+			assert.ErrorIs(t, err, bayeux.ErrTimeout)
+			assert.Equal(t, 10*time.Second, time.Since(began))
+		})
+	})
+}
+
+func TestManualFallsBackInTheHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, stream, poll := pair()
+		stream.set(errNoUpgrade)
+		m, err := NewManual(testURL, WithTransports(dialers(stream, poll)...))
+		require.NoError(t, err)
+		defer m.Close()
+		_, err = m.Handshake(t.Context())
+		require.NoError(t, err)
+		_, err = m.Connect(t.Context())
+		require.NoError(t, err)
+	})
+}

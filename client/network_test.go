@@ -1,0 +1,201 @@
+//go:build !js
+
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gocometd/cometd"
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/internal/fault"
+	"github.com/gocometd/cometd/longpoll"
+	"github.com/gocometd/cometd/server"
+	"github.com/gocometd/cometd/transport"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A network of real sockets that cuts, stalls and half-opens: what arrives is
+// in order and comes once, what does not is told by a Gap, and afterwards all
+// goes on.
+func TestABadNetworkOfRealSockets(t *testing.T) {
+	for name, plan := range map[string]fault.Plan{
+		"cut":       fault.Random(1, 3<<10, fault.Cut),
+		"stall":     fault.Random(2, 1<<10, fault.Stall, fault.Delay),
+		"half-open": fault.Random(3, 4<<10, fault.HalfOpen),
+		"all":       fault.Random(4, 4<<10, fault.Cut, fault.HalfOpen, fault.Stall),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			overEach(t, func(t *testing.T, d transport.Dialer) {
+				srv, at := serve(t, server.WithTiming(server.Timing{Timeout: 200 * time.Millisecond}))
+				proxy, err := fault.NewProxy(hostOf(t, at), plan)
+				require.NoError(t, err)
+				defer proxy.Close()
+				c, err := client.New(proxy.URL()+"/cometd", client.WithTransports(d), client.WithBackoff(10*time.Millisecond, 50*time.Millisecond),
+					client.WithTimeouts(client.Timeouts{Open: 300 * time.Millisecond, NetworkDelay: 300 * time.Millisecond, Close: 100 * time.Millisecond}))
+				require.NoError(t, err)
+				defer func() { c.Close(); <-c.Done() }()
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+
+				var last, gaps atomic.Int64
+				last.Store(-1)
+				gap := true // the first may be any
+				_, err = c.SubscribeFunc(ctx, "/n", client.Typed(func(_ context.Context, n int64) error {
+					before := last.Swap(n)
+					assert.Greater(t, n, before, "repeated, or out of order")
+					assert.True(t, gap || n == before+1, "from %d to %d without a gap", before, n)
+					gap = false
+					return nil
+				}), client.WithOnGap(func(client.Gap) { gap = true; gaps.Add(1) }))
+				require.NoError(t, err)
+
+				n := int64(0)
+				for began := time.Now(); time.Since(began) < 800*time.Millisecond; n++ {
+					require.NoError(t, srv.Publish(ctx, "/n", n))
+					time.Sleep(5 * time.Millisecond) // a feed
+				}
+				proxy.Calm()
+				proxy.Cut()
+				for ; last.Load() < n-1 || n == 0; n++ {
+					require.NoError(t, ctx.Err(), "deliveries did not resume")
+					require.NoError(t, srv.Publish(ctx, "/n", n))
+					time.Sleep(20 * time.Millisecond)
+				}
+				t.Logf("%d messages, %d gaps, %d reconnects", n, gaps.Load(), c.Stats().Reconnects)
+			})
+		})
+	}
+}
+
+// A network that is away for a while: publishes wait for it, none is repeated.
+func TestPublishesWaitForTheNetwork(t *testing.T) {
+	overEach(t, func(t *testing.T, d transport.Dialer) {
+		srv, at := serve(t)
+		got := make(chan string, 10)
+		srv.Handle("/p", func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+			got <- string(m.Data)
+			return nil
+		})
+		proxy, err := fault.NewProxy(hostOf(t, at), nil)
+		require.NoError(t, err)
+		defer proxy.Close()
+		c := dial(t, proxy.URL()+"/cometd", client.WithTransports(d), client.WithBackoff(10*time.Millisecond, 50*time.Millisecond))
+		proxy.Down()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		states := make(chan struct{})
+		go func() {
+			defer close(states)
+			for ch := range c.States(ctx) {
+				if ch.To.String() == "unconnected" {
+					return
+				}
+			}
+		}()
+		<-states
+		outcomes := make(chan error, 3)
+		for i := range 3 {
+			require.NoError(t, c.PublishFunc("/p", i, func(err error) { outcomes <- err }))
+		}
+		proxy.Up()
+		for i := range 3 {
+			assert.NoError(t, <-outcomes)
+			assert.Equal(t, fmt.Sprint(i), <-got)
+		}
+		assert.Empty(t, got)
+	})
+}
+
+func hostOf(t *testing.T, raw string) string {
+	u, err := url.Parse(raw)
+	require.NoError(t, err)
+	return u.Host
+}
+
+// A password in the URL is in no error and no log.
+func TestAPasswordInTheURLIsNotShown(t *testing.T) {
+	overEach(t, func(t *testing.T, d transport.Dialer) {
+		var log bytes.Buffer
+		c, err := client.New("http://user:secret@127.0.0.1:1/cometd", client.WithTransports(d),
+			client.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		err = c.Wait(ctx)
+		assert.ErrorContains(t, err, "refused")
+		assert.NotContains(t, err.Error(), "internal error")
+		c.Close()
+		<-c.Done()
+		for _, text := range []string{err.Error(), c.String(), log.String()} {
+			assert.NotContains(t, text, "secret")
+		}
+	})
+}
+
+// A balancer's cookie that leads to a node which knows no session is given up
+// when handshakes keep coming to nothing.
+func TestAStaleStickyCookieIsGivenUp(t *testing.T) {
+	srv, err := cometd.NewServer()
+	require.NoError(t, err)
+	defer srv.Close()
+	var stale atomic.Int32
+	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if cookie, err := r.Cookie("node"); err == nil && cookie.Value == "dead" {
+			stale.Add(1)
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `[{"channel":"/meta/connect","successful":false,"error":"403::Unknown client","advice":{"reconnect":"handshake"}}]`)
+			return
+		}
+		if stale.Load() == 0 { // the first answer leads astray
+			w.Header().Add("Set-Cookie", "node=dead; Path=/")
+		}
+		srv.ServeHTTP(w, r)
+	}))
+	defer hs.Close()
+	c, err := client.New(hs.URL+"/cometd", client.WithTransports(longpoll.NewDialer()), client.WithBackoff(time.Millisecond, 10*time.Millisecond))
+	require.NoError(t, err)
+	defer func() { c.Close(); <-c.Done() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	require.NoError(t, c.Wait(ctx))
+	assert.LessOrEqual(t, stale.Load(), int32(4))
+}
+
+type counting struct {
+	http.RoundTripper
+	n atomic.Int32
+}
+
+func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.n.Add(1)
+	return c.RoundTripper.RoundTrip(r)
+}
+
+// The user's own RoundTripper, with its TLS, carries both transports.
+func TestAnOwnRoundTripperAndTLS(t *testing.T) {
+	overEach(t, func(t *testing.T, d transport.Dialer) {
+		srv, err := cometd.NewServer()
+		require.NoError(t, err)
+		defer srv.Close()
+		hs := httptest.NewTLSServer(srv)
+		defer hs.Close()
+		own := &counting{RoundTripper: hs.Client().Transport}
+		c := dial(t, hs.URL+"/cometd", client.WithTransports(d), client.WithHTTPClient(&http.Client{Transport: own}),
+			client.WithAccessToken(client.Basic("user", "")))
+		require.NoError(t, c.Publish(t.Context(), "/a", 1))
+		assert.Positive(t, own.n.Load())
+		c.Close()
+	})
+}

@@ -1,0 +1,316 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/textproto"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/transport"
+)
+
+// An Option configures a [Client] or a [Manual]. Options are applied in order:
+// a later one wins over an earlier one of the same name, except those that say
+// that they add.
+type Option func(*config) error
+
+type config struct {
+	dialers      []transport.Dialer
+	token        AccessToken
+	tokenSource  func(context.Context) (AccessToken, error)
+	tokenExt     string
+	handshakeExt func(context.Context) (bayeux.Ext, error)
+	header       http.Header
+	cookies      []*http.Cookie
+	http         *http.Client
+	extensions   []Extension
+	hooks        Hooks
+	log          *slog.Logger
+	json         codec.JSON
+	limits       Limits
+	timeouts     Timeouts
+	backoff      [2]time.Duration
+	upgrade      time.Duration
+	rehandshake  bool
+	publishTries int
+	publishEvery time.Duration
+	maxRetries   int
+	forget       bool // subscriptions end with their session
+}
+
+func newConfig(opts []Option) (*config, error) {
+	c := &config{
+		header:  make(http.Header),
+		log:     slog.New(slog.DiscardHandler),
+		json:    codec.Fast,
+		backoff: [2]time.Duration{time.Second, 30 * time.Second},
+	}
+	for _, o := range opts {
+		if o == nil {
+			continue
+		}
+		if err := o(c); err != nil {
+			return nil, err
+		}
+	}
+	if len(c.dialers) == 0 {
+		return nil, errors.New("client: no transport; see WithTransports")
+	}
+	c.limits.defaults()
+	c.timeouts.defaults()
+	return c, nil
+}
+
+// Limits bounds what a client holds and sends. A field's zero value means its
+// default, a negative value no bound.
+type Limits struct {
+	MessageBytes int // of one received payload; default 10 MiB, which Salesforce needs
+	SendBytes    int // of one sent payload of several messages; default 32 KiB, which every server takes
+	QueueBytes   int // waiting in all subscriptions' queues together; default 16 MiB
+	Pending      int // requests waiting or unanswered; default 65536
+}
+
+func (l *Limits) defaults() {
+	orDefault(&l.MessageBytes, 10<<20)
+	orDefault(&l.SendBytes, 32<<10)
+	orDefault(&l.QueueBytes, 16<<20)
+	orDefault(&l.Pending, 1<<16)
+}
+
+// Timeouts are how long a client waits for the network. A field's zero value
+// means its default; a negative one is refused.
+type Timeouts struct {
+	Open           time.Duration // for a token, for a connection and its upgrade; default 10s each
+	NetworkDelay   time.Duration // for a reply; a connect's may be later by the advised timeout; default 10s
+	DefaultTimeout time.Duration // how long a connect is held when the server does not say; default 60s
+	Close          time.Duration // for the reply to the last disconnect; default 2s
+}
+
+func (t *Timeouts) defaults() {
+	orDefault(&t.Open, 10*time.Second)
+	orDefault(&t.NetworkDelay, 10*time.Second)
+	orDefault(&t.DefaultTimeout, time.Minute)
+	orDefault(&t.Close, 2*time.Second)
+}
+
+func orDefault[T int | time.Duration](v *T, def T) {
+	if *v == 0 {
+		*v = def
+	}
+}
+
+// Options makes one option of several: a preset.
+func Options(opts ...Option) Option {
+	return func(c *config) error {
+		for _, o := range opts {
+			if o == nil {
+				continue
+			}
+			if err := o(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// WithTransports gives the transports in order of preference. There is no
+// default here; cometd.Dial has WebSocket, then long-polling. A Dialer that was
+// made with wrong options says so here, if it has a method Err() error.
+func WithTransports(d ...transport.Dialer) Option {
+	return func(c *config) error {
+		seen := make(map[string]bool)
+		for _, d := range d {
+			if d == nil {
+				return errors.New("client: transport is nil")
+			}
+			if e, ok := d.(interface{ Err() error }); ok && e.Err() != nil {
+				return fmt.Errorf("client: transport %q: %w", d.Type(), e.Err())
+			}
+			if seen[d.Type()] {
+				return fmt.Errorf("client: two transports of type %q", d.Type())
+			}
+			seen[d.Type()] = true
+		}
+		c.dialers = d
+		return nil
+	}
+}
+
+// WithAccessToken sends t's Authorization header with every request, the
+// WebSocket upgrade included. For one that must be renewed see
+// [WithTokenSource].
+func WithAccessToken(t AccessToken) Option {
+	return func(c *config) error { c.token = t; return nil }
+}
+
+// WithTokenSource asks f for a token before each handshake, also after a 401,
+// which then is not final whatever the advice. f is never called twice at once;
+// its ctx ends with Timeouts.Open or the Client. An error counts as a failed
+// attempt. One of golang.org/x/oauth2 fits so:
+//
+//	func(context.Context) (client.AccessToken, error) {
+//		t, err := source.Token()
+//		if err != nil {
+//			return nil, err
+//		}
+//		return client.Authorization(t.Type() + " " + t.AccessToken), nil
+//	}
+func WithTokenSource(f func(ctx context.Context) (AccessToken, error)) Option {
+	return func(c *config) error { c.tokenSource = f; return nil }
+}
+
+// WithTokenExt also sends the credential, without its scheme, in the
+// handshake's ext field under the given name, for servers that look there.
+func WithTokenExt(name string) Option {
+	return func(c *config) error {
+		if name == "" {
+			return errors.New("client: name of the token's ext field is empty")
+		}
+		c.tokenExt = name
+		return nil
+	}
+}
+
+// WithHandshakeExt asks f for ext fields before each handshake; those of an
+// extension with the same name win. An error counts as a failed attempt.
+func WithHandshakeExt(f func(ctx context.Context) (bayeux.Ext, error)) Option {
+	return func(c *config) error { c.handshakeExt = f; return nil }
+}
+
+// WithHeader adds a header to every request, the WebSocket upgrade included.
+// Values add up.
+func WithHeader(key, value string) Option {
+	return func(c *config) error {
+		if key == "" || textproto.TrimString(key) != key {
+			return fmt.Errorf("client: illegal header name %q", key)
+		}
+		c.header.Add(key, value)
+		return nil
+	}
+}
+
+// WithCookies adds cookies to the client's jar, for the URL's host and path.
+func WithCookies(cookies ...*http.Cookie) Option {
+	return func(c *config) error { c.cookies = append(c.cookies, cookies...); return nil }
+}
+
+// WithHTTPClient brings proxy, TLS and transport. It is copied. Without a Jar in
+// it the client uses one of its own, never shared with another client: servers
+// count clients by their cookies (docs/protocol.md §11). Its Timeout is ignored,
+// because it would cut what the server holds; see [Timeouts].
+func WithHTTPClient(h *http.Client) Option {
+	return func(c *config) error { c.http = h; return nil }
+}
+
+// WithExtension adds extensions. Outgoing messages pass them in reverse order,
+// incoming ones in the order of registration.
+func WithExtension(e ...Extension) Option {
+	return func(c *config) error { c.extensions = append(c.extensions, e...); return nil }
+}
+
+// WithHooks sets functions that count and measure.
+func WithHooks(h Hooks) Option {
+	return func(c *config) error { c.hooks = h; return nil }
+}
+
+// WithLogger logs to l: changes of state at Info, what an operator can mend at
+// Warn, stale replies at Debug. The default is silence.
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) error {
+		if l == nil {
+			l = slog.New(slog.DiscardHandler)
+		}
+		c.log = l
+		return nil
+	}
+}
+
+// WithJSON encodes data to publish and decodes typed data with j. The default
+// is codec.Fast.
+func WithJSON(j codec.JSON) Option {
+	return func(c *config) error { c.json = j; return nil }
+}
+
+// WithLimits sets bounds; see [Limits] for the defaults.
+func WithLimits(l Limits) Option {
+	return func(c *config) error { c.limits = l; return nil }
+}
+
+// WithTimeouts sets patience; see [Timeouts] for the defaults.
+func WithTimeouts(t Timeouts) Option {
+	return func(c *config) error {
+		if d := min(t.Open, t.NetworkDelay, t.DefaultTimeout, t.Close); d < 0 {
+			return fmt.Errorf("client: timeout is negative: %v", d)
+		}
+		c.timeouts = t
+		return nil
+	}
+}
+
+// WithBackoff sets the first and the longest pause between attempts; each
+// failure doubles it, and up to a tenth is added at random. The defaults are 1
+// and 30 seconds: at most 126 attempts in an hour.
+func WithBackoff(min, max time.Duration) Option {
+	return func(c *config) error {
+		if min <= 0 || max < min {
+			return fmt.Errorf("client: backoff from %v to %v", min, max)
+		}
+		c.backoff = [2]time.Duration{min, max}
+		return nil
+	}
+}
+
+// WithUpgradeAfter tries a preferred transport again after d on a lesser one,
+// without giving up the session; a transport that has failed is left in peace
+// for 5 minutes all the same. The default is a minute; a negative d never tries
+// while a session goes on.
+func WithUpgradeAfter(d time.Duration) Option {
+	return func(c *config) error { c.upgrade = d; return nil }
+}
+
+// WithRehandshakeOnNone takes the advice "none" as "handshake", with backoff.
+// Without it that advice is final. Some servers say none when they mean that a
+// token has expired (docs/protocol.md §17).
+func WithRehandshakeOnNone() Option {
+	return func(c *config) error { c.rehandshake = true; return nil }
+}
+
+// WithPublishRetry sends a publish again whose connection broke before the
+// reply, up to attempts times in all and at least every apart, with the same
+// message id. Unless the server knows ids, it may take such a message twice.
+// The default is one attempt, which may be lost: [ErrLost].
+func WithPublishRetry(attempts int, every time.Duration) Option {
+	return func(c *config) error {
+		if attempts < 1 || every < 0 {
+			return fmt.Errorf("client: publish retry of %d attempts every %v", attempts, every)
+		}
+		c.publishTries, c.publishEvery = attempts, every
+		return nil
+	}
+}
+
+// WithMaxRetries ends the client, with the last failure as its Err, when n
+// further attempts in a row after a failed one have failed too. A subscribe that
+// the server refuses with the advice to retry is refused for good after as many.
+// The default, zero, has no end.
+func WithMaxRetries(n int) Option {
+	return func(c *config) error {
+		if n < 0 {
+			return fmt.Errorf("client: max retries %d", n)
+		}
+		c.maxRetries = n
+		return nil
+	}
+}
+
+// WithoutResubscribe ends all subscriptions, with [ErrLost], when their
+// session is lost, instead of subscribing again in the next one.
+func WithoutResubscribe() Option {
+	return func(c *config) error { c.forget = true; return nil }
+}

@@ -1,0 +1,250 @@
+package client
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gocometd/cometd/transport"
+)
+
+// The two lanes. A Once transport has an exchange for each at a time, because
+// between exchanges there is no order; a stream takes from both.
+const (
+	heartbeat = iota // handshake, connect
+	ordinary         // all else, in order
+)
+
+// An outbox holds requests until a link takes them.
+type outbox struct {
+	bytes int // of one payload; negative: no bound
+
+	mu     sync.Mutex
+	lanes  [2][]*request
+	shut   bool // the ordinary lane waits for a session
+	single bool // the server takes one message at a time
+	closed bool
+	inHand int // payloads of the ordinary lane that were taken and are not done with
+	wake   [2]chan struct{}
+}
+
+// batchMessages bounds the messages of one payload: servers refuse very many.
+const batchMessages = 256
+
+func newOutbox(bytes int) *outbox {
+	return &outbox{
+		bytes: bytes, shut: true,
+		wake: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
+	}
+}
+
+// put appends requests to a lane, all in a row, unless the outbox is closed.
+func (o *outbox) put(lane int, rs ...*request) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return false
+	}
+	o.lanes[lane] = append(o.lanes[lane], rs...)
+	o.signal(lane)
+	return true
+}
+
+// close takes nothing more and returns what waits.
+func (o *outbox) close() []*request {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	rs := slices.Concat(o.lanes[heartbeat], o.lanes[ordinary])
+	o.lanes = [2][]*request{}
+	return rs
+}
+
+// putBack returns requests to the front of the ordinary lane, in the order in
+// which they were made: what goroutines published keeps its order. A closed
+// outbox does not take them.
+func (o *outbox) putBack(rs []*request) bool {
+	slices.SortFunc(rs, func(a, b *request) int { return int(int64(a.id) - int64(b.id)) })
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return false
+	}
+	o.lanes[ordinary] = slices.Concat(rs, o.lanes[ordinary])
+	o.signal(ordinary)
+	return true
+}
+
+// putFirst puts requests before all others: they must reach a new session first.
+func (o *outbox) putFirst(rs []*request) {
+	o.mu.Lock()
+	o.lanes[ordinary] = slices.Concat(rs, o.lanes[ordinary])
+	o.mu.Unlock()
+}
+
+func (o *outbox) signal(lane int) {
+	select {
+	case o.wake[lane] <- struct{}{}:
+	default:
+	}
+}
+
+// open lets the ordinary lane through, or holds it back.
+func (o *outbox) open(yes bool) {
+	o.mu.Lock()
+	o.shut = !yes
+	o.mu.Unlock()
+	if yes {
+		o.signal(ordinary)
+	}
+}
+
+// oneByOne sends one message a payload from now on.
+func (o *outbox) oneByOne() {
+	o.mu.Lock()
+	o.single = true
+	o.mu.Unlock()
+}
+
+// remove takes r out, if it has not been taken.
+func (o *outbox) remove(r *request) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for lane := range o.lanes {
+		if i := slices.Index(o.lanes[lane], r); i >= 0 {
+			o.lanes[lane] = slices.Delete(o.lanes[lane], i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// clear takes out the requests that match.
+func (o *outbox) clear(match func(*request) bool) (rs []*request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for lane := range o.lanes {
+		o.lanes[lane] = slices.DeleteFunc(o.lanes[lane], func(r *request) bool {
+			if match(r) {
+				rs = append(rs, r)
+				return true
+			}
+			return false
+		})
+	}
+	return rs
+}
+
+// take waits until one of the lanes has something to send, and returns what
+// fits one payload; nil when ctx has ended.
+func (o *outbox) take(ctx context.Context, lanes ...int) []*request {
+	var timer <-chan time.Time
+	for {
+		rs, wait := o.ready(lanes)
+		if rs != nil {
+			return rs
+		}
+		if timer = nil; wait > 0 {
+			timer = time.After(wait)
+		}
+		select {
+		case <-o.wake[lanes[0]]:
+		case <-o.wake[lanes[len(lanes)-1]]:
+		case <-timer:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// ready is the next payload's requests, or how long to wait for one.
+func (o *outbox) ready(lanes []int) (rs []*request, wait time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, lane := range lanes {
+		waiting := o.lanes[lane]
+		if len(waiting) == 0 || lane == ordinary && o.shut {
+			continue
+		}
+		if first := waiting[0]; !first.after.IsZero() {
+			if wait = time.Until(first.after); wait > 0 {
+				continue
+			}
+		}
+		n := 1
+		if lane == ordinary {
+			n = o.cut(waiting)
+			o.inHand++
+		}
+		rs = slices.Clone(waiting[:n])
+		o.drop(lane, n)
+		return rs, 0
+	}
+	return nil, wait
+}
+
+// done says that a payload of the ordinary lane is sent, or an exchange over.
+func (o *outbox) done() {
+	o.mu.Lock()
+	o.inHand--
+	o.mu.Unlock()
+}
+
+// atWork reports whether somebody has taken ordinary requests to send them.
+func (o *outbox) atWork() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.inHand > 0
+}
+
+// drop forgets the first n of a lane.
+func (o *outbox) drop(lane, n int) {
+	clear(o.lanes[lane][:n])
+	if o.lanes[lane] = o.lanes[lane][n:]; len(o.lanes[lane]) == 0 {
+		o.lanes[lane] = nil
+	} else {
+		o.signal(lane) // the wake that led here may have stood for them too
+	}
+}
+
+// cut is how many of waiting go into one payload: as many as fit, and what
+// belongs together in one payload if it fits one at all.
+func (o *outbox) cut(waiting []*request) int {
+	if o.single || alone(waiting[0]) {
+		return 1
+	}
+	whole, bytes := 0, 2
+	for i, r := range waiting {
+		bytes += r.size()
+		over := o.bytes > 0 && bytes > o.bytes || i >= batchMessages || alone(r)
+		if over || i > 0 && !r.after.IsZero() && time.Until(r.after) > 0 {
+			if whole == 0 {
+				whole = max(i, 1)
+			}
+			return whole
+		}
+		if !r.more {
+			whole = i + 1
+		}
+	}
+	return len(waiting)
+}
+
+// alone reports whether r has a payload to itself.
+func alone(r *request) bool { return r.kind == transport.Disconnect }
+
+// size is at least what r takes on the wire, extensions apart.
+func (r *request) size() int {
+	if r.m == nil {
+		return len(r.channel) + r.data.Len() + 160
+	}
+	n := 200
+	for _, ch := range r.m.Subscription.Channels {
+		n += len(ch) + 8
+	}
+	for k, v := range r.m.Ext {
+		n += len(k) + len(v) + 8
+	}
+	return n
+}

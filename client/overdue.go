@@ -1,0 +1,50 @@
+package client
+
+import (
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+)
+
+// watch makes sure that somebody looks in d, if that is not zero, whether a
+// reply stayed out. The caller holds l.mu.
+func (l *link) watch(d time.Duration) {
+	if l.overdue == nil && d > 0 && !l.closed {
+		l.overdue = time.AfterFunc(d, l.expire)
+	}
+}
+
+// expire settles the requests whose replies stayed out. If lately nothing at all
+// was heard over a stream, and not because the client itself stopped reading,
+// the connection may be dead: the supervisor asks it.
+func (l *link) expire() {
+	now := time.Now()
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.overdue = nil
+	var late []*request
+	var next time.Duration
+	silent := false
+	for id, r := range l.pending {
+		if r.patience <= 0 {
+			continue
+		}
+		left := l.patience(r) - now.Sub(r.sent)
+		if left <= 0 {
+			delete(l.pending, id)
+			late = append(late, r)
+			silent = silent || now.Sub(l.heard) > r.patience/2
+		} else if next == 0 || left < next {
+			next = left
+		}
+	}
+	l.watch(next)
+	l.mu.Unlock()
+	l.c.giveBackAll(late, bayeux.ErrTimeout)
+	if silent && l.conn != nil && !l.c.flow.paused() {
+		l.c.Nudge()
+	}
+}

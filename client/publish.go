@@ -1,0 +1,176 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/transport"
+)
+
+// Publish sends data to ch and returns when the server has answered: nil when
+// it accepted, which does not mean that anybody has received it, or its refusal,
+// a *bayeux.Error. Without a session it waits for one. If the connection breaks
+// after the message was sent, or the reply stays out for Timeouts.NetworkDelay,
+// the error is [ErrLost]; see [WithPublishRetry]. The end of ctx ends the wait,
+// and withdraws a message that was not sent yet.
+//
+// A json.RawMessage, []byte or codec.Raw is JSON text; nil is null; all else is
+// encoded by [WithJSON]. Any number of goroutines may publish; the messages of
+// one keep their order.
+func (c *Client) Publish(ctx context.Context, ch string, data any) error {
+	r, err := c.newPublish(ctx, ch, data)
+	if err != nil {
+		return err
+	}
+	answers := r.await()
+	if err := c.enqueue(ctx, r); err != nil {
+		return err
+	}
+	select {
+	case a := <-answers:
+		return a.err
+	case <-ctx.Done():
+		c.withdraw(r, ctx.Err())
+		return ctx.Err()
+	}
+}
+
+// PublishFunc is Publish that does not wait: done, which may be nil, is called
+// once with the outcome, in the order of the outcomes, one at a time, on a
+// goroutine of the client's; it may block. PublishFunc returns an error, and
+// never calls done, if the message cannot be sent at all, or with [ErrBusy] if
+// Limits.Pending are under way.
+func (c *Client) PublishFunc(ch string, data any, done func(error)) error {
+	r, err := c.newPublish(c.ctx, ch, data)
+	if err != nil {
+		return err
+	}
+	if done == nil {
+		done = func(error) {}
+	}
+	r.called = true
+	r.settled = func(_ *bayeux.Message, err error) {
+		c.callbacks.add(func() {
+			c.release(r)
+			done(err)
+		})
+	}
+	return c.enqueue(noWait, r)
+}
+
+func (c *Client) newPublish(ctx context.Context, ch string, data any) (*request, error) {
+	ch, err := publishable(ch)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := codec.EncodeWith(c.cfg.json, data)
+	if err != nil {
+		return nil, fmt.Errorf("client: data for %s: %w", ch, err)
+	}
+	return &request{
+		ctx: ctx, channel: ch, data: raw, id: c.ids.Add(1),
+		patience: c.cfg.timeouts.NetworkDelay, exchange: c.cfg.timeouts.NetworkDelay,
+		tries: max(1, c.cfg.publishTries),
+	}, nil
+}
+
+// publishable refuses only channels that no server takes.
+func publishable(ch string) (string, error) {
+	parsed, err := bayeux.ParseRemote(ch)
+	if err != nil {
+		return "", err
+	}
+	if parsed.IsWild() || parsed.Kind() == bayeux.Meta {
+		return "", fmt.Errorf("client: publish to a wildcard or meta channel: %s", ch)
+	}
+	return string(parsed), nil
+}
+
+// withdraw takes back what nobody waits for any more. If it was sent the server
+// may have taken it; the reply will be stale.
+func (c *Client) withdraw(r *request, why error) {
+	r.deserted.Store(true)
+	l := r.on.Load()
+	if c.outbox.remove(r) || l != nil && l.forget(r) {
+		c.settle(r, nil, why)
+	}
+}
+
+// replied settles r with its reply. A publish that was refused because the
+// session is gone was not taken: it goes into the next one, once.
+func (c *Client) replied(r *request, m *bayeux.Message) {
+	err := m.Err()
+	if r.own() {
+		c.settle(r, m, err) // the supervisor judges
+		return
+	}
+	if errors.Is(err, bayeux.ErrUnknownSession) {
+		c.lose(r.session, err)
+		if !r.homeless && r.kind != transport.Disconnect && !r.deserted.Load() {
+			r.homeless = true
+			c.outbox.open(false)
+			c.requeue(r)
+			return
+		}
+	}
+	c.settle(r, m, err)
+	if err != nil {
+		c.hub.tell(Failure{err})
+	}
+}
+
+// A Batch collects publishes to send in one payload, if that stays below
+// Limits.SendBytes, else in few. It belongs to one goroutine.
+type Batch struct {
+	c        *Client
+	requests []*request
+	err      error
+}
+
+// Batch returns an empty batch.
+func (c *Client) Batch() *Batch { return &Batch{c: c} }
+
+// Publish adds a message, as [Client.Publish] takes it. Errors wait for Send.
+func (b *Batch) Publish(ch string, data any) {
+	r, err := b.c.newPublish(b.c.ctx, ch, data)
+	if err != nil {
+		b.err = errors.Join(b.err, err)
+		return
+	}
+	b.requests = append(b.requests, r)
+}
+
+// Send sends what was added and waits for all replies. If a message could not
+// be added nothing is sent; otherwise the error joins those of all messages
+// that were refused or lost, each as from [Client.Publish]. The batch is empty
+// again afterwards.
+func (b *Batch) Send(ctx context.Context) error {
+	rs, err := b.requests, b.err
+	b.requests, b.err = nil, nil
+	if err != nil || len(rs) == 0 {
+		return err
+	}
+	answers := make([]<-chan answer, len(rs))
+	for i, r := range rs {
+		r.ctx, r.more = ctx, i < len(rs)-1
+		answers[i] = r.await()
+	}
+	if err := b.c.enqueue(ctx, rs...); err != nil {
+		return err
+	}
+	for i := range rs {
+		select {
+		case a := <-answers[i]:
+			err = errors.Join(err, a.err)
+		case <-ctx.Done():
+			for _, r := range rs[i:] {
+				b.c.withdraw(r, ctx.Err())
+			}
+			return errors.Join(err, ctx.Err())
+		}
+	}
+	return err
+}

@@ -1,0 +1,259 @@
+package client
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
+)
+
+// Overflow says what happens when a subscription's queue is full.
+type Overflow int8
+
+const (
+	// Pause reads nothing more from the server until there is room. That
+	// pauses all subscriptions of the client, and a session may end meanwhile.
+	Pause Overflow = iota
+	// DropOldest gives up the oldest message in the queue; a Gap tells.
+	DropOldest
+	// KeepLatest keeps only the newest message of each channel in the queue,
+	// full or not, in the place of the older one. Only Stats count what it
+	// replaced.
+	KeepLatest
+)
+
+// An entry is a message in a queue, or a gap between two.
+type entry struct {
+	m    *bayeux.Message
+	gap  *Gap
+	done []*ticket
+}
+
+func (e *entry) size() int {
+	if e.m == nil {
+		return 0
+	}
+	return len(e.m.Data) + 256
+}
+
+// A queue holds what a subscription has yet to hand over. Readers put, the
+// subscriber takes.
+type queue struct {
+	most     int
+	overflow Overflow
+	bytes    *atomic.Int64 // of all queues of the client
+	maxBytes int64
+	taken    chan struct{} // there may be something to take, or the end
+
+	mu     sync.Mutex
+	ring   []entry
+	head   int
+	n      int            // entries in the ring
+	first  int            // the head's number, counted from the beginning
+	latest map[string]int // KeepLatest: the number of each channel's entry
+	gap    *Gap           // before the head: what was given up there
+	ended  bool
+	err    error
+}
+
+func (q *queue) at(number int) *entry { return &q.ring[(q.head+number-q.first)%len(q.ring)] }
+
+// offer puts e in, unless there is no room and the subscriber must come first.
+// urgent goes past the limit in number: somebody waits for a reply that stands
+// behind e. dropped are the messages that were given up for e, or e itself
+// when the queue has ended; they are the caller's to finish.
+func (q *queue) offer(e entry, urgent bool) (taken bool, dropped []entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended {
+		return true, []entry{e}
+	}
+	if old, ok := q.latest[e.m.Channel]; ok {
+		return true, []entry{q.replace(old, e)}
+	}
+	heavy := q.heavy(e)
+	if q.overflow == Pause && (heavy || q.n >= q.most && !urgent) {
+		return false, nil
+	}
+	for q.overflow != Pause && q.n > 0 && (q.n >= q.most || heavy) {
+		if e, ok := q.dropHead(); ok {
+			dropped = append(dropped, e)
+		}
+		heavy = q.heavy(e)
+	}
+	q.append(e)
+	return true, dropped
+}
+
+// heavy reports whether e is too much for what all queues may hold together.
+func (q *queue) heavy(e entry) bool {
+	waiting := q.bytes.Load()
+	return q.maxBytes > 0 && waiting > 0 && waiting+int64(e.size()) > q.maxBytes
+}
+
+// replace puts e where an older message of its channel waits, and returns that.
+func (q *queue) replace(number int, e entry) (old entry) {
+	at := q.at(number)
+	old, *at = *at, e
+	q.bytes.Add(int64(e.size() - old.size()))
+	return old
+}
+
+func (q *queue) append(e entry) {
+	if q.n == len(q.ring) {
+		q.grow()
+	}
+	*q.at(q.first + q.n) = e
+	if q.overflow == KeepLatest && e.m != nil {
+		q.latest[e.m.Channel] = q.first + q.n
+	}
+	q.n++
+	q.bytes.Add(int64(e.size()))
+	q.wake()
+}
+
+func (q *queue) grow() {
+	ring := make([]entry, max(16, 2*len(q.ring)))
+	for i := range q.n {
+		ring[i] = *q.at(q.first + i)
+	}
+	q.ring, q.head = ring, 0
+}
+
+// pop takes the head. An empty queue gives up the memory of a burst.
+func (q *queue) pop() entry {
+	e := q.ring[q.head]
+	q.ring[q.head] = entry{}
+	q.head = (q.head + 1) % len(q.ring)
+	q.first++
+	q.n--
+	q.bytes.Add(-int64(e.size()))
+	if e.m != nil && q.overflow == KeepLatest {
+		delete(q.latest, e.m.Channel)
+	}
+	if q.n == 0 && len(q.ring) > 1024 {
+		q.ring, q.head = nil, 0
+	}
+	return e
+}
+
+// untake puts back what was taken last and not handed over.
+func (q *queue) untake(e entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended {
+		return
+	}
+	if q.n == len(q.ring) {
+		q.grow()
+	}
+	q.head = (q.head + len(q.ring) - 1) % len(q.ring)
+	q.first--
+	q.n++
+	q.ring[q.head] = e
+	q.bytes.Add(int64(e.size()))
+	q.wake()
+}
+
+// dropHead gives up the oldest message and remembers that in the gap before
+// the head.
+func (q *queue) dropHead() (entry, bool) {
+	e := q.pop()
+	if e.m == nil {
+		q.gap = merge(q.gap, e.gap)
+		return e, false
+	}
+	if q.overflow == DropOldest {
+		now := time.Now()
+		q.gap = merge(q.gap, &Gap{Channel: e.m.Channel, From: now, To: now, Dropped: 1, Reason: transport.Overflow})
+	}
+	return e, true
+}
+
+// addGap puts a gap behind what is queued, or widens the one that is there.
+func (q *queue) addGap(g Gap) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended {
+		return
+	}
+	if q.n > 0 {
+		if last := q.at(q.first + q.n - 1); last.gap != nil {
+			last.gap = merge(last.gap, &g)
+			return
+		}
+	}
+	q.append(entry{gap: &g})
+}
+
+// take returns the next message; a gap is returned alone, before the message
+// that follows it. ok is false when there is nothing, over when there never
+// will be.
+func (q *queue) take() (e entry, ok, over bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.gap != nil:
+		e, q.gap = entry{gap: q.gap}, nil
+		return e, true, false
+	case q.n > 0:
+		return q.pop(), true, false
+	}
+	return entry{}, false, q.ended
+}
+
+// takeMessage is take for whoever has a message already: it leaves a gap, and
+// what is behind it, where they are.
+func (q *queue) takeMessage() (e entry, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.gap != nil || q.n == 0 || q.ring[q.head].gap != nil {
+		return entry{}, false
+	}
+	return q.pop(), true
+}
+
+// end lets no more in. Without drain what waits is given up, for the caller to
+// finish.
+func (q *queue) end(err error, drain bool) (first bool, left []entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.ended {
+		q.ended, q.err, first = true, err, true
+	}
+	if !drain {
+		for q.n > 0 {
+			left = append(left, q.pop())
+		}
+		q.gap = nil
+	}
+	q.wake()
+	return first, left
+}
+
+func (q *queue) wake() {
+	select {
+	case q.taken <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) error() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.err
+}
+
+func (q *queue) over() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ended
+}
+
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.n
+}

@@ -1,0 +1,197 @@
+package client
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/transport"
+)
+
+// A request is one message that wants a reply: first in the outbox, then on a
+// link until the reply comes, settled once by whoever takes it out there.
+type request struct {
+	ctx     context.Context // its values go to extensions; its end withdraws nothing by itself
+	channel string
+	data    codec.Raw       // of a publish
+	m       *bayeux.Message // of everything else; nil for a publish
+	kind    transport.Kind
+	call    bool // only a result completes it, or a refusal
+	more    bool // goes into one payload with the next request
+	renewal bool // a subscribe that the client repeats in a new session
+	settled func(m *bayeux.Message, err error)
+
+	id       uint64        // on the wire, in decimal; kept when it is sent again
+	slot     bool          // holds one of Limits.Pending
+	called   bool          // its settled function releases the slot
+	patience time.Duration // for the reply; 0: somebody else watches
+	exchange time.Duration // for the exchange that carries it; 0: likewise
+	tries    int           // how often it may still be sent
+	after    time.Time     // not to be sent before
+	pause    backoff       // between exchanges that failed
+
+	deserted atomic.Bool // nobody waits any more: it is not sent again
+
+	// Set by the link that sends it.
+	on       atomic.Pointer[link]
+	sent     time.Time
+	session  string
+	conn     transport.Conn // its exchange, on a Once transport
+	homeless bool           // refused once because its session was gone
+}
+
+// own reports whether r is the supervisor's, who watches and repeats it.
+func (r *request) own() bool { return r.kind == transport.Handshake || r.kind == transport.Connect }
+
+// postpone has r, if it is sent again after a failed exchange, wait its time.
+func (r *request) postpone(limits [2]time.Duration) {
+	if r.m != nil && r.tries > 1 {
+		r.pause.min, r.pause.max = limits[0], limits[1]
+		r.after = time.Now().Add(r.pause.next())
+	}
+}
+
+const endless = 1 << 30 // tries of a request that may be repeated at will
+
+// An answer is what settles a request.
+type answer struct {
+	m   *bayeux.Message
+	err error
+}
+
+func (r *request) await() <-chan answer {
+	answers := make(chan answer, 1)
+	r.settled = func(m *bayeux.Message, err error) { answers <- answer{m, err} }
+	return answers
+}
+
+// newRequest makes a request of a meta message.
+func (c *Client) newRequest(ctx context.Context, m *bayeux.Message, kind transport.Kind) *request {
+	return &request{
+		ctx: ctx, m: m, channel: m.Channel, kind: kind, id: c.ids.Add(1),
+		patience: c.cfg.timeouts.NetworkDelay, exchange: c.cfg.timeouts.NetworkDelay, tries: 1,
+	}
+}
+
+// enqueue puts requests into the outbox, all or none, when there is room for
+// them among Limits.Pending. It waits for room until ctx ends, or not at all if
+// ctx is noWait.
+func (c *Client) enqueue(ctx context.Context, rs ...*request) error {
+	if c.slots != nil && len(rs) > cap(c.slots) {
+		return ErrBusy
+	}
+	if c.slots != nil && len(rs) > 1 {
+		select {
+		case c.several <- struct{}{}:
+			defer func() { <-c.several }()
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.ctx.Done():
+			return c.closedErr()
+		}
+	}
+	for i, r := range rs {
+		if err := c.admit(ctx, r); err != nil {
+			c.dismiss(rs[:i])
+			return err
+		}
+	}
+	if !c.outbox.put(ordinary, rs...) {
+		c.dismiss(rs)
+		return c.closedErr()
+	}
+	c.flow.signal() // whoever reads may have paused, and the replies are behind that
+	return nil
+}
+
+// noWait is a context for those that do not wait.
+var noWait = context.WithValue(context.Background(), jsonKey{}, nil)
+
+// admit counts r and takes one of Limits.Pending for it.
+func (c *Client) admit(ctx context.Context, r *request) error {
+	if c.closing.Load() {
+		return c.closedErr()
+	}
+	if c.slots != nil {
+		select {
+		case c.slots <- struct{}{}:
+		default:
+			if ctx == noWait {
+				return ErrBusy
+			}
+			select {
+			case c.slots <- struct{}{}:
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-c.ctx.Done():
+				return c.closedErr()
+			}
+		}
+		r.slot = true
+	}
+	c.asking.Add(1)
+	return nil
+}
+
+// dismiss takes back what admit did.
+func (c *Client) dismiss(rs []*request) {
+	for _, r := range rs {
+		c.release(r)
+		c.answered()
+	}
+}
+
+// release frees r's place among Limits.Pending.
+func (c *Client) release(r *request) {
+	if r.slot {
+		<-c.slots
+	}
+}
+
+// answered counts a request that asks no more; Drain waits for the last one.
+func (c *Client) answered() {
+	if c.asking.Add(-1) == 0 {
+		select {
+		case c.idle <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// settle ends r with its reply or an error. Nobody else may hold r any more.
+func (c *Client) settle(r *request, m *bayeux.Message, err error) {
+	if !r.own() {
+		if !r.called {
+			c.release(r)
+		}
+		c.answered()
+	}
+	if f := c.cfg.hooks.Replied; f != nil && !r.sent.IsZero() {
+		f(r.channel, time.Since(r.sent), err)
+	}
+	r.settled(m, err)
+}
+
+// giveBack handles a request that its link could not finish: send it again, or
+// tell its caller that it is lost.
+func (c *Client) giveBack(r *request, why error) (again bool) {
+	r.conn = nil
+	if c.ctx.Err() != nil {
+		c.settle(r, nil, c.closedErr())
+		return false
+	}
+	if r.tries--; r.tries > 0 && !r.deserted.Load() {
+		if r.m == nil {
+			r.after = time.Now().Add(c.cfg.publishEvery)
+		}
+		return true
+	}
+	if r.sent.IsZero() || r.own() {
+		c.settle(r, nil, why)
+	} else {
+		c.settle(r, nil, lost(r.channel, why))
+	}
+	return false
+}

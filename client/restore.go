@@ -1,0 +1,142 @@
+package client
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
+)
+
+// restore brings the session back after its connection broke: a pause, then a
+// new connection of the same transport. If that cannot be had the others are
+// asked for a new session, while the old one is kept in mind: it may still be
+// there when its own transport is. The verdict is again while there is a link.
+func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
+	c.outbox.open(false)
+	c.step(bayeux.ConnectionLost, l.typ(), v.err)
+	for tries := 1; ; tries++ {
+		c.fail(v.err)
+		if tries > 1 {
+			c.cfg.log.Warn("still no connection", "transport", l.typ(), "err", v.err)
+		}
+		if l.conn != nil {
+			l.close(v.err)
+		}
+		if c.spent() {
+			l.close(v.err)
+			return nil, c.giveUp(v.err)
+		}
+		pause := max(c.backoff.next(), v.pause, interval(c.advice))
+		if hurry && tries == 1 {
+			pause = 0
+		}
+		if !c.sleep(pause) {
+			return nil, c.leave(l)
+		}
+		if !c.broken && !(l.conn == nil && neverSent(v.err)) { // then no answer was on its way
+			c.broken = true
+			c.markGap(transport.ReasonOf(v.err), false)
+		}
+		if l.conn == nil {
+			return l, v
+		}
+		err := c.reauthorize(v.err)
+		if err == nil {
+			if l, err = c.reopen(l, tries); err == nil {
+				return l, verdict{next: again}
+			}
+		}
+		v = verdict{next: again, err: err, pause: retryAfter(err)}
+	}
+}
+
+// reauthorize asks for a new token if the last failure was a 401.
+func (c *Client) reauthorize(last error) error {
+	if !errors.Is(last, transport.ErrUnauthorized) {
+		return nil
+	}
+	return c.end.authorize(c.ctx)
+}
+
+// reopen dials l's transport again, and failing that, at once or for the second
+// time, makes a new session over the others.
+func (c *Client) reopen(l *link, tries int) (*link, error) {
+	next, err := c.open(l.dialer, c.cfg.timeouts.Open)
+	if err == nil {
+		next.fresh = true
+		return next, nil
+	}
+	if c.ctx.Err() != nil || tries < 2 && !errors.Is(err, transport.ErrUnsupported) {
+		return l, err
+	}
+	others := slices.DeleteFunc(slices.Clone(c.offer()), func(typ string) bool { return typ == l.typ() })
+	if len(others) == 0 {
+		return l, err
+	}
+	next, otherErr := c.handshakeOver(others, err)
+	if otherErr != nil {
+		return l, errors.Join(err, otherErr)
+	}
+	c.plan = c.plan.Failed(l.typ(), time.Now(), errors.Is(err, transport.ErrUnsupported))
+	return next, nil
+}
+
+// upgradePatience is short because no connect is under way meanwhile, and the
+// session must not expire for it.
+const upgradePatience = 3 * time.Second
+
+// upgrade moves the session from exchanges to a better transport, when it is
+// time to try and that opens. It is called between two connects, so nothing is
+// on its way that could be overtaken but ordinary requests, which it awaits.
+func (c *Client) upgrade(l *link) *link {
+	if l.conn != nil {
+		return l
+	}
+	typ, ok := c.plan.Better(l.typ(), time.Now())
+	if !ok {
+		return l
+	}
+	conn, err := c.dial(c.dialers[typ], min(c.cfg.timeouts.Open, upgradePatience))
+	if err != nil {
+		c.plan = c.plan.Failed(typ, time.Now(), errors.Is(err, transport.ErrUnsupported))
+		c.lesser = err
+		return l
+	}
+	c.outbox.open(false)
+	l.settleDown(c.cfg.timeouts.NetworkDelay)
+	l.close(nil)
+	next := c.link(c.dialers[typ], conn) // not before: its writer would overtake an exchange
+	next.fresh = true
+	c.plan, c.lesser = c.plan.Opened(typ, time.Now()), nil
+	return next
+}
+
+// leave disconnects: the client closes.
+func (c *Client) leave(l *link) verdict {
+	defer l.close(ErrClosed)
+	v := verdict{next: ending}
+	if c.ID() == "" || l.ctx.Err() != nil || c.State() == bayeux.Stopped {
+		return v
+	}
+	c.step(bayeux.DisconnectSent, l.typ(), nil)
+	r := c.newRequest(c.ctx, &bayeux.Message{Channel: bayeux.MetaDisconnect}, transport.Disconnect)
+	answers := r.await()
+	for _, r := range c.outbox.clear(func(*request) bool { return true }) {
+		c.settle(r, nil, ErrClosed)
+	}
+	c.asking.Add(1)
+	c.outbox.open(true)
+	if !c.outbox.put(ordinary, r) {
+		c.settle(r, nil, ErrClosed)
+	}
+	timer := time.NewTimer(c.cfg.timeouts.Close)
+	defer timer.Stop()
+	select {
+	case <-answers:
+	case <-timer.C:
+	case <-l.ctx.Done():
+	}
+	return v
+}

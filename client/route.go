@@ -1,0 +1,155 @@
+package client
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/gocometd/cometd/bayeux"
+)
+
+// A route is where the messages of one channel go.
+type route struct {
+	channel  string
+	incoming []stage
+	targets  []target
+	hub      *hub
+}
+
+// A target is a subscription, and the channels of it that matched, for those
+// extensions that want to know when their messages are done.
+type target struct {
+	sub  *Subscription
+	keys []string
+}
+
+// deaf reports whether nobody wants the channel's messages: they then cost
+// nothing more.
+func (rt *route) deaf() bool {
+	return len(rt.targets) == 0 && len(rt.incoming) == 0 && !rt.hub.listening()
+}
+
+// deliver takes an event through the extensions to all who want it.
+func (c *Client) deliver(rt *route, m *bayeux.Message) {
+	if err := pass(c.ctx, m, rt.incoming); err != nil {
+		return // deleted
+	}
+	rt.tell(c, m)
+}
+
+// tell hands m to the route's subscriptions and receivers.
+func (rt *route) tell(c *Client, m *bayeux.Message) {
+	if rt.hub.listening() {
+		rt.hub.tell(Received{m})
+	}
+	if len(rt.targets) == 0 {
+		return
+	}
+	done := c.tickets(rt.targets, m)
+	for i, t := range rt.targets {
+		var d []*ticket
+		if done != nil {
+			d = done[i]
+		}
+		t.sub.push(entry{m: m, done: d})
+	}
+}
+
+// A ticket counts who has yet to handle a message on one subscribed channel.
+type ticket struct {
+	key     string
+	left    atomic.Int32
+	handled atomic.Bool
+	tell    []func(string, *bayeux.Message)
+}
+
+// tickets makes one ticket for each subscribed channel that some extension
+// follows, and says for each target which are its. It is nil if none does.
+func (c *Client) tickets(targets []target, m *bayeux.Message) [][]*ticket {
+	if !c.follows {
+		return nil
+	}
+	byKey := make(map[string]*ticket)
+	all := make([][]*ticket, len(targets))
+	for i, t := range targets {
+		for _, key := range t.keys {
+			k := byKey[key]
+			if k == nil {
+				k = &ticket{key: key, tell: c.cfg.handled(key)}
+				byKey[key] = k
+			}
+			if len(k.tell) > 0 {
+				k.left.Add(1)
+				all[i] = append(all[i], k)
+			}
+		}
+	}
+	return all
+}
+
+// done is for a subscriber that has finished with e's message: handled, or
+// given up with its subscription.
+func (e *entry) finish(handled bool) {
+	for _, t := range e.done {
+		if handled {
+			t.handled.Store(true)
+		}
+		if t.left.Add(-1) == 0 && t.handled.Load() {
+			for _, f := range t.tell {
+				f(t.key, e.m)
+			}
+		}
+	}
+}
+
+// A router finds routes and remembers them. Each reader has its own, so the
+// usual way takes no lock and allocates nothing.
+type router struct {
+	c          *Client
+	generation uint64
+	known      map[string]*route
+}
+
+// knownRoutes bounds a router's memory.
+const knownRoutes = 4096
+
+func (r *router) find(ch []byte) *route {
+	if g := r.c.topics.generation.Load(); g != r.generation || r.known == nil || len(r.known) > knownRoutes {
+		r.generation, r.known = g, make(map[string]*route)
+	}
+	rt := r.known[string(ch)]
+	if rt == nil {
+		rt = r.c.route(string(ch))
+		r.known[rt.channel] = rt
+	}
+	return rt
+}
+
+// route works out where ch's messages go.
+func (c *Client) route(ch string) *route {
+	rt := &route{channel: ch, incoming: c.cfg.incoming(ch), hub: c.hub}
+	c.topics.mu.Lock()
+	defer c.topics.mu.Unlock()
+	add := func(s *Subscription, key string) {
+		i := slices.IndexFunc(rt.targets, func(t target) bool { return t.sub == s })
+		if i < 0 {
+			rt.targets = append(rt.targets, target{sub: s})
+			i = len(rt.targets) - 1
+		}
+		rt.targets[i].keys = append(rt.targets[i].keys, key)
+	}
+	broadcast := bayeux.Channel(ch).Kind() == bayeux.Broadcast
+	for p := range bayeux.Channel(ch).Patterns {
+		for _, t := range c.topics.byKey[p] {
+			if !broadcast && bayeux.Channel(p).Kind() == bayeux.Broadcast {
+				continue // a server's /** has broadcast channels only
+			}
+			for _, s := range t.subs {
+				add(s, t.key)
+			}
+		}
+		for _, s := range c.topics.local[p] {
+			add(s, p)
+		}
+	}
+	return rt
+}

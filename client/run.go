@@ -1,0 +1,238 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/negotiation"
+	"github.com/gocometd/cometd/transport"
+)
+
+// A supervisor is the client's one goroutine that decides: it handshakes, keeps
+// the connect going, pauses, and ends. So there is never a second handshake or
+// a second connect under way. Its fields are for that goroutine alone.
+type supervisor struct {
+	dialers map[string]transport.Dialer
+	types   []string // of the dialers, the preferred one first
+	plan    negotiation.Plan
+	backoff backoff
+	advice  *bayeux.Advice // of the session; nil: all defaults
+	lasted  bool           // the session has shown to last
+	lesser  error          // why a lesser transport is in use
+	quick   int            // connects that were answered too soon, in a row
+	before  bool           // there was a session
+	broken  bool           // the session's connection is, and its gap told
+}
+
+// A verdict is what to do next, and why.
+type verdict struct {
+	next   next
+	err    error
+	pause  time.Duration // at least, before it is done
+	rested bool          // a pause was made just before it came out
+}
+
+type next int8
+
+const (
+	goOn   next = iota // the next connect
+	again              // a connect on a new connection
+	anew               // a handshake
+	ending             // nothing: it is over
+)
+
+// run is the supervisor. It returns after Close, or a final refusal.
+func (c *Client) run() {
+	v := verdict{next: anew}
+	for v.next != ending {
+		l, err := c.handshake(v.err)
+		if err != nil {
+			v = c.judgeHandshake(err)
+		} else {
+			v = c.keep(l)
+		}
+		if v.next == anew && err == nil {
+			c.outbox.open(false)
+			c.setSession("")
+			c.step(bayeux.SessionLost, c.change().Transport, v.err)
+		}
+		if c.ctx.Err() != nil {
+			v.next = ending
+		}
+		if v.next != ending {
+			v = c.beforeNext(v)
+		}
+	}
+	c.finish(v.err)
+}
+
+// beforeNext pauses between sessions: not at all after one that lasted.
+func (c *Client) beforeNext(v verdict) verdict {
+	c.fail(v.err)
+	pause := v.pause
+	if !c.lasted && !v.rested {
+		if c.spent() {
+			return c.giveUp(v.err)
+		}
+		pause = max(pause, c.backoff.next())
+	}
+	c.lasted = false
+	if !c.sleep(pause) {
+		v.next = ending
+	}
+	return v
+}
+
+// spent reports whether WithMaxRetries allows no further attempt.
+func (c *Client) spent() bool {
+	return c.cfg.maxRetries > 0 && c.backoff.failures >= c.cfg.maxRetries
+}
+
+func (c *Client) giveUp(err error) verdict {
+	return verdict{next: ending, err: fmt.Errorf("client: gave up after %d attempts: %w", c.backoff.failures+1, err)}
+}
+
+// fail tells everybody of a failure that the client survives.
+func (c *Client) fail(err error) {
+	c.setFailure(err)
+	select {
+	case c.tried <- err:
+	default:
+	}
+	c.hub.tell(Failure{err})
+}
+
+// sleep pauses for d, or until Nudge. It returns false when the client closes.
+func (c *Client) sleep(d time.Duration) bool {
+	if d <= 0 {
+		return c.ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.nudged:
+	case <-c.ctx.Done():
+		return false
+	}
+	return true
+}
+
+// stop moves the state to its end.
+func (c *Client) stop(why error) {
+	e := bayeux.Refused
+	if why == nil {
+		e = bayeux.DisconnectOK
+		if c.State() == bayeux.Disconnected || c.State() == bayeux.Handshaking {
+			c.step(bayeux.DisconnectSent, c.change().Transport, nil)
+		}
+	}
+	if c.State() != bayeux.Stopped {
+		c.step(e, c.change().Transport, why)
+	}
+}
+
+// judge says what follows from the outcome of a connect: m if err is nil.
+func (c *Client) judge(m *bayeux.Message, err error) verdict {
+	if c.ctx.Err() != nil {
+		return verdict{next: ending}
+	}
+	if err == nil {
+		if m.Advice != nil {
+			c.advice = m.Advice
+		}
+		return c.follow(m.Advice, verdict{next: goOn})
+	}
+	v := verdict{next: again, err: err, pause: retryAfter(err)}
+	switch e, refused := errors.AsType[*bayeux.Error](err); {
+	case errors.Is(err, errKicked):
+		return c.none(v)
+	case errors.Is(err, transport.ErrUnauthorized):
+		v.next = anew
+	case refused:
+		return c.judgeRefusal(e, v)
+	}
+	return v
+}
+
+// retryAfter is the pause that a transport's error asks for, at most an hour, as
+// with an advice.
+func retryAfter(err error) time.Duration {
+	if e, ok := errors.AsType[*transport.Error](err); ok {
+		return min(e.RetryAfter, time.Hour)
+	}
+	return 0
+}
+
+// judgeRefusal is for a failed reply of the connect loop.
+func (c *Client) judgeRefusal(e *bayeux.Error, v verdict) verdict {
+	if e.Advice != nil {
+		c.advice = e.Advice
+	}
+	v.pause = interval(e.Advice)
+	switch {
+	case unauthorized(e) && c.cfg.tokenSource != nil, errors.Is(e, bayeux.ErrUnknownSession) && !isNone(e.Advice):
+		v.next = anew
+		return v
+	}
+	return c.follow(e.Advice, v)
+}
+
+// judgeHandshake says what follows from a failed handshake: another, unless
+// that is final.
+func (c *Client) judgeHandshake(err error) verdict {
+	if c.ctx.Err() != nil {
+		return verdict{next: ending}
+	}
+	if errors.Is(err, ErrNoTransport) {
+		return verdict{next: ending, err: err}
+	}
+	c.step(bayeux.ConnectionLost, c.change().Transport, err)
+	v := c.judge(nil, err)
+	if v.next != ending {
+		v.next = anew
+	}
+	return v
+}
+
+// follow obeys an advice, which may be missing; v is what to do without one.
+func (c *Client) follow(a *bayeux.Advice, v verdict) verdict {
+	switch {
+	case a.ShouldHandshake():
+		v.next = anew
+	case isNone(a):
+		v = c.none(v)
+	}
+	if v.next == anew && v.err == nil {
+		v.err = errors.New("client: the server advised a new handshake")
+	}
+	return v
+}
+
+// none obeys the advice to stop, or what stands for it.
+func (c *Client) none(v verdict) verdict {
+	if v.next = ending; c.cfg.rehandshake {
+		v.next = anew
+	}
+	if v.err == nil {
+		v.err = errKicked
+	}
+	return v
+}
+
+// isNone is stricter than ShouldStop: an advice that nobody knows is not final.
+func isNone(a *bayeux.Advice) bool { return a != nil && a.Reconnect == bayeux.NoReconnect }
+
+// unauthorized sees a 401 also where Salesforce puts it (docs/protocol.md §17).
+func unauthorized(e *bayeux.Error) bool {
+	var sfdc struct{ FailureReason string }
+	if ok, err := e.Ext.Decode("sfdc", &sfdc); ok && err == nil {
+		inner := bayeux.ParseError(e.Channel, sfdc.FailureReason)
+		if inner.Code == 401 || inner.Code == 403 {
+			return true
+		}
+	}
+	return errors.Is(e, bayeux.ErrUnauthorized)
+}

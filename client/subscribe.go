@@ -1,0 +1,180 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
+)
+
+// join registers s, so that no event is too early for it, and asks the server
+// for those of its channels that nobody has yet.
+func (c *Client) join(ctx context.Context, s *Subscription) error {
+	for pause := (backoff{min: c.cfg.backoff[0], max: c.cfg.backoff[1]}); ; {
+		err := c.ask(ctx, s)
+		if err == nil {
+			return nil
+		}
+		e, refused := errors.AsType[*bayeux.Error](err)
+		c.topics.remove(s, c.unsubscribeUnless(refused && len(s.channels) == 1))
+		if !refused || !asksAgain(e) || c.cfg.maxRetries > 0 && pause.failures >= c.cfg.maxRetries {
+			s.end(err, false)
+			return err
+		}
+		select { // an extension or the server wants it asked again
+		case <-time.After(max(pause.next(), interval(e.Advice))):
+		case <-ctx.Done():
+			s.end(err, false)
+			return err
+		case <-c.ctx.Done():
+			return c.closedErr()
+		}
+	}
+}
+
+// ask sends one subscribe, if one is needed, and waits for its reply.
+func (c *Client) ask(ctx context.Context, s *Subscription) error {
+	r := c.newRequest(ctx, &bayeux.Message{Channel: bayeux.MetaSubscribe}, transport.Subscribe)
+	r.tries = endless
+	if err := c.admit(ctx, r); err != nil {
+		return err
+	}
+	answers := r.await()
+	wanted := false
+	added := c.topics.add(s, c.ID(), func(channels []string) {
+		wanted = true
+		c.subscribing(r, channels, s.ext)
+		if !c.outbox.put(ordinary, r) {
+			c.settle(r, nil, c.closedErr())
+		}
+	})
+	switch {
+	case !added:
+		c.settle(r, nil, c.closedErr())
+	case !wanted:
+		c.settle(r, nil, nil)
+	}
+	c.flow.signal()
+	select {
+	case a := <-answers:
+		return a.err
+	case <-ctx.Done():
+		c.withdraw(r, ctx.Err())
+		return ctx.Err()
+	}
+}
+
+// subscribing fills in r, and what its acceptance changes.
+func (c *Client) subscribing(r *request, channels []string, ext bayeux.Ext) {
+	r.m.Subscription = bayeux.Subscription{Channels: channels, List: len(channels) > 1}
+	r.m.Ext = ext
+	settled := r.settled
+	r.settled = func(m *bayeux.Message, err error) {
+		if err == nil {
+			c.topics.accept(r.session, channels)
+		}
+		settled(m, err)
+	}
+}
+
+// unsubscribeUnless sends an unsubscribe for channels that nobody wants any
+// more; never says that the server has none of them.
+func (c *Client) unsubscribeUnless(never bool) func(channels []string) {
+	if never {
+		return nil
+	}
+	return func(channels []string) { c.unsubscribe(channels) }
+}
+
+// leave takes s out of the topics, and returns what will hold the server's
+// reply; nil if it need not be told.
+func (s *Subscription) leave() (answers <-chan answer) {
+	s.c.topics.remove(s, func(channels []string) { answers = s.c.unsubscribe(channels) })
+	return answers
+}
+
+func (c *Client) unsubscribe(channels []string) <-chan answer {
+	m := &bayeux.Message{
+		Channel:      bayeux.MetaUnsubscribe,
+		Subscription: bayeux.Subscription{Channels: channels, List: len(channels) > 1},
+	}
+	r := c.newRequest(c.ctx, m, transport.Unsubscribe)
+	r.tries = endless
+	answers := r.await()
+	c.asking.Add(1)
+	if c.ID() == "" || !c.outbox.put(ordinary, r) {
+		c.settle(r, nil, nil)
+	}
+	c.flow.signal()
+	return answers
+}
+
+// resubscribe prepares a new session: what the old one had accepted is asked
+// for again, before all that waits. Each channel has a request of its own, so
+// that a refusal concerns it alone.
+func (c *Client) resubscribe() {
+	for _, r := range c.outbox.clear(func(r *request) bool { return r.kind == transport.Unsubscribe || r.renewal }) {
+		if r.renewal {
+			c.settle(r, nil, lost(r.channel, errOver)) // those of before make way
+		} else {
+			c.settle(r, nil, nil) // the new session never had it
+		}
+	}
+	var rs []*request
+	for _, t := range c.topics.accepted() {
+		rs = append(rs, c.renewal(t.channel, t.ext, &backoff{min: c.cfg.backoff[0], max: c.cfg.backoff[1]}))
+	}
+	c.outbox.putFirst(rs)
+}
+
+// renewal asks for a channel again. A refusal that may pass is met by asking
+// later; any other ends the channel's subscriptions.
+func (c *Client) renewal(ch string, ext bayeux.Ext, pause *backoff) *request {
+	r := c.newRequest(c.ctx, &bayeux.Message{Channel: bayeux.MetaSubscribe}, transport.Subscribe)
+	r.tries, r.renewal = endless, true
+	c.asking.Add(1)
+	r.settled = func(_ *bayeux.Message, err error) {
+		e, refused := errors.AsType[*bayeux.Error](err)
+		if !refused || errors.Is(err, bayeux.ErrUnknownSession) {
+			return // accepted, or the next session asks again
+		}
+		if e.Code >= 500 || asksAgain(e) {
+			session := r.session
+			c.work(func() { c.renewLater(session, ch, ext, pause, interval(e.Advice)) })
+			return
+		}
+		for _, s := range c.topics.subscribers([]string{ch}) {
+			s.fail(err, true)
+		}
+	}
+	c.subscribing(r, []string{ch}, ext)
+	return r
+}
+
+// renewLater asks again after a pause, unless the session that refused is over:
+// the next one asks by itself.
+func (c *Client) renewLater(session, ch string, ext bayeux.Ext, pause *backoff, least time.Duration) {
+	select {
+	case <-time.After(max(pause.next(), least)):
+		if c.ID() == session && len(c.topics.subscribers([]string{ch})) > 0 {
+			if r := c.renewal(ch, ext, pause); !c.outbox.put(ordinary, r) {
+				c.settle(r, nil, c.closedErr())
+			}
+		}
+	case <-c.ctx.Done():
+	}
+}
+
+// asksAgain reports whether a refusal carries the advice to retry, which an
+// extension may have given it.
+func asksAgain(e *bayeux.Error) bool { return e.Advice != nil && e.Advice.Reconnect == bayeux.Retry }
+
+// interval is the pause that an advice, which may be missing, asks for.
+func interval(a *bayeux.Advice) time.Duration {
+	if a == nil {
+		return 0
+	}
+	return min(a.Interval.Or(0), time.Hour)
+}

@@ -1,0 +1,177 @@
+package client
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gocometd/cometd/bayeux"
+)
+
+// A topic is one channel that is subscribed to on the wire, for any number of
+// local subscriptions.
+type topic struct {
+	channel string // as subscribed to: it may have a filter
+	key     string // as events name it, or the pattern that they match
+	ext     bayeux.Ext
+	subs    []*Subscription
+	session string // the one that has accepted it; "" before the first reply
+	was     bool   // accepted once: the client subscribes again by itself
+}
+
+// topics are what the client wants to hear. Every change makes a new
+// generation, so that routers look again.
+type topics struct {
+	generation atomic.Uint64
+
+	mu    sync.Mutex
+	byCh  map[string]*topic
+	byKey map[string][]*topic
+	local map[string][]*Subscription // by Listen: nothing on the wire
+	over  bool                       // the client ends: nothing is added
+}
+
+func (t *topics) init() {
+	t.byCh = make(map[string]*topic)
+	t.byKey = make(map[string][]*topic)
+	t.local = make(map[string][]*Subscription)
+}
+
+// add registers s, unless it is too late. send queues the request for those of
+// its channels that session has not accepted yet; t.mu is held meanwhile, so
+// that subscribes and unsubscribes of one channel keep their order.
+func (t *topics) add(s *Subscription, session string, send func(channels []string)) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return false
+	}
+	defer t.generation.Add(1)
+	if s.listens {
+		for _, ch := range s.channels {
+			t.local[ch] = append(t.local[ch], s)
+		}
+		return true
+	}
+	var missing []string
+	for _, ch := range s.channels {
+		tp := t.byCh[ch]
+		if tp == nil {
+			tp = &topic{channel: ch, key: string(bayeux.Channel(ch).WithoutFilter())}
+			t.byCh[ch] = tp
+			t.byKey[tp.key] = append(t.byKey[tp.key], tp)
+		}
+		if tp.subs = append(tp.subs, s); len(s.ext) > 0 {
+			tp.ext = s.ext
+		}
+		if tp.session == "" || tp.session != session || len(s.ext) > 0 {
+			missing = append(missing, ch)
+		}
+	}
+	if len(missing) > 0 {
+		send(missing)
+	}
+	return true
+}
+
+// end lets no more in and returns those that are.
+func (t *topics) end() []*Subscription {
+	t.mu.Lock()
+	t.over = true
+	t.mu.Unlock()
+	return t.all()
+}
+
+// remove takes s out; send queues the request for the channels that nobody
+// wants any more.
+func (t *topics) remove(s *Subscription, send func(channels []string)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.generation.Add(1)
+	is := func(o *Subscription) bool { return o == s }
+	var unwanted []string
+	for _, ch := range s.channels {
+		if s.listens {
+			if t.local[ch] = slices.DeleteFunc(t.local[ch], is); len(t.local[ch]) == 0 {
+				delete(t.local, ch)
+			}
+			continue
+		}
+		tp := t.byCh[ch]
+		if tp == nil {
+			continue
+		}
+		if tp.subs = slices.DeleteFunc(tp.subs, is); len(tp.subs) == 0 {
+			unwanted = append(unwanted, ch)
+			t.forget(tp)
+		}
+	}
+	if len(unwanted) > 0 && send != nil {
+		send(unwanted)
+	}
+}
+
+// forget takes a topic out. The caller holds t.mu.
+func (t *topics) forget(tp *topic) {
+	delete(t.byCh, tp.channel)
+	rest := slices.DeleteFunc(t.byKey[tp.key], func(o *topic) bool { return o == tp })
+	if t.byKey[tp.key] = rest; len(rest) == 0 {
+		delete(t.byKey, tp.key)
+	}
+}
+
+// accept notes that session has accepted channels.
+func (t *topics) accept(session string, channels []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, ch := range channels {
+		if tp := t.byCh[ch]; tp != nil {
+			tp.session, tp.was = session, true
+		}
+	}
+}
+
+// accepted are copies of the topics that some session has accepted.
+func (t *topics) accepted() (all []topic) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, ch := range slices.Sorted(maps.Keys(t.byCh)) {
+		if tp := t.byCh[ch]; tp.was {
+			c := *tp
+			c.subs = slices.Clone(tp.subs)
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// subscribers are those that a refusal of channels concerns.
+func (t *topics) subscribers(channels []string) (subs []*Subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, ch := range channels {
+		if tp := t.byCh[ch]; tp != nil {
+			subs = append(subs, tp.subs...)
+		}
+	}
+	return subs
+}
+
+// all are the subscriptions there are, each once.
+func (t *topics) all() []*Subscription {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	set := make(map[*Subscription]bool)
+	for _, tp := range t.byCh {
+		for _, s := range tp.subs {
+			set[s] = true
+		}
+	}
+	for _, subs := range t.local {
+		for _, s := range subs {
+			set[s] = true
+		}
+	}
+	return slices.Collect(maps.Keys(set))
+}
