@@ -1,0 +1,19 @@
+// Package boltstore keeps the history of package replayserver in a file, so that
+// a message whose publisher was told that it was taken survives the end of the
+// process at any moment, and of the machine if its disk keeps what it was told
+// to keep.
+//
+//	store, err := boltstore.Open("history.db", replayserver.Rule{Pattern: "/orders/**", Age: 72 * time.Hour})
+//	defer store.Close()
+//
+// It stands on bbolt (go.etcd.io/bbolt), the B+ tree of etcd: one file that is
+// consistent after each transaction without any recovery, so a store with a
+// million messages opens at once; pure Go; kept by the etcd project and small
+// enough to read. A log-structured store such as Pebble writes faster, but
+// brings some forty packages, background threads and a recovery, and an embedded
+// JetStream a whole message broker. What makes bbolt slow, a sync for each
+// transaction, is shared: all messages that are under way at once are written
+// in one.
+//
+// The file is locked: one process at a time can open it.
+package boltstore

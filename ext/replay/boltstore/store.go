@@ -1,0 +1,141 @@
+package boltstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/gocometd/cometd/ext/replay"
+	"github.com/gocometd/cometd/ext/replay/replayserver"
+)
+
+// ErrClosed is what a message fails with that comes after Close.
+var ErrClosed = errors.New("boltstore: closed")
+
+// A Store is a replayserver.Store in a file. It owns one goroutine, which
+// writes, until [Store.Close].
+type Store struct {
+	db    *bolt.DB
+	rules []replayserver.Rule
+	done  chan struct{}
+
+	// last is written by the writer before it commits.
+	mu      sync.Mutex
+	more    sync.Cond
+	waiting []*message
+	closed  bool
+	last    replay.ID
+
+	stats map[string]*channelStats // the writer's
+}
+
+// A message is one that waits to be written.
+type message struct {
+	channel string
+	compose func(replay.ID) []byte
+	kept    func(replay.ID, []byte, error)
+
+	id   replay.ID
+	data []byte
+}
+
+// underWay bounds the messages that wait to be written; beyond it Append waits.
+const underWay = 4096
+
+// The file has one bucket for the messages of each channel, by id, and one for
+// what is known of the channels.
+var (
+	messagesBucket = []byte("messages")
+	channelsBucket = []byte("channels")
+	storeBucket    = []byte("store")
+	firstKey       = []byte("first") // ids up to this one were never given
+	lastKey        = []byte("last")
+)
+
+// Open opens the store in a file, which it makes if there is none. It waits up
+// to a second for another process to close it. The rules may differ from those
+// of the last time; messages of channels that no rule matches any more stay, and
+// are neither trimmed nor replayed.
+func Open(path string, rules ...replayserver.Rule) (*Store, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: false})
+	if err != nil {
+		return nil, fmt.Errorf("boltstore: %w: %s", err, path)
+	}
+	s := &Store{db: db, rules: rules, done: make(chan struct{}), stats: map[string]*channelStats{}}
+	s.more.L = &s.mu
+	if err := db.Update(s.load); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("boltstore: %w: %s", err, path)
+	}
+	go s.write()
+	return s, nil
+}
+
+// load reads what is kept beside the messages, and makes it in a new file.
+func (s *Store) load(tx *bolt.Tx) error {
+	for _, name := range [][]byte{messagesBucket, channelsBucket, storeBucket} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	b := tx.Bucket(storeBucket)
+	if b.Get(firstKey) == nil {
+		start := key(replay.ID(time.Now().UnixMicro()))
+		if err := errors.Join(b.Put(firstKey, start), b.Put(lastKey, start)); err != nil {
+			return err
+		}
+	}
+	s.last = idOf(b.Get(lastKey))
+	return tx.Bucket(channelsBucket).ForEach(func(name, v []byte) error {
+		st, err := parseStats(v)
+		s.stats[string(name)] = st
+		return err
+	})
+}
+
+// Close writes what is under way and closes the file.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	s.closed = true
+	s.more.Broadcast()
+	s.mu.Unlock()
+	<-s.done
+	return s.db.Close()
+}
+
+// Keeps reports whether a rule matches ch.
+func (s *Store) Keeps(ch string) bool { _, ok := replayserver.RuleFor(s.rules, ch); return ok }
+
+// Append has the message written with all others that are under way.
+func (s *Store) Append(ch string, compose func(replay.ID) []byte, kept func(replay.ID, []byte, error)) {
+	s.mu.Lock()
+	for len(s.waiting) >= underWay && !s.closed {
+		s.more.Wait()
+	}
+	closed := s.closed
+	if !closed {
+		s.waiting = append(s.waiting, &message{channel: ch, compose: compose, kept: kept})
+		s.more.Broadcast()
+	}
+	s.mu.Unlock()
+	if closed {
+		kept(0, nil, ErrClosed)
+	}
+}
+
+func key(id replay.ID) []byte { return binary.BigEndian.AppendUint64(nil, uint64(id)) }
+
+func idOf(key []byte) replay.ID {
+	if len(key) != 8 {
+		return 0
+	}
+	return replay.ID(binary.BigEndian.Uint64(key))
+}

@@ -1,0 +1,258 @@
+package boltstore_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/gocometd/cometd/ext/replay"
+	"github.com/gocometd/cometd/ext/replay/boltstore"
+	"github.com/gocometd/cometd/ext/replay/replayserver"
+)
+
+// publishingTo makes this test binary a program that publishes until it is
+// killed.
+const publishingTo = "COMETD_TEST_HISTORY"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(publishingTo); path != "" {
+		publishForEver(path)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// publishForEver keeps messages from many goroutines and prints each that is
+// safe.
+func publishForEver(path string) {
+	s, err := boltstore.Open(path, replayserver.Rule{Pattern: "/**"})
+	if err != nil {
+		panic(err)
+	}
+	var wg sync.WaitGroup
+	for p := range 8 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				id, err := put(s, fmt.Sprintf("/a/%d", p), fmt.Sprint(i))
+				if err != nil {
+					panic(err)
+				}
+				os.Stdout.WriteString(fmt.Sprintf("%d /a/%d %d\n", id, p, i))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// put keeps one message and waits.
+func put(s *boltstore.Store, ch, data string) (replay.ID, error) {
+	type outcome struct {
+		id  replay.ID
+		err error
+	}
+	done := make(chan outcome, 1)
+	s.Append(ch, func(replay.ID) []byte { return []byte(data) }, func(id replay.ID, _ []byte, err error) { done <- outcome{id, err} })
+	o := <-done
+	return o.id, o.err
+}
+
+func open(t *testing.T, path string, rules ...replayserver.Rule) *boltstore.Store {
+	if len(rules) == 0 {
+		rules = []replayserver.Rule{{Pattern: "/**"}}
+	}
+	s, err := boltstore.Open(path, rules...)
+	require.NoError(t, err)
+	return s
+}
+
+func ids(t *testing.T, s *boltstore.Store, pattern string, after replay.ID) (all []replay.ID) {
+	require.NoError(t, s.Read(t.Context(), pattern, after, 1<<62, func(m replayserver.Message) bool {
+		all = append(all, m.ID)
+		return true
+	}))
+	return all
+}
+
+// A process is killed in the middle of writing, again and again: what it said is
+// safe is there, and the store opens.
+func TestKilledProcessesLoseNothingThatWasSafe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	total := 0
+	for range 6 {
+		cmd := exec.Command(os.Args[0], "-test.run=none")
+		cmd.Env = append(os.Environ(), publishingTo+"="+path)
+		out, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		safe := map[replay.ID]string{}
+		time.AfterFunc(300*time.Millisecond, func() { cmd.Process.Kill() })
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			id, rest, ok := strings.Cut(lines.Text(), " ")
+			if n, err := strconv.ParseInt(id, 10, 64); ok && err == nil && strings.Count(rest, " ") == 1 {
+				safe[replay.ID(n)] = rest
+			}
+		}
+		cmd.Wait()
+		s := open(t, path)
+		last := replay.ID(0)
+		require.NoError(t, s.Read(t.Context(), "/**", 0, 1<<62, func(m replayserver.Message) bool {
+			assert.Greater(t, m.ID, last)
+			last = m.ID
+			if want, ok := safe[m.ID]; ok && len(want) > 0 && want != m.Channel+" "+string(m.Data) {
+				// The last line may be cut short by the kill.
+				assert.True(t, strings.HasPrefix(m.Channel+" "+string(m.Data), want), "%q %q", want, m.Data)
+			}
+			delete(safe, m.ID)
+			total++
+			return true
+		}))
+		assert.Empty(t, safe, "lost though it was safe")
+		require.NoError(t, s.Close())
+	}
+	t.Logf("%d messages read", total)
+	require.Positive(t, total)
+}
+
+func TestAStoreGoesOnWhereItWasClosed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	s := open(t, path)
+	first, err := put(s, "/a", "1")
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	_, err = put(s, "/a", "2")
+	assert.ErrorIs(t, err, boltstore.ErrClosed)
+	assert.ErrorIs(t, s.Close(), boltstore.ErrClosed)
+	s = open(t, path)
+	second, err := put(s, "/a", "2")
+	require.NoError(t, err)
+	assert.Equal(t, first+1, second)
+	assert.Equal(t, []replay.ID{first, second}, ids(t, s, "/a", 0))
+	gone, last, err := s.Bounds("/a")
+	require.NoError(t, err)
+	assert.Equal(t, []replay.ID{first - 1, second}, []replay.ID{gone, last})
+	require.NoError(t, s.Close())
+}
+
+func TestRetentionIsByPattern(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	s := open(t, path, replayserver.Rule{Pattern: "/few/*", Messages: 3}, replayserver.Rule{Pattern: "/small", Bytes: 10}, replayserver.Rule{Pattern: "/short", Age: time.Nanosecond}, replayserver.Rule{Pattern: "/all"})
+	var few []replay.ID
+	for range 10 {
+		for _, ch := range []string{"/few/a", "/few/b", "/small", "/short", "/all"} {
+			id, err := put(s, ch, "12345")
+			require.NoError(t, err)
+			if ch == "/few/a" {
+				few = append(few, id)
+			}
+		}
+	}
+	for ch, want := range map[string]int{"/few/a": 3, "/few/*": 6, "/small": 2, "/short": 0, "/all": 10, "/**": 18, "/other": 0} {
+		assert.Len(t, ids(t, s, ch, 0), want, ch)
+	}
+	gone, _, err := s.Bounds("/few/a")
+	require.NoError(t, err)
+	assert.Equal(t, few[6], gone)
+	tail, err := s.Tail("/few/a", 2)
+	require.NoError(t, err)
+	assert.Equal(t, few[8:], ids(t, s, "/few/a", tail))
+	assert.False(t, s.Keeps("/other"))
+	require.NoError(t, s.Close())
+}
+
+// A long past is read in small parts, and the store opens without reading it.
+// COMETD_LONG=1 makes it a million messages.
+func TestALongPastIsReadWithoutLoadingIt(t *testing.T) {
+	n := 20_000
+	if os.Getenv("COMETD_LONG") != "" {
+		n = 1_000_000
+	}
+	path := filepath.Join(t.TempDir(), "h.db")
+	s := open(t, path)
+	data := strings.Repeat("x", 128)
+	var wg sync.WaitGroup
+	wg.Add(n)
+	begin := time.Now()
+	for range n {
+		s.Append("/a", func(replay.ID) []byte { return []byte(data) }, func(_ replay.ID, _ []byte, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			wg.Done()
+		})
+	}
+	wg.Wait()
+	t.Logf("written: %v", time.Since(begin))
+	require.NoError(t, s.Close())
+	begin = time.Now()
+	s = open(t, path)
+	t.Logf("opened: %v", time.Since(begin))
+	var before, now runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	most, got := uint64(0), 0
+	begin = time.Now()
+	require.NoError(t, s.Read(t.Context(), "/a", 0, 1<<62, func(m replayserver.Message) bool {
+		if got++; got%(n/10) == 0 {
+			runtime.GC()
+			runtime.ReadMemStats(&now)
+			most = max(most, now.HeapAlloc)
+		}
+		return true
+	}))
+	t.Logf("read: %v, heap grew by %d KiB", time.Since(begin), (int64(most)-int64(before.HeapAlloc))>>10)
+	assert.Equal(t, n, got)
+	assert.Less(t, int64(most)-int64(before.HeapAlloc), int64(1<<20))
+	require.NoError(t, s.Close())
+}
+
+// What one message costs, alone and in company: a sync of the disk is shared by
+// all that are under way.
+//
+//	go test -run xxx -bench Append ./ext/replay/boltstore
+func BenchmarkAppend(b *testing.B) {
+	for _, publishers := range []int{1, 64, 1024} {
+		b.Run(fmt.Sprint(publishers), func(b *testing.B) {
+			s, err := boltstore.Open(filepath.Join(b.TempDir(), "h.db"), replayserver.Rule{Pattern: "/**"})
+			require.NoError(b, err)
+			defer s.Close()
+			slots := make(chan struct{}, publishers)
+			data := []byte(strings.Repeat("x", 128))
+			for b.Loop() {
+				slots <- struct{}{}
+				s.Append("/a", func(replay.ID) []byte { return data }, func(replay.ID, []byte, error) { <-slots })
+			}
+			for range publishers {
+				slots <- struct{}{}
+			}
+		})
+	}
+}
+
+func Example() {
+	dir, _ := os.MkdirTemp("", "history")
+	defer os.RemoveAll(dir)
+	s, err := boltstore.Open(filepath.Join(dir, "history.db"), replayserver.Rule{Pattern: "/orders/**", Age: 72 * time.Hour})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer s.Close()
+	put(s, "/orders/new", `{"item":"tea"}`)
+	s.Read(context.Background(), "/orders/*", 0, 1<<62, func(m replayserver.Message) bool {
+		fmt.Println(m.Channel, string(m.Data))
+		return true
+	})
+	// Output: /orders/new {"item":"tea"}
+}

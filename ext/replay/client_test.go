@@ -1,0 +1,242 @@
+package replay_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/ext/replay"
+	"github.com/gocometd/cometd/ext/replay/replayserver"
+	"github.com/gocometd/cometd/server"
+	"github.com/gocometd/cometd/transport/memory"
+)
+
+// newServer is one with history whose connections can be cut.
+func newServer(t *testing.T, store replayserver.Store) *server.Server {
+	h, err := replayserver.New(store)
+	require.NoError(t, err)
+	srv, err := server.New(h)
+	require.NoError(t, err)
+	return srv
+}
+
+func dial(t *testing.T, srv *server.Server, c replay.Config) *client.Client {
+	cl, err := client.New("http://test/", client.WithTransports(memory.NewDialer(srv.ServeConn)), client.WithExtension(replay.Client(c)))
+	require.NoError(t, err)
+	return cl
+}
+
+// A session is lost while messages wait to be handled and others are published:
+// nothing is missed, nothing comes twice, and no gap is told.
+func TestALostSessionMissesAndRepeatsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, replayserver.NewMemory(replayserver.Rule{Pattern: "/**"}))
+		c := dial(t, srv, replay.Config{})
+		sub, err := c.Subscribe(t.Context(), "/a/*", client.WithOnGap(func(g client.Gap) { t.Errorf("gap %+v", g) }))
+		require.NoError(t, err)
+		for i := range 60 {
+			require.NoError(t, srv.Publish(t.Context(), fmt.Sprintf("/a/%d", i%2), i))
+			if i == 20 {
+				synctest.Wait() // received, and waits to be handled
+				for s := range srv.Sessions() {
+					s.Expire(time.Now(), 0)
+				}
+			}
+		}
+		next := 0
+		for m := range sub.Messages(t.Context()) {
+			require.Equal(t, strconv.Itoa(next), string(m.Data))
+			if next++; next == 60 {
+				break
+			}
+		}
+		c.Close()
+		srv.Close()
+	})
+}
+
+func TestAPositionIsStoredWhenTheMessageWasHandled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, replayserver.NewMemory(replayserver.Rule{Pattern: "/**"}))
+		positions := new(replay.Memory)
+		fail := errors.New("cannot")
+		var got []string
+		run := func(until string) {
+			c := dial(t, srv, replay.Config{Store: positions, First: replay.All})
+			sub, err := c.SubscribeFunc(t.Context(), "/a", func(_ context.Context, m *bayeux.Message) error {
+				got = append(got, string(m.Data))
+				if string(m.Data) == until {
+					return fail
+				}
+				return nil
+			})
+			require.NoError(t, err)
+			<-sub.Done()
+			c.Close()
+		}
+		for i := range 5 {
+			require.NoError(t, srv.Publish(t.Context(), "/a", i))
+		}
+		run("2")
+		run("4")
+		assert.Equal(t, []string{"0", "1", "2", "2", "3", "4"}, got, "only what was not handled comes again")
+		srv.Close()
+	})
+}
+
+func TestAnExpiredPositionFallsBackAndIsTold(t *testing.T) {
+	for expired, want := range map[replay.ID]string{replay.All: "2", replay.New: "9"} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := newServer(t, replayserver.NewMemory(replayserver.Rule{Pattern: "/a", Messages: 2}))
+			positions := new(replay.Memory)
+			require.NoError(t, positions.Save(t.Context(), "/a", 1))
+			for i := range 4 {
+				require.NoError(t, srv.Publish(t.Context(), "/a", i))
+			}
+			c := dial(t, srv, replay.Config{Store: positions, Expired: expired})
+			var gaps []client.Gap
+			sub, err := c.Subscribe(t.Context(), "/a", client.WithOnGap(func(g client.Gap) { gaps = append(gaps, g) }))
+			require.NoError(t, err)
+			if expired == replay.New {
+				srv.Publish(t.Context(), "/a", 9)
+			}
+			for m := range sub.Messages(t.Context()) {
+				assert.Equal(t, want, string(m.Data))
+				break
+			}
+			assert.Len(t, gaps, 1, "told in place")
+			c.Close()
+			srv.Close()
+		})
+	}
+}
+
+// The exchange of docs/protocol.md §17 as its server sends it: ids with a
+// filtered subscription, a rotation of cookies that loses the session, an id in
+// a string.
+func TestPositionsAreKeptWithoutTheFilter(t *testing.T) {
+	positions := new(replay.Memory)
+	e := replay.Client(replay.Config{Store: positions})
+	hs := &bayeux.Message{Channel: bayeux.MetaHandshake}
+	require.NoError(t, e.Outgoing(t.Context(), hs))
+	assert.Equal(t, "true", string(hs.Ext["replay"]))
+	require.NoError(t, e.Incoming(t.Context(), &bayeux.Message{
+		Channel: bayeux.MetaHandshake, Outcome: bayeux.Succeeded,
+		Ext: bayeux.Ext{"replay": []byte("true"), "payload.format": []byte("true")},
+	}))
+	subscribe := func() string {
+		m, err := bayeux.NewSubscribe("x", "/topic/T?Field=Value", "/event/E")
+		require.NoError(t, err)
+		m.ID = "1"
+		require.NoError(t, e.Outgoing(t.Context(), m))
+		return string(m.Ext["replay"])
+	}
+	assert.Equal(t, `{"/event/E":-1,"/topic/T":-1}`, subscribe())
+	m := &bayeux.Message{Channel: "/topic/T", Data: []byte(`{"event":{"replayId":"55","type":"created"},"sobject":{}}`)}
+	require.NoError(t, e.Incoming(t.Context(), m))
+	assert.Equal(t, `{"/event/E":-1,"/topic/T":55}`, subscribe())
+	_, found, _ := positions.Load(t.Context(), "/topic/T")
+	assert.False(t, found, "not handled yet")
+	e.Done("/topic/T", m)
+	id, _, _ := positions.Load(t.Context(), "/topic/T")
+	assert.Equal(t, replay.ID(55), id)
+}
+
+func TestAServerWithoutReplayIsAskedForNothing(t *testing.T) {
+	e := replay.Client(replay.Config{})
+	require.NoError(t, e.Incoming(t.Context(), &bayeux.Message{Channel: bayeux.MetaHandshake, Outcome: bayeux.Succeeded}))
+	m, err := bayeux.NewSubscribe("x", "/a")
+	require.NoError(t, err)
+	require.NoError(t, e.Outgoing(t.Context(), m))
+	assert.Nil(t, m.Ext)
+}
+
+func TestAFileThatIsNoneOfOursIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.json")
+	require.NoError(t, os.WriteFile(path, []byte("{"), 0o600))
+	_, err := replay.File(path)
+	assert.ErrorContains(t, err, path)
+}
+
+// savingTo is the environment variable that makes this test binary a program
+// that saves positions until it is killed.
+const savingTo = "COMETD_TEST_POSITIONS"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(savingTo); path != "" {
+		saveForEver(path)
+	}
+	verify(m)
+}
+
+func saveForEver(path string) {
+	s, err := replay.File(path)
+	if err != nil {
+		panic(err)
+	}
+	last, _, _ := s.Load(context.Background(), "/a")
+	for id := last + 1; ; id++ {
+		if err := s.Save(context.Background(), "/a", id); err != nil {
+			panic(err)
+		}
+		fmt.Println(id)
+	}
+}
+
+// A program is killed at any moment: what Save has returned for is there.
+func TestKilledProgramsLoseNoPosition(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "positions.json")
+	for range 5 {
+		cmd := exec.Command(os.Args[0], "-test.run=none")
+		cmd.Env = append(os.Environ(), savingTo+"="+path)
+		var out strings.Builder
+		cmd.Stdout = &out
+		require.NoError(t, cmd.Start())
+		time.Sleep(80 * time.Millisecond)
+		require.NoError(t, cmd.Process.Kill())
+		cmd.Wait()
+		lines := strings.Fields(out.String())
+		if len(lines) == 0 {
+			continue // killed before it began
+		}
+		told, err := strconv.Atoi(lines[len(lines)-1])
+		require.NoError(t, err)
+		s, err := replay.File(path)
+		require.NoError(t, err)
+		id, _, err := s.Load(t.Context(), "/a")
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, int(id), told)
+		assert.LessOrEqual(t, int(id), told+2)
+	}
+}
+
+func Example() {
+	h, _ := replayserver.New(replayserver.NewMemory(replayserver.Rule{Pattern: "/orders", Messages: 100}))
+	srv, _ := server.New(h)
+	defer srv.Close()
+	ctx := context.Background()
+	srv.Publish(ctx, "/orders", "made before anybody listened")
+
+	c, _ := client.New("http://test/", client.WithTransports(memory.NewDialer(srv.ServeConn)),
+		client.WithExtension(replay.Client(replay.Config{First: replay.All})))
+	defer c.Close()
+	sub, _ := c.Subscribe(ctx, "/orders")
+	for m := range sub.Messages(ctx) {
+		fmt.Println(string(m.Data))
+		break
+	}
+	// Output: "made before anybody listened"
+}

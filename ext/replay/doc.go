@@ -1,0 +1,20 @@
+// Package replay lets a client go on where it stopped: it remembers, for each
+// channel, the last message that was handled, and asks the server for what came
+// after it. It speaks the protocol of Salesforce (docs/protocol.md §17) and of
+// package replayserver.
+//
+//	positions, err := replay.File("positions.json")
+//	c, err := client.New(url, client.WithTransports(longpoll.NewDialer()),
+//		client.WithTokenSource(token), replay.Salesforce(positions))
+//	sub, err := c.SubscribeFunc(ctx, "/event/Order__e", client.Typed(book))
+//
+// # What is promised
+//
+// A position is stored after the message was handled: its handler returned nil,
+// or its loop asked for the next one. A program that dies between the two gets
+// that message again when it is back; it misses none, for as long as the server
+// retains them. In one run of the program a new session repeats nothing.
+//
+// When the server no longer has what comes after a position, the subscription
+// goes on as Config.Expired says and is told by a client.Gap.
+package replay

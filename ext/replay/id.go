@@ -1,0 +1,47 @@
+package replay
+
+import (
+	"encoding/json"
+	"strconv"
+)
+
+// An ID is the position of a message on a channel. Ids grow, with gaps; what
+// else they are is the server's own affair.
+type ID int64
+
+// Positions that are none of a message.
+const (
+	New ID = -1 // only what is published from now on
+	All ID = -2 // all that the server retains, then what is published
+)
+
+// Name is that of the ext field, in handshakes and subscribes.
+const Name = "replay"
+
+// Envelope is the field of data that is not an object and therefore stands in an
+// envelope, beside its event.replayId. It is package replayserver's own.
+const Envelope = "replay.data"
+
+// ParseID reads an id as it stands in JSON: a number, or the digits of one in a
+// string.
+func ParseID(text json.RawMessage) (ID, bool) {
+	s := string(text)
+	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
+		s = s[1 : len(s)-1]
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	return ID(n), err == nil
+}
+
+// IDOf finds a message's id where Salesforce has it: data.event.replayId.
+func IDOf(data json.RawMessage) (ID, bool) {
+	var d struct {
+		Event struct {
+			ID json.RawMessage `json:"replayId"`
+		} `json:"event"`
+	}
+	if len(data) == 0 || data[0] != '{' || json.Unmarshal(data, &d) != nil {
+		return 0, false
+	}
+	return ParseID(d.Event.ID)
+}

@@ -1,0 +1,27 @@
+// Package replayserver keeps what is published on some channels, so that those
+// who subscribe later, or come back, get what they missed. It speaks the replay
+// protocol of Salesforce (docs/protocol.md §17), so clients of that work with
+// it, as does package replay.
+//
+//	store, err := boltstore.Open("history.db", replayserver.Rule{Pattern: "/orders/**", Age: 72 * time.Hour})
+//	history, err := replayserver.New(store)
+//	srv, err := cometd.NewServer(history)
+//
+// A publish is answered, and delivered, when the store has the message safe; all
+// subscribers get messages in the order of the store. What [Memory] keeps is
+// safe at once and gone with the process; that of package boltstore survives
+// the end of the process at any moment.
+//
+// # What clients see
+//
+// Each message has an id at data.event.replayId. Data that is not an object
+// stands in an envelope, {"event":{"replayId":7},"replay.data":"hello"}, which
+// package replay takes off again. A subscribe may say where to begin, in
+// ext.replay: {"/orders/new":7} is after that message, -2 all that is retained,
+// -1, like no position at all, what is published from now on. A position whose
+// successors are gone is refused with error 400, so that no gap goes unnoticed.
+//
+// The past leaves at the pace of the client and then joins the present, without
+// a gap and without a repeat. A subscription to a pattern gets the past of all
+// its channels in the order in which it was published.
+package replayserver

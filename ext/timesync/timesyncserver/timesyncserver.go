@@ -1,0 +1,100 @@
+// Package timesyncserver is the server's half of the timesync extension
+// (docs/protocol.md §16): it answers the clients' question what time it is, of
+// package timesync and of reference clients alike.
+package timesyncserver
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/ext/timesync"
+	"github.com/gocometd/cometd/server"
+)
+
+// DefaultAccuracy is the reference's.
+const DefaultAccuracy = 25 * time.Millisecond
+
+// New makes the extension for one server. A client whose own estimate is wrong
+// by less than accuracy is not answered, to save bytes; zero is
+// [DefaultAccuracy], a negative one answers always.
+func New(accuracy time.Duration) server.Extension {
+	if accuracy == 0 {
+		accuracy = DefaultAccuracy
+	}
+	x := &extension{accuracy.Milliseconds(), server.NewAttr[*questions]("timesync")}
+	return server.Extension{Name: "timesync", Channels: []string{"/meta/*"}, Incoming: x.incoming, Outgoing: x.outgoing}
+}
+
+type extension struct {
+	accuracy int64
+	asked    *server.Attr[*questions]
+}
+
+// questions are those of one session that have no reply yet.
+type questions struct {
+	mu   sync.Mutex
+	open []question
+}
+
+// unanswered bounds the questions of one session: the oldest go first.
+const unanswered = 16
+
+type question struct {
+	channel, id string
+	timesync.Request
+	received time.Time
+}
+
+func (x *extension) incoming(_ context.Context, s *server.Session, m *bayeux.Message) error {
+	var r timesync.Request
+	if ok, err := m.Ext.Decode(timesync.Name, &r); !ok || err != nil {
+		return nil
+	}
+	all, ok := x.asked.Get(s)
+	if !ok {
+		all = &questions{}
+		x.asked.Set(s, all)
+	}
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if len(all.open) == unanswered {
+		all.open = append(all.open[:0], all.open[1:]...)
+	}
+	all.open = append(all.open, question{m.Channel, m.ID, r, time.Now()})
+	return nil
+}
+
+func (x *extension) outgoing(_ context.Context, s *server.Session, m *bayeux.Message) error {
+	all, _ := x.asked.Get(s)
+	q, ok := all.take(m)
+	if !ok {
+		return nil
+	}
+	received := q.received.UnixMilli()
+	r := timesync.Reply{Sent: q.Sent, Received: received, Held: time.Since(q.received).Milliseconds()}
+	if q.Lag != nil {
+		wrong := q.Sent + q.Offset + *q.Lag - received
+		if r.Accuracy = &wrong; *q.Lag != 0 && max(wrong, -wrong) < x.accuracy {
+			return nil
+		}
+	}
+	return m.Ext.Set(timesync.Name, r)
+}
+
+// take finds the question that m answers.
+func (all *questions) take(m *bayeux.Message) (q question, ok bool) {
+	if all == nil {
+		return q, false
+	}
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for i, q := range all.open {
+		if q.channel == m.Channel && q.id == m.ID {
+			all.open = append(all.open[:i], all.open[i+1:]...)
+			return q, true
+		}
+	}
+	return q, false
+}
