@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// longestLatency is the most that is told apart.
+const longestLatency = 10 * time.Minute
+
+// A benchCount has what was sent and received.
+type benchCount struct {
+	began   time.Time    // what times in messages count from
+	from    atomic.Int64 // of the measured messages, in nanoseconds since began
+	to      atomic.Int64
+	window  int64
+	streams []*benchTally
+	shards  []*latencyShard
+
+	mu        sync.Mutex
+	listeners []*benchListener
+}
+
+// A benchTally is of one stream.
+type benchTally struct {
+	count       *benchCount
+	subscribers int64
+	sent        atomic.Int64
+	got         atomic.Int64
+	room        chan struct{} // has one when the window may have room
+	refused     atomic.Pointer[error]
+}
+
+// A latencyShard is a histogram in µs. Listeners share few of them: each takes
+// some hundred KiB.
+type latencyShard struct {
+	mu sync.Mutex
+	h  *hdrhistogram.Histogram
+}
+
+func newBenchCount(streams, window int) *benchCount {
+	c := &benchCount{began: time.Now(), window: int64(window)}
+	c.to.Store(1<<63 - 1)
+	for range streams {
+		t := &benchTally{count: c, room: make(chan struct{}, 1)}
+		t.room <- struct{}{}
+		c.streams = append(c.streams, t)
+	}
+	for range 4 * runtime.GOMAXPROCS(0) {
+		c.shards = append(c.shards, &latencyShard{h: newLatency()})
+	}
+	return c
+}
+
+func newLatency() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1, longestLatency.Microseconds(), 3)
+}
+
+func (c *benchCount) measureFrom(t time.Time) { c.from.Store(int64(t.Sub(c.began))) }
+func (c *benchCount) measureTo(t time.Time)   { c.to.Store(int64(t.Sub(c.began))) }
+
+func (c *benchCount) received() (sum int64) {
+	for _, s := range c.streams {
+		sum += s.got.Load()
+	}
+	return sum
+}
+
+func (c *benchCount) backlog() (sum int64) {
+	for _, s := range c.streams {
+		sum += s.backlog()
+	}
+	return sum
+}
+
+// backlog is how many deliveries are still to come.
+func (t *benchTally) backlog() int64 { return t.sent.Load()*t.subscribers - t.got.Load() }
+
+func (t *benchTally) hasRoom() bool { return t.backlog() <= (t.count.window-1)*t.subscribers }
+
+// took counts a delivery and wakes the stream's publisher if it may go on.
+func (t *benchTally) took() {
+	t.got.Add(1)
+	if !t.hasRoom() {
+		return
+	}
+	select {
+	case t.room <- struct{}{}:
+	default:
+	}
+}
+
+// A message's data has a mark, "@@STREAM,NUMBER,TIME@": a server may write JSON
+// anew, but a string stays as it is.
+const (
+	dataForm  = `{"mark":"@@%d,%d,%d@","fill":"%s"}`
+	leastSize = 96 // for numbers of any length
+)
+
+func (c *benchCount) appendData(dst []byte, stream int, number int64, due time.Time, size int) []byte {
+	at := int64(due.Sub(c.began))
+	bare := len(fmt.Appendf(dst, dataForm, stream, number, at, ""))
+	return fmt.Appendf(dst, dataForm, stream, number, at, strings.Repeat("x", max(0, size-bare)))
+}
+
+// readMark finds the mark in data.
+func readMark(data []byte) (stream, number, at int64, ok bool) {
+	_, after, found := bytes.Cut(data, []byte("@@"))
+	mark, _, closed := bytes.Cut(after, []byte("@"))
+	if !found || !closed {
+		return 0, 0, 0, false
+	}
+	var of [3]int64
+	field := 0
+	for _, d := range mark {
+		switch {
+		case d == ',' && field < 2:
+			field++
+		case d >= '0' && d <= '9':
+			of[field] = of[field]*10 + int64(d-'0')
+		default:
+			return 0, 0, 0, false
+		}
+	}
+	return of[0], of[1], of[2], field == 2
+}
+
+// A benchListener is one subscriber's account of what it heard. Only its own
+// handler uses it, until all clients have ended.
+type benchListener struct {
+	count    *benchCount
+	shard    *latencyShard
+	next     map[int64]int64 // by stream: the number to come
+	missing  map[int64]int64 // by stream: how many were passed over
+	disorder int64           // numbers that came late
+	repeated int64
+	foreign  int64 // without a mark
+}
+
+func (c *benchCount) listener(i int) *benchListener {
+	l := &benchListener{count: c, shard: c.shards[i%len(c.shards)], next: map[int64]int64{}, missing: map[int64]int64{}}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.listeners = append(c.listeners, l)
+	return l
+}
+
+func (l *benchListener) hear(data []byte) {
+	now := int64(time.Since(l.count.began))
+	stream, number, at, ok := readMark(data)
+	if !ok || stream >= int64(len(l.count.streams)) {
+		l.foreign++
+		return
+	}
+	switch next := l.next[stream]; {
+	case number >= next:
+		l.missing[stream] += number - next
+		l.next[stream] = number + 1
+	case l.missing[stream] > 0:
+		l.missing[stream]--
+		l.disorder++
+	default:
+		l.repeated++
+		return
+	}
+	l.count.streams[stream].took()
+	if at >= l.count.from.Load() && at < l.count.to.Load() {
+		l.shard.record(now - at)
+	}
+}
+
+func (s *latencyShard) record(ns int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.h.RecordValue(min(max(ns/1000, 1), longestLatency.Microseconds())) // within its bounds
+}
+
+// latency is that of all measured deliveries.
+func (c *benchCount) latency() *hdrhistogram.Histogram {
+	all := newLatency()
+	for _, s := range c.shards {
+		all.Merge(s.h)
+	}
+	return all
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// A benchReport is what one run has found. Times are in µs.
+type benchReport struct {
+	URL        string   `json:"url"`
+	Transport  string   `json:"transport"`
+	Clients    int      `json:"clients"`
+	Publishers int      `json:"publishers"`
+	Channels   int      `json:"channels"`
+	Stalled    int      `json:"stalled"`
+	Fates      []string `json:"stalled_ended,omitempty"` // how the server ended each of those, or "open"
+	Size       int      `json:"size"`
+	Seconds    float64  `json:"seconds"`
+	Published  int64    `json:"published"` // the warm-up's too, as all up to reconnects
+	Delivered  int64    `json:"delivered"`
+	Lost       int64    `json:"lost"`
+	Disorder   int64    `json:"out_of_order"`
+	Repeated   int64    `json:"repeated"`
+	Foreign    int64    `json:"foreign"` // messages of somebody else
+	Reconnects uint64   `json:"reconnects"`
+	Measured   int64    `json:"measured"` // deliveries that rate and latency are of
+	PerSecond  float64  `json:"deliveries_per_second"`
+	Latency    struct {
+		Min  int64   `json:"min"`
+		Mean float64 `json:"mean"`
+		P50  int64   `json:"p50"`
+		P90  int64   `json:"p90"`
+		P99  int64   `json:"p99"`
+		P999 int64   `json:"p999"`
+		Max  int64   `json:"max"`
+	} `json:"latency_us"`
+
+	latency *hdrhistogram.Histogram
+}
+
+// report is of a run whose clients have ended.
+func (r *benchRun) report(fates []string) *benchReport {
+	c := r.count
+	p := &benchReport{URL: r.URL, Transport: r.subs[0].Stats().Transport, Clients: r.Clients, Publishers: r.Publishers,
+		Channels: r.Channels, Stalled: len(fates), Fates: fates, Size: r.Size, latency: c.latency()}
+	p.Seconds = time.Duration(c.to.Load() - c.from.Load()).Seconds()
+	for _, s := range c.streams {
+		p.Published += s.sent.Load()
+		p.Delivered += s.got.Load()
+		p.Lost += s.backlog()
+	}
+	for _, l := range c.listeners {
+		p.Disorder += l.disorder
+		p.Repeated += l.repeated
+		p.Foreign += l.foreign
+	}
+	for _, cl := range append(r.subs, r.pubs...) {
+		p.Reconnects += cl.Stats().Reconnects
+	}
+	h := p.latency
+	p.Measured = h.TotalCount()
+	p.PerSecond = float64(p.Measured) / p.Seconds
+	l := &p.Latency
+	l.Min, l.Mean, l.Max = h.Min(), h.Mean(), h.Max()
+	l.P50, l.P90, l.P99, l.P999 = h.ValueAtQuantile(50), h.ValueAtQuantile(90), h.ValueAtQuantile(99), h.ValueAtQuantile(99.9)
+	return p
+}
+
+// failure is nil if everything arrived once and in order.
+func (p *benchReport) failure() error {
+	if p.Lost == 0 && p.Disorder == 0 && p.Repeated == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d messages were lost, %d out of order, %d repeated", p.Lost, p.Disorder, p.Repeated)
+}
+
+func (p *benchReport) text() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%d clients on %d channels, %s, %d bytes, %.1fs", p.Clients, p.Channels, p.Transport, p.Size, p.Seconds)
+	if p.Stalled > 0 {
+		fmt.Fprintf(&b, ", %d more stalled", p.Stalled)
+	}
+	fmt.Fprintf(&b, "\n\npublished   %d\ndelivered   %d, %.0f per second\n", p.Published, p.Delivered, p.PerSecond)
+	if p.failure() == nil {
+		fmt.Fprintf(&b, "lost        0, all in order\n")
+	} else {
+		fmt.Fprintf(&b, "lost        %d; out of order %d; repeated %d\n", p.Lost, p.Disorder, p.Repeated)
+	}
+	if p.Reconnects > 0 {
+		fmt.Fprintf(&b, "reconnects  %d\n", p.Reconnects)
+	}
+	if len(p.Fates) > 0 {
+		fmt.Fprintf(&b, "stalled     ended: %s\n", strings.Join(p.Fates, ", "))
+	}
+	if p.Measured > 0 {
+		l := p.Latency
+		fmt.Fprintf(&b, "latency     p50 %v  p90 %v  p99 %v  p99.9 %v  max %v\n\n", micros(l.P50), micros(l.P90), micros(l.P99), micros(l.P999), micros(l.Max))
+		p.bars(&b)
+	}
+	return append(b.Bytes(), '\n')
+}
+
+// micros prints with three digits.
+func micros(us int64) time.Duration {
+	d := time.Duration(us) * time.Microsecond
+	for unit := time.Microsecond; ; unit *= 10 {
+		if d < 1000*unit {
+			return d.Round(unit)
+		}
+	}
+}
+
+// bars draws the histogram in steps of 1, 2, 5, 10 and so on.
+func (p *benchReport) bars(b *bytes.Buffer) {
+	const width = 50
+	rows := p.rows()
+	most := int64(1)
+	for _, r := range rows {
+		most = max(most, r.count)
+	}
+	for _, r := range rows {
+		bar := strings.Repeat("█", int(r.count*width/most))
+		if bar == "" && r.count > 0 {
+			bar = "▏"
+		}
+		fmt.Fprintf(b, "%8v … %-7v %6.2f%% %s\n", micros(r.from), micros(r.to), 100*float64(r.count)/float64(p.Measured), bar)
+	}
+}
+
+type latencyRow struct{ from, to, count int64 }
+
+// rows leaves out those before the first and after the last that has something.
+func (p *benchReport) rows() (rows []latencyRow) {
+	next := [...]float64{2, 2.5, 2} // 1, 2, 5, 10
+	row, step := latencyRow{0, 1, 0}, 0
+	for _, bar := range p.latency.Distribution() {
+		for bar.From >= row.to {
+			rows = append(rows, row)
+			row = latencyRow{row.to, int64(float64(row.to) * next[step%3]), 0}
+			step++
+		}
+		row.count += bar.Count
+		if bar.To >= p.Latency.Max {
+			break
+		}
+	}
+	rows = append(rows, row)
+	for len(rows) > 1 && rows[0].count == 0 {
+		rows = rows[1:]
+	}
+	return rows
+}

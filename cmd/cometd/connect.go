@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/longpoll"
+	"github.com/gocometd/cometd/transport"
+	"github.com/gocometd/cometd/wsclient"
+)
+
+// Somebody watches, so attempts are closer together than a service's would be.
+const (
+	firstPause   = 200 * time.Millisecond
+	longestPause = 5 * time.Second
+)
+
+var errSilent = errors.New("it does not answer")
+
+// connection is what sub and pub share: where the server is and how to reach it.
+type connection struct {
+	Transport string        `enum:"auto,websocket,long-polling" default:"auto" placeholder:"TYPE" help:"auto (WebSocket, else long-polling), websocket or long-polling. Default: ${default}."`
+	Wait      time.Duration `default:"10s" help:"How long to wait for the server: to reach it, and for each of its answers. Default: ${default}."`
+	Bearer    string        `xor:"authorization" env:"COMETD_BEARER" placeholder:"TOKEN" help:"Send 'Authorization: Bearer TOKEN'."`
+	Basic     string        `xor:"authorization" env:"COMETD_BASIC" placeholder:"USER:PASSWORD" help:"Send HTTP basic authorization."`
+	Header    []string      `sep:"none" placeholder:"'K: V'" help:"Send this header too; may be repeated."`
+	Cookie    []string      `sep:"none" placeholder:"NAME=VALUE" help:"Send this cookie too; may be repeated."`
+	CA        string        `name:"ca" type:"existingfile" placeholder:"FILE" help:"Trust servers with a certificate of these authorities (PEM) only."`
+	LogLevel  slog.Level    `default:"error" placeholder:"LEVEL" help:"What to log to stderr: debug, info, warn or error. Default: ${default}."`
+
+	URL string `arg:"" help:"The server, such as http://127.0.0.1:8080/cometd."`
+}
+
+// AfterApply refuses what no server could help with, before anything is sent.
+func (c *connection) AfterApply() error {
+	u, err := url.Parse(c.URL)
+	switch {
+	case err != nil:
+		return fmt.Errorf("URL: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+		return fmt.Errorf("URL is %q, want http://HOST/PATH or https://HOST/PATH", c.URL)
+	case c.Wait <= 0:
+		return fmt.Errorf("--wait is %v, want more than 0", c.Wait)
+	}
+	return nil
+}
+
+// dial returns a connected client, or says within c.Wait why there is none.
+func (c *connection) dial(ctx context.Context, tty console, more ...client.Option) (*client.Client, error) {
+	opts, err := c.options(tty)
+	if err != nil {
+		return nil, err
+	}
+	var failure atomic.Pointer[error] // the last one
+	failure.Store(&errSilent)
+	opts = append(opts, more...)
+	opts = append(opts, client.WithHooks(client.Hooks{State: func(now client.Change) {
+		if now.Err != nil {
+			failure.Store(&now.Err)
+		}
+	}}))
+	cl, err := client.New(c.URL, opts...)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	patience, cancel := context.WithTimeout(ctx, c.Wait)
+	defer cancel()
+	if err := cl.Wait(patience); err != nil {
+		defer cl.Close()
+		return nil, c.unreached(err, *failure.Load())
+	}
+	return cl, nil
+}
+
+// unreached says why there is no connection: why the last attempt failed is
+// more than that the time was over, and what the network said more than who
+// asked it.
+func (c *connection) unreached(err, lastFailure error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		if request, ok := errors.AsType[*url.Error](lastFailure); ok {
+			lastFailure = request.Err
+		}
+		return fmt.Errorf("cannot reach %s within %v: %w", c.URL, c.Wait, lastFailure)
+	}
+	return fmt.Errorf("cannot connect to %s: %w", c.URL, err)
+}
+
+func (c *connection) options(tty console) ([]client.Option, error) {
+	opts := []client.Option{
+		client.WithTransports(c.dialers()...),
+		client.WithLogger(newLogger(tty.err, c.LogLevel)),
+		client.WithBackoff(firstPause, longestPause),
+	}
+	if c.Bearer != "" {
+		opts = append(opts, client.WithAccessToken(client.Bearer(c.Bearer)))
+	}
+	if c.Basic != "" {
+		user, password, ok := strings.Cut(c.Basic, ":")
+		if !ok {
+			return nil, badUsage("--basic has no colon, want USER:PASSWORD") // its value is a secret
+		}
+		opts = append(opts, client.WithAccessToken(client.Basic(user, password)))
+	}
+	for _, line := range c.Header {
+		key, value, ok := strings.Cut(line, ":")
+		if !ok || key == "" {
+			return nil, badUsage("--header is %q, want 'KEY: VALUE'", line)
+		}
+		opts = append(opts, client.WithHeader(key, strings.TrimSpace(value)))
+	}
+	if c.CA != "" {
+		web, err := trusting(c.CA)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, client.WithHTTPClient(web))
+	}
+	cookies, err := c.cookies()
+	return append(opts, client.WithCookies(cookies...)), err
+}
+
+// trusting is an HTTP client for servers whose certificate comes from file.
+func trusting(file string) (*http.Client, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, badUsage("--ca: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, badUsage("--ca: no certificate in %s", file)
+	}
+	web := http.DefaultTransport.(*http.Transport).Clone()
+	web.TLSClientConfig = &tls.Config{RootCAs: roots}
+	return &http.Client{Transport: web}, nil
+}
+
+func (c *connection) cookies() ([]*http.Cookie, error) {
+	var cookies []*http.Cookie
+	for _, pair := range c.Cookie {
+		parsed, err := http.ParseCookie(pair)
+		if err != nil {
+			return nil, badUsage("--cookie is %q, want NAME=VALUE: %w", pair, err)
+		}
+		cookies = append(cookies, parsed...)
+	}
+	return cookies, nil
+}
+
+func (c *connection) dialers() []transport.Dialer {
+	switch c.Transport {
+	case "websocket":
+		return []transport.Dialer{wsclient.NewDialer()}
+	case "long-polling":
+		return []transport.Dialer{longpoll.NewDialer()}
+	default:
+		return []transport.Dialer{wsclient.NewDialer(), longpoll.NewDialer()}
+	}
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gocometd/cometd/ext/replay/boltstore"
+	"github.com/gocometd/cometd/ext/replay/replayserver"
+	"github.com/gocometd/cometd/server"
+)
+
+// history is what serve keeps of what was published.
+type history struct {
+	History         string        `placeholder:"DIR" help:"Keep in this directory what is published on broadcast channels: a publish is answered when it is safe there, and 'cometd sub --replay' gets it. Default: keep nothing."`
+	HistoryAge      time.Duration `default:"72h" help:"For how long. Default: ${default}."`
+	HistoryMessages int           `placeholder:"N" help:"How many of one channel. Default: no bound."`
+}
+
+// open returns the option for the server and what to call when it has ended.
+func (h *history) open() (server.Option, func(), error) {
+	if h.History == "" {
+		return server.Options(), func() {}, nil
+	}
+	if err := os.MkdirAll(h.History, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("--history: %w", err)
+	}
+	store, err := boltstore.Open(filepath.Join(h.History, "history.db"),
+		replayserver.Rule{Pattern: "/presence/**", Messages: 1}, // the chat page's, worth nothing later
+		replayserver.Rule{Pattern: "/**", Age: h.HistoryAge, Messages: h.HistoryMessages})
+	if err != nil {
+		return nil, nil, fmt.Errorf("--history: %w", err)
+	}
+	option, err := replayserver.New(store)
+	if err != nil {
+		store.Close()
+		return nil, nil, fmt.Errorf("--history: %w", err)
+	}
+	return option, func() { store.Close() }, nil
+}

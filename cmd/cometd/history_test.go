@@ -1,0 +1,121 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd"
+	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/ext/replay"
+)
+
+// What a publisher was told is taken is there after kill -9, whenever it
+// comes. COMETD_KILLS is how often; 20 takes half a minute.
+func TestNothingTakenIsMissingAfterAKill(t *testing.T) {
+	kills, _ := strconv.Atoi(os.Getenv("COMETD_KILLS"))
+	kills = max(kills, 2)
+	past := t.TempDir()
+	taken := 0
+	for range kills {
+		url, kill := serveHistory(t, past)
+		taken = publishUntil(t, url, taken, kill)
+	}
+	url, kill := serveHistory(t, past)
+	defer kill()
+	began := time.Now()
+	c, err := cometd.Dial(t.Context(), url, client.WithExtension(replay.Client(replay.Config{First: replay.All})))
+	require.NoError(t, err)
+	defer c.Close()
+	sub, err := c.Subscribe(t.Context(), "/orders/new")
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	next := 0
+	for m := range sub.Messages(ctx) {
+		var order struct{ N int }
+		require.NoError(t, m.Decode(&order))
+		require.LessOrEqual(t, order.N, next, "missing from %d on", next)
+		if order.N == next { // an unanswered publish may be there twice
+			next++
+		}
+		if next >= taken {
+			break
+		}
+	}
+	require.GreaterOrEqual(t, next, taken)
+	t.Logf("%d kills, %d messages, all there %v after the restart", kills, taken, time.Since(began))
+}
+
+// serveHistory starts this program as cometd serve.
+func serveHistory(t *testing.T, dir string) (url string, kill func()) {
+	exe, err := exec.LookPath("cometd") // this test's own binary, by testscript
+	if err != nil {
+		exe = build(t)
+	}
+	cmd := exec.Command(exe, "serve", "--listen", "127.0.0.1:0", "--history", dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	return strings.TrimSpace(strings.TrimPrefix(line, "listening on ")) + "/cometd", func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	}
+}
+
+// publishUntil publishes numbers from n on, kills the server in the midst, and
+// returns the number after the last one that was taken.
+func publishUntil(t *testing.T, url string, n int, kill func()) int {
+	c, err := cometd.Dial(t.Context(), url)
+	require.NoError(t, err)
+	var taken atomic.Int64
+	taken.Store(int64(n))
+	enough, failed := make(chan struct{}), make(chan struct{})
+	var lost sync.Once
+	for i := range 4000 {
+		number := n + i
+		err := c.PublishFunc("/orders/new", map[string]int{"n": number}, func(err error) {
+			if err != nil {
+				lost.Do(func() { close(failed) })
+				return
+			}
+			taken.Store(int64(number + 1))
+			if i == 300 {
+				close(enough)
+			}
+		})
+		require.NoError(t, err)
+	}
+	<-enough
+	kill()
+	<-failed // some were under way
+	require.NoError(t, c.Close())
+	return int(taken.Load())
+}
+
+var built string
+
+func build(t *testing.T) string {
+	if built == "" {
+		built = fmt.Sprintf("%s/cometd-%d", os.TempDir(), os.Getpid())
+		out, err := exec.Command("go", "build", "-o", built, ".").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		t.Cleanup(func() { os.Remove(built); built = "" })
+	}
+	return built
+}

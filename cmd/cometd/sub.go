@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/ext/replay"
+)
+
+type subCmd struct {
+	connection
+
+	Count   uint64   `placeholder:"N" help:"End after this many messages. Default: never."`
+	Replay  *int64   `placeholder:"ID" help:"Begin after the message with this id; -2: with all that the server keeps; -1: with what is published from now on. For servers with a history."`
+	Channel []string `arg:"" help:"The channels, such as /chat/lobby, '/chat/*' or '/chat/**'."`
+}
+
+func (s *subCmd) Help() string {
+	return `Each message is one line of JSON on stdout: {"channel":…,"data":…}, with "id", "timestamp" and
+"ext" when the message has them. Once the server has accepted, stderr says "subscribed CHANNEL".
+It stays connected, and subscribes again by itself after a break; what may have been missed is said
+on stderr. It ends with status 0 on SIGINT, SIGTERM or after --count messages.`
+}
+
+func (s *subCmd) Run(ctx context.Context, tty console) error {
+	for _, ch := range s.Channel {
+		if err := checkChannel(ch); err != nil {
+			return err
+		}
+	}
+	c, err := s.dial(ctx, tty, s.replay()...)
+	if err != nil {
+		return endedBySignal(ctx, err)
+	}
+	defer c.Close()
+	sub, err := s.subscribe(ctx, c, tty)
+	if err != nil {
+		return endedBySignal(ctx, err)
+	}
+	for _, ch := range s.Channel {
+		fmt.Fprintln(tty.err, "subscribed", ch)
+	}
+	if done, err := s.print(ctx, sub, tty.out); done || err != nil {
+		return err
+	}
+	return endedBySignal(ctx, fmt.Errorf("the subscription ended: %w", cmp.Or(sub.Err(), c.Err(), client.ErrClosed)))
+}
+
+// replay is the option to begin where --replay says.
+func (s *subCmd) replay() []client.Option {
+	if s.Replay == nil {
+		return nil
+	}
+	return []client.Option{client.WithExtension(replay.Client(replay.Config{First: replay.ID(*s.Replay)}))}
+}
+
+// subscribe asks for all channels with one request, so that their messages are
+// one stream in the server's order.
+func (s *subCmd) subscribe(ctx context.Context, c *client.Client, tty console) (*client.Subscription, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Wait)
+	defer cancel()
+	return c.Subscribe(ctx, s.Channel[0],
+		client.WithChannels(s.Channel[1:]...),
+		client.WithOnGap(func(g client.Gap) {
+			fmt.Fprintf(tty.err, "messages may be missing on %s between %s and %s: %v\n", g.Channel,
+				g.From.Format(time.TimeOnly), g.To.Format(time.TimeOnly), g.Reason)
+		}))
+}
+
+// print writes messages until ctx or the subscription ends, or --count is
+// reached (done). What arrived together is flushed together.
+func (s *subCmd) print(ctx context.Context, sub *client.Subscription, w io.Writer) (done bool, err error) {
+	const most = 256
+	out := bufio.NewWriterSize(w, 64<<10)
+	lines := json.NewEncoder(out)
+	lines.SetEscapeHTML(false)
+	printed := uint64(0)
+	for batch := range sub.Batches(ctx, most) {
+		for _, m := range batch {
+			if err := lines.Encode(lineOf(m)); err != nil {
+				return false, err
+			}
+			if printed++; printed == s.Count {
+				return true, out.Flush()
+			}
+		}
+		if err := out.Flush(); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// A line is a message as sub prints it.
+type line struct {
+	Channel   string          `json:"channel"`
+	Data      json.RawMessage `json:"data,omitempty"`
+	ID        string          `json:"id,omitempty"`
+	Timestamp string          `json:"timestamp,omitempty"`
+	Ext       bayeux.Ext      `json:"ext,omitempty"`
+}
+
+func lineOf(m *bayeux.Message) line {
+	return line{Channel: m.Channel, Data: m.Data, ID: m.ID, Timestamp: m.Timestamp, Ext: m.Ext}
+}
+
+// endedBySignal is nil if it was ctx that made err: a signal is a good end.
+func endedBySignal(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// checkChannel refuses what cannot be a channel anywhere. All else is the
+// server's to judge: Salesforce takes "/topic/T?Field=Value".
+func checkChannel(ch string) error {
+	if len(ch) < 2 || ch[0] != '/' {
+		return badUsage("CHANNEL is %q, want one that begins with a slash, such as /chat/lobby", ch)
+	}
+	return nil
+}
