@@ -1,0 +1,14 @@
+package hostile_test
+
+import (
+	"io"
+	"log"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // net/http's client tells there of each answer that nobody asked for
+	goleak.VerifyTestMain(m)
+}

@@ -1,0 +1,268 @@
+// Package hostile attacks a real server over real sockets of the loopback, and
+// tortures servers and clients with bad networks. It has tests only. SECURITY.md
+// says which of them holds which promise.
+//
+// While an attack goes on, two healthy clients, one on each transport, get
+// numbered messages in order; afterwards sessions, connections, goroutines,
+// descriptors and queued bytes are back where they were.
+//
+// HOSTILE_SCALE multiplies the numbers of the attacks, which are chosen for a
+// quick run: scripts/hostile.
+package hostile_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd"
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/longpoll"
+	"github.com/gocometd/cometd/server"
+	"github.com/gocometd/cometd/transport"
+	"github.com/gocometd/cometd/wsclient"
+	"github.com/gocometd/cometd/wsserver"
+)
+
+const (
+	short = 300 * time.Millisecond // every limit of time
+	long  = 10 * time.Second       // how long a test waits for what must happen
+)
+
+// scaled multiplies n by HOSTILE_SCALE.
+func scaled(n int) int {
+	f, err := strconv.ParseFloat(os.Getenv("HOSTILE_SCALE"), 64)
+	if err != nil {
+		return n
+	}
+	return int(float64(n) * f)
+}
+
+// A target is a server with short limits under attack, and its healthy clients.
+type target struct {
+	*server.Server
+	t    *testing.T
+	addr string
+	log  *journal
+
+	clients [2]*healthy
+	before  usage
+	peers   []net.Conn // the attackers
+}
+
+// limits are those of a target where its test sets no others.
+var limits = server.Limits{
+	MessageBytes: 64 << 10, SessionBytes: 128 << 10, ServerBytes: 2 << 20,
+	Subscriptions: 100, ChannelsCreated: 100,
+	Handshake: short, Header: short, Write: short,
+}
+
+func attack(t *testing.T, opts ...server.Option) *target {
+	x := &target{t: t, log: &journal{}}
+	var err error
+	x.Server, err = cometd.NewServer(append([]server.Option{
+		server.WithTransports(wsserver.NewAcceptor(wsserver.WithSendBuffer(32<<10)), longpoll.NewAcceptor(), longpoll.NewCallbackAcceptor()),
+		server.WithLimits(limits),
+		server.WithTiming(server.Timing{Timeout: time.Second, MaxInterval: short, Sweep: short / 6}),
+		server.WithLogger(slog.New(slog.NewTextHandler(x.log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
+	}, opts...)...)
+	require.NoError(t, err)
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	x.addr = ln.Addr().String()
+	hs := &http.Server{Handler: x, ReadHeaderTimeout: short, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	served := make(chan struct{})
+	go func() { defer close(served); hs.Serve(ln) }()
+	t.Cleanup(func() {
+		x.Close()
+		hs.Close()
+		<-served
+	})
+	x.attend()
+	return x
+}
+
+func (x *target) url() string { return "http://" + x.addr + "/cometd" }
+
+// attend brings the healthy clients, and what they hear.
+func (x *target) attend() {
+	for i, d := range []transport.Dialer{wsclient.NewDialer(), longpoll.NewDialer()} {
+		x.clients[i] = newHealthy(x, d)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+				x.Publish(context.Background(), "/healthy", n)
+			}
+		}
+	}()
+	x.t.Cleanup(func() {
+		close(stop)
+		<-stopped
+		for _, c := range x.clients {
+			c.end()
+		}
+	})
+	for _, c := range x.clients {
+		c.await(5)
+	}
+	for range 20 {
+		x.before = x.before.max(x.use())
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// over ends the attack, its own ends first: the healthy clients have missed nothing, and nothing of
+// the attack is left.
+func (x *target) over() {
+	x.t.Helper()
+	for _, c := range x.clients {
+		c.await(5)
+	}
+	for _, p := range x.peers {
+		p.Close()
+	}
+	var now usage
+	ok := assert.Eventually(x.t, func() bool {
+		now = x.use()
+		return now.within(x.before)
+	}, long, 10*time.Millisecond)
+	if !ok {
+		x.t.Logf("left over: %+v, before the attack: %+v", now, x.before)
+		if now.goroutines > x.before.goroutines+2 {
+			pprof.Lookup("goroutine").WriteTo(x.t.Output(), 1)
+		}
+	}
+	for _, c := range x.clients {
+		assert.NoError(x.t, c.fault(), "the healthy client over %s", c.Stats().Transport)
+		assert.Zero(x.t, c.Stats().Reconnects, "the healthy client lost its connection")
+	}
+}
+
+// usage is what an attack must not leave behind.
+type usage struct {
+	sessions, channels, goroutines, files int
+	queued                                bool
+}
+
+func (x *target) use() usage {
+	s := x.Stats()
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		files = nil // not on this system
+	}
+	return usage{s.Sessions, s.Channels, runtime.NumGoroutine(), len(files), s.QueuedBytes > 4096}
+}
+
+func (u usage) max(v usage) usage {
+	return usage{max(u.sessions, v.sessions), max(u.channels, v.channels), max(u.goroutines, v.goroutines), max(u.files, v.files), false}
+}
+
+// within allows what comes and goes with a healthy client's polls.
+func (u usage) within(v usage) bool {
+	return u.sessions <= v.sessions && u.channels <= v.channels && u.goroutines <= v.goroutines+2 && u.files <= v.files+2 && !u.queued
+}
+
+// A healthy client checks that numbers come in order, none missing.
+type healthy struct {
+	*client.Client
+	t *testing.T
+
+	got  atomic.Int64
+	mu   sync.Mutex
+	next int
+	bad  error
+}
+
+func newHealthy(x *target, d transport.Dialer) *healthy {
+	ctx, cancel := context.WithTimeout(x.t.Context(), long)
+	defer cancel()
+	c, err := cometd.Dial(ctx, x.url(), client.WithTransports(d))
+	require.NoError(x.t, err)
+	x.Session(c.ID()).SetTiming(server.Timing{MaxInterval: long}) // a busy machine is no attack
+	h := &healthy{Client: c, t: x.t, next: -1}
+	_, err = c.SubscribeFunc(ctx, "/healthy", h.hear, client.WithOnGap(func(g client.Gap) { h.fail(fmt.Errorf("a gap: %+v", g)) }))
+	require.NoError(x.t, err)
+	return h
+}
+
+func (h *healthy) hear(_ context.Context, m *bayeux.Message) error {
+	var n int
+	if err := json.Unmarshal(m.Data, &n); err != nil {
+		h.fail(err)
+	}
+	h.mu.Lock()
+	want := h.next
+	h.next = n + 1
+	h.mu.Unlock()
+	if want >= 0 && n != want {
+		h.fail(fmt.Errorf("got message %d, want %d", n, want))
+	}
+	h.got.Add(1)
+	return nil
+}
+
+func (h *healthy) fail(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.bad == nil {
+		h.bad = err
+	}
+}
+
+func (h *healthy) fault() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.bad
+}
+
+// await waits for n more messages.
+func (h *healthy) await(n int64) {
+	h.t.Helper()
+	n += h.got.Load()
+	require.Eventually(h.t, func() bool { return h.got.Load() >= n }, long, time.Millisecond, "the healthy client hears nothing")
+}
+
+func (h *healthy) end() {
+	h.Close()
+	<-h.Done()
+}
+
+// A journal is a log that tests read.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
