@@ -1,0 +1,89 @@
+// Command tls is a server on the open internet: TLS with certificates that are
+// read again when their files change, limits on what HTTP itself allows, and a
+// gentle end.
+//
+//	go run ./examples/tls -listen :8443 -cert fullchain.pem -key privkey.pem -origin https://www.example.com
+//
+// An ACME client may replace the files at any time: connections that are open
+// stay open, and the next one gets the new certificate. A broken pair of files
+// is told to the log, and the old one stays.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/gocometd/cometd"
+	"github.com/gocometd/cometd/server"
+)
+
+func main() {
+	listen := flag.String("listen", ":8443", "`address` to listen on")
+	cert := flag.String("cert", "cert.pem", "`file` with the certificate and its chain")
+	key := flag.String("key", "key.pem", "`file` with the key")
+	origin := flag.String("origin", "", "`origin` of pages that may connect, beside the server's own")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *listen)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := run(ctx, ln, *cert, *key, *origin, slog.Default()); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run serves on ln until ctx ends.
+func run(ctx context.Context, ln net.Listener, cert, key, origin string, logger *slog.Logger) error {
+	defer ln.Close()
+	pair, err := newKeyPair(cert, key, logger)
+	if err != nil {
+		return err
+	}
+	opts := []server.Option{server.WithLogger(logger)}
+	if origin != "" {
+		opts = append(opts, server.WithOrigins(origin))
+	}
+	srv, err := cometd.NewServer(opts...)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	srv.Mount(mux, "/cometd")
+	hs := &http.Server{
+		Handler: mux,
+		// Bodies, writes and held requests have limits of their own, in
+		// server.Limits: a ReadTimeout or WriteTimeout is not wanted here.
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.certificate},
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- hs.ServeTLS(ln, "", "") }()
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+	}
+	return errors.Join(err, shutdown(srv, hs))
+}
+
+// shutdown lets clients have what waits for them, and tells them to come back
+// at different times.
+func shutdown(srv *server.Server, hs *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(srv.Shutdown(ctx), hs.Shutdown(ctx))
+}
