@@ -1,0 +1,91 @@
+//go:build interop
+
+package interop
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A table holds what every cell has passed.
+type table struct {
+	rows    [][]string
+	reasons []string // why a cell says n/a, numbered from 1
+}
+
+// add takes a cell and the scenarios it has passed.
+func (t *table) add(c cell, passed map[string]bool) {
+	row := []string{c.client, c.server, c.transport}
+	for _, s := range scenarios {
+		switch why := c.not[s.name]; {
+		case why != "":
+			row = append(row, fmt.Sprintf("n/a (%d)", t.reason(why)))
+		case passed[s.name]:
+			row = append(row, "yes")
+		default:
+			row = append(row, "**no**")
+		}
+	}
+	t.rows = append(t.rows, row)
+}
+
+func (t *table) reason(why string) int {
+	if !slices.Contains(t.reasons, why) {
+		t.reasons = append(t.reasons, why)
+	}
+	return 1 + slices.Index(t.reasons, why)
+}
+
+func (t *table) markdown() string {
+	head := []string{"client", "server", "transport"}
+	for _, s := range scenarios {
+		head = append(head, s.name)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "| %s |\n", strings.Join(head, " | "))
+	fmt.Fprintf(&b, "|%s\n", strings.Repeat("---|", len(head)))
+	for _, row := range t.rows {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+	}
+	if len(t.reasons) > 0 {
+		b.WriteString("\nn/a, because of the peer:\n\n")
+	}
+	for i, why := range t.reasons {
+		fmt.Fprintf(&b, "%d. %s\n", i+1, why)
+	}
+	return b.String()
+}
+
+// documents show the table between these two marks.
+var documents = []string{"README.md", "../README.md"}
+
+const begin, end = "<!-- interop table -->\n", "<!-- end of interop table -->"
+
+// checkDocuments compares what they show with what has just been found, and
+// writes it with -write.
+func (t *table) checkDocuments(test *testing.T) {
+	for _, name := range documents {
+		text, err := os.ReadFile(name)
+		if os.IsNotExist(err) {
+			continue
+		}
+		require.NoError(test, err)
+		before, rest, ok := strings.Cut(string(text), begin)
+		if !ok {
+			continue
+		}
+		shown, after, ok := strings.Cut(rest, end)
+		require.True(test, ok, "%s: the table has no end", name)
+		if *write {
+			require.NoError(test, os.WriteFile(name, []byte(before+begin+t.markdown()+end+after), 0o644))
+			continue
+		}
+		assert.Equal(test, t.markdown(), shown, "%s is out of date: go test -tags interop ./interop -args -write", name)
+	}
+}
