@@ -1,0 +1,99 @@
+package trial
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Write writes the results as a Markdown table: best and median of each
+// workload's figure for each server. Behind each server but the first stands
+// the ratio of its best to the first's, which is the floor.
+func Write(out io.Writer, t *Trial, all []*Result) error {
+	head := "| workload |"
+	rule := "|---|"
+	for i, s := range t.Servers {
+		head, rule = head+" "+s.Name+": best / median |", rule+"--:|"
+		if i > 0 {
+			head, rule = head+" ratio |", rule+"--:|"
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s goal |\n%s--:|\n", head, rule)
+	for _, w := range t.Workloads {
+		row(&b, t, w, w.Figure, w.Name+", "+w.Unit, w.goal(), all)
+		for i, key := range w.Beside {
+			goal := ""
+			if i == 0 && w.GoalRatio > 0 {
+				goal = fmt.Sprintf("≤ %g × floor", w.GoalRatio)
+			}
+			row(&b, t, w, key, "— "+key, goal, all)
+		}
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func (w Workload) goal() string {
+	if w.Goal == 0 {
+		return ""
+	}
+	return fmt.Sprintf("≤ %g", w.Goal)
+}
+
+func row(b *strings.Builder, t *Trial, w Workload, key, title, goal string, all []*Result) {
+	fmt.Fprintf(b, "| %s |", title)
+	floor := 0.0
+	for i, s := range t.Servers {
+		best, median, ok := summary(all, s.Name, w.Name, key)
+		cells := []string{"", ""}
+		if ok {
+			cells[0] = fmt.Sprintf("%s / %s", figure(best), figure(median))
+		}
+		if i == 0 {
+			floor = best
+			cells = cells[:1]
+		} else if ok && floor > 0 && !w.FloorIsLess {
+			cells[1] = fmt.Sprintf("%.2f", best/floor)
+		}
+		fmt.Fprintf(b, " %s |", strings.Join(cells, " | "))
+	}
+	fmt.Fprintf(b, " %s |\n", goal)
+}
+
+// summary is the least and the median of a figure; of those where more is
+// better, the most.
+func summary(all []*Result, server, workload, key string) (best, median float64, ok bool) {
+	for _, r := range all {
+		if r.Server != server || r.Workload != workload {
+			continue
+		}
+		var of []float64
+		for _, f := range r.Rounds {
+			of = append(of, f.Of(key))
+		}
+		slices.Sort(of)
+		if key == "sessions_s" || key == "msgs_s" {
+			slices.Reverse(of)
+		}
+		return of[0], middle(of), true
+	}
+	return 0, 0, false
+}
+
+func middle(sorted []float64) float64 {
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// figure has three digits, as many as mean something.
+func figure(f float64) string {
+	switch {
+	case f >= 100:
+		return fmt.Sprintf("%.0f", f)
+	case f >= 10:
+		return fmt.Sprintf("%.1f", f)
+	}
+	return fmt.Sprintf("%.2f", f)
+}

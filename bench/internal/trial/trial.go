@@ -1,0 +1,106 @@
+package trial
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+)
+
+// A Trial is servers under workloads, so many rounds of it.
+type Trial struct {
+	Load      string // the program bench/load
+	Servers   []Server
+	Workloads []Workload
+	Rounds    int
+	Cores     Cores
+	Log       io.Writer // told every figure as it comes
+}
+
+// Figures are what a load has printed.
+type Figures map[string]any
+
+// Of is a figure, 0 where there is none.
+func (f Figures) Of(key string) float64 {
+	n, _ := f[key].(float64)
+	return n
+}
+
+// A Result is all figures of one server under one workload, a round each.
+type Result struct {
+	Server, Workload string
+	Rounds           []Figures
+}
+
+// Run runs everything. It stops at the first failure, and fails if a message
+// was lost or out of order.
+func (t *Trial) Run(ctx context.Context) ([]*Result, error) {
+	var all []*Result
+	results := map[[2]string]*Result{}
+	for round := range t.Rounds {
+		for _, w := range t.Workloads {
+			for _, s := range t.Servers {
+				if !s.can(w) {
+					continue
+				}
+				f, err := t.measure(ctx, s, w)
+				if err != nil {
+					return all, fmt.Errorf("%s, %s: %w", s.Name, w.Name, err)
+				}
+				key := [2]string{s.Name, w.Name}
+				if results[key] == nil {
+					results[key] = &Result{Server: s.Name, Workload: w.Name}
+					all = append(all, results[key])
+				}
+				results[key].Rounds = append(results[key].Rounds, f)
+				fmt.Fprintf(t.Log, "round %d  %-24s %-24s %s\n", round+1, w.Name, s.Name, w.line(f))
+			}
+		}
+	}
+	return all, nil
+}
+
+// line is the figures on one line.
+func (w Workload) line(f Figures) string {
+	text := fmt.Sprintf("%s=%.3g", w.Figure, f.Of(w.Figure))
+	for _, key := range w.Beside {
+		text += fmt.Sprintf(" %s=%.4g", key, f.Of(key))
+	}
+	return text
+}
+
+// measure starts the server, puts the load on it, and ends it.
+func (t *Trial) measure(ctx context.Context, s Server, w Workload) (Figures, error) {
+	p, err := s.start(ctx, w, t.Cores)
+	if err != nil {
+		return nil, err
+	}
+	defer p.end()
+	argv := append([]string{t.Load, "-url", w.url(s, p.addr), "-pid", strconv.Itoa(p.cmd.Process.Pid), "-name", s.Name}, w.Flags...)
+	if s.Proto != "" {
+		argv = append(argv, "-proto", s.Proto)
+	}
+	if s.Warm > 0 {
+		argv = append(argv, "-warm", s.Warm.String())
+	}
+	argv = t.Cores.pin(t.Cores.load, append(argv, s.Load...))
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, bytes.TrimSpace(said.Bytes()))
+	}
+	var f Figures
+	if err := json.Unmarshal(out.Bytes(), &f); err != nil {
+		return nil, fmt.Errorf("the load printed %q: %w", out.Bytes(), err)
+	}
+	if f.Of("loss") != 0 || f.Of("disorder") != 0 {
+		return nil, fmt.Errorf("%v lost, %v out of order", f.Of("loss"), f.Of("disorder"))
+	}
+	return f, nil
+}

@@ -1,0 +1,121 @@
+//go:build linux
+
+package main
+
+import (
+	"net/http/httptest"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/gocometd/cometd"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// serve is a server behind a loopback listener, for which URL begins with
+// scheme.
+func serve(t *testing.T, scheme string) (url string) {
+	srv, err := cometd.NewServer()
+	require.NoError(t, err)
+	web := httptest.NewUnstartedServer(srv)
+	if scheme == "wss" || scheme == "https" {
+		web.StartTLS()
+	} else {
+		web.Start()
+	}
+	t.Cleanup(func() {
+		srv.Close()
+		web.Close()
+	})
+	return scheme + "://" + web.Listener.Addr().String() + "/cometd"
+}
+
+func small(url, work string) settings {
+	return settings{url: url, proto: "bayeux", work: work, pid: os.Getpid(), n: 20, channels: 2, window: 16, batch: 4,
+		payload: 128, conc: 5, total: 20, inflight: 5, warm: 50 * time.Millisecond, dur: 100 * time.Millisecond, sleep: true}
+}
+
+// What is published is delivered, in order, over each transport; and the report
+// says so.
+func TestFanOutCountsEveryDelivery(t *testing.T) {
+	for _, scheme := range []string{"ws", "wss", "http", "https"} {
+		t.Run(scheme, func(t *testing.T) {
+			r, err := run(small(serve(t, scheme), "fanout"))
+			require.NoError(t, err)
+			assert.EqualValues(t, 0, r["loss"])
+			assert.EqualValues(t, 0, r["disorder"])
+			assert.Equal(t, r["published"].(int64)*10, r["delivered"], "each to half of 20 subscribers")
+			assert.Positive(t, r["p50_us"])
+			assert.LessOrEqual(t, r["p50_us"], r["p99_us"])
+		})
+	}
+}
+
+func TestRateIsNotExceeded(t *testing.T) {
+	s := small(serve(t, "ws"), "fanout")
+	s.rate, s.batch = 200, 1
+	r, err := run(s)
+	require.NoError(t, err)
+	assert.Equal(t, "latency", r["work"])
+	assert.Positive(t, r["published"])
+	assert.LessOrEqual(t, r["published"], int64(21))
+}
+
+func TestSessionsLiveAndLeave(t *testing.T) {
+	for _, scheme := range []string{"ws", "http"} {
+		r, err := run(small(serve(t, scheme), "sessions"))
+		require.NoError(t, err)
+		assert.Equal(t, 20, r["total"])
+		assert.Positive(t, r["sessions_s"])
+	}
+}
+
+func TestIdleSessionsAreWeighed(t *testing.T) {
+	r, err := run(small(serve(t, "ws"), "idle"))
+	require.NoError(t, err)
+	assert.Positive(t, r["rss_kib"])
+}
+
+// A message that is missing, or comes twice, is disorder.
+func TestScanSeesWhatIsMissing(t *testing.T) {
+	s := small("ws://127.0.0.1:1/", "fanout")
+	l, err := newLoad(s)
+	require.NoError(t, err)
+	defer l.closeAll()
+	l.now = time.Now().UnixNano()
+	var text []string
+	for range 5 {
+		text = append(text, string(l.appendData(nil, 0)))
+	}
+	assert.Len(t, text[0], 128)
+	c := &conn{last: -1}
+	assert.Equal(t, 2, l.scan(c, []byte(text[0]+text[1])))
+	assert.EqualValues(t, 0, l.disorder)
+	assert.Equal(t, 1, l.scan(c, []byte(text[3])))
+	assert.EqualValues(t, 1, l.disorder, "number 2 is missing")
+	assert.Equal(t, 1, l.scan(c, []byte(text[3])))
+	assert.EqualValues(t, 2, l.disorder, "number 3 came twice")
+	assert.Equal(t, 1, l.scan(c, []byte("@ @"+text[4]+"@@cut")))
+	assert.EqualValues(t, 2, l.disorder)
+}
+
+func TestWrongSettingsAreRefused(t *testing.T) {
+	for wrong, change := range map[string]func(*settings){
+		`-url is "ftp:`:     func(s *settings) { s.url = "ftp://127.0.0.1:1/" },
+		`-url is "ws://loc`: func(s *settings) { s.url = "ws://localhost:1/" },
+		`-proto is "smoke"`: func(s *settings) { s.proto = "smoke" },
+		`-work is "rest"`:   func(s *settings) { s.work = "rest" },
+		`refused`:           func(*settings) {},
+	} {
+		s := small("ws://127.0.0.1:1/", "fanout")
+		change(&s)
+		_, err := run(s)
+		require.Error(t, err)
+		assert.ErrorContains(t, err, wrong)
+	}
+}

@@ -1,0 +1,73 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// idle makes sessions that do nothing, and measures the memory they take.
+func (l *load) idle() (report, error) {
+	before, began := l.usage(), time.Now()
+	var err error
+	l.subs, err = l.setup(l.n, subscriber, func(i int) int { return i % l.channels })
+	if err != nil {
+		return nil, err
+	}
+	setup := time.Since(began)
+	if err := l.rest(l.settle); err != nil {
+		return nil, err
+	}
+	after := l.usage()
+	r := report{
+		"work": "idle", "n": l.n, "setup_s": round(setup.Seconds()),
+		"rss0_kib": before.rss, "rss_kib": after.rss,
+		"kib_session": round(float64(after.rss-before.rss) / float64(l.n)),
+		"setup_us":    round(float64(after.cpu()-before.cpu()) / float64(l.n)),
+	}
+	return r, l.rest(l.hold)
+}
+
+// sessions makes sessions that handshake, subscribe, connect and disconnect.
+func (l *load) sessions() (report, error) {
+	if err := l.live(l.total / 5); err != nil {
+		return nil, err
+	}
+	before, began := l.usage(), time.Now()
+	if err := l.live(l.total); err != nil {
+		return nil, err
+	}
+	wall := time.Since(began)
+	r := l.usage().since(before, float64(l.total), wall)
+	delete(r, "core_us")
+	delete(r, "steal_s")
+	delete(r, "rss_mib")
+	r["work"], r["total"], r["conc"] = "sessions", l.total, l.conc
+	r["sessions_s"] = math.Round(float64(l.total) / wall.Seconds())
+	return r, nil
+}
+
+// live lives so many sessions, -conc at a time.
+func (l *load) live(total int) error {
+	const patience = 100 * time.Second
+	l.begun, l.completed = 0, 0
+	for start := time.Now(); l.completed < total; {
+		for l.begun < total && l.begun-l.completed < l.conc {
+			c, err := l.dial(visitor, l.begun%l.channels)
+			if err != nil {
+				return err
+			}
+			l.begun++
+			l.start(c)
+		}
+		if err := l.poll(50 * time.Millisecond); err != nil {
+			return fmt.Errorf("after %d of %d sessions: %w", l.completed, total, err)
+		}
+		if time.Since(start) > patience {
+			return fmt.Errorf("%d of %d sessions after %v", l.completed, total, patience)
+		}
+	}
+	return nil
+}
