@@ -148,8 +148,21 @@ func (a *Advice) UnmarshalJSON(b []byte) error {
 	}
 	optional(fields["reconnect"], &a.Reconnect)
 	optional(fields["multiple-clients"], &a.MultipleClients)
-	optional(fields["hosts"], &a.Hosts)
+	a.Hosts = hosts(fields["hosts"])
 	return nil
+}
+
+// hosts is nil unless b is a list of strings with something in it.
+func hosts(b json.RawMessage) (list []string) {
+	var names []*string
+	optional(b, &names)
+	for _, name := range names {
+		if name == nil { // null, which fits any pointer
+			return nil
+		}
+		list = append(list, *name)
+	}
+	return list
 }
 
 // optional stores b in v unless it does not fit.

@@ -30,6 +30,9 @@ func small(t testing.TB) (seeds [][]byte) {
 		require.NoError(t, err)
 		seeds = append(seeds, bytes.Split(bytes.TrimSpace(text), []byte("\n"))...)
 	}
+	for _, hosts := range []string{`[]`, `[null]`, `["a",null]`, `["a"]`, `["\ud800"]`, `"a"`} {
+		seeds = append(seeds, []byte(`[{"channel":"/meta/connect","advice":{"hosts":`+hosts+`}}]`))
+	}
 	kept := seeds[:0]
 	for _, s := range seeds {
 		if len(s) < 4096 {
