@@ -70,7 +70,7 @@ type target struct {
 var limits = server.Limits{
 	MessageBytes: 64 << 10, SessionBytes: 128 << 10, ServerBytes: 2 << 20,
 	Subscriptions: 100, ChannelsCreated: 100,
-	Handshake: short, Header: short, Write: short,
+	Handshake: short, Body: short, Write: short,
 }
 
 func attack(t *testing.T, opts ...server.Option) *target {

@@ -49,7 +49,7 @@ func TestAPeerThatNeverReadsIsClosedByItsLimitAndOthersAreWell(t *testing.T) {
 }
 
 func TestABodyThatDoesNotComeIsRefusedInTime(t *testing.T) {
-	srv, err := cometd.NewServer(server.WithLimits(server.Limits{Header: 50 * time.Millisecond}))
+	srv, err := cometd.NewServer(server.WithLimits(server.Limits{Body: 50 * time.Millisecond}))
 	require.NoError(t, err)
 	hs := httptest.NewServer(srv)
 	defer hs.Close()

@@ -36,7 +36,7 @@ type Limits struct {
 	Events          int // unread events per Server.Events loop; default 512
 
 	Handshake     time.Duration // from accepting a socket to its handshake; default 10s
-	Header        time.Duration // for reading a request's body; default 10s
+	Body          time.Duration // for reading a request's body; default 10s
 	Write         time.Duration // without progress in a write; default 10s
 	HandshakeRate float64       // handshakes per second in the whole server; default none. Over it they are refused with 503 and told when to come back
 }
@@ -87,7 +87,7 @@ func (l Limits) withDefaults() Limits {
 		FrameBytes: 60 << 10, SessionBytes: 1 << 20, SessionMessages: none, ServerBytes: 256 << 20,
 		Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16, ChannelsCreated: 1000, Channels: 250_000,
 		Sessions: 100_000, SessionsPerAddr: 2000, Conns: none, ConnsPerAddr: 1000, HeldPerBrowser: 1, Events: 512,
-		Handshake: 10 * time.Second, Header: 10 * time.Second, Write: 10 * time.Second, HandshakeRate: none,
+		Handshake: 10 * time.Second, Body: 10 * time.Second, Write: 10 * time.Second, HandshakeRate: none,
 	}
 	return Limits{
 		MessageBytes:    cmp.Or(l.MessageBytes, def.MessageBytes),
@@ -110,7 +110,7 @@ func (l Limits) withDefaults() Limits {
 		HeldPerBrowser:  cmp.Or(l.HeldPerBrowser, def.HeldPerBrowser),
 		Events:          cmp.Or(l.Events, def.Events),
 		Handshake:       cmp.Or(l.Handshake, def.Handshake),
-		Header:          cmp.Or(l.Header, def.Header),
+		Body:            cmp.Or(l.Body, def.Body),
 		Write:           cmp.Or(l.Write, def.Write),
 		HandshakeRate:   cmp.Or(l.HandshakeRate, def.HandshakeRate),
 	}

@@ -75,7 +75,7 @@ func newConfig(opts []Option) (config, error) {
 		c.handshakes = rate.NewLimiter(rate.Limit(r), max(1, int(r)))
 	}
 	c.accept = transport.Accept{
-		Limit: c.limits.MessageBytes, Body: c.limits.Header, Stall: c.limits.Write,
+		Limit: c.limits.MessageBytes, Body: c.limits.Body, Stall: c.limits.Write,
 		Cookie: &c.cookie, NewBrowser: c.newBrowser, Headers: slices.Concat(keptHeaders, c.headers),
 	}
 	return c, nil
