@@ -28,6 +28,10 @@ func (s *Session) settled(l *link, events, sent, connect bool, w *wakes) {
 		}
 		s.out.settle(sent)
 		s.sender = nil
+		if s.flown != nil {
+			close(s.flown)
+			s.flown = nil
+		}
 		s.urgent = s.urgent && s.out.waiting()
 		if s.stream != nil && s.stream != l {
 			w.link(s.stream) // its replies and its connect may have waited for these events
@@ -76,6 +80,8 @@ func (s *Session) takeFor(l *link, kind transport.Kind, h *held) (f flight) {
 	on := laneOther
 	if h != nil {
 		on = laneConnect
+	} else {
+		s.awaitFlight()
 	}
 	if s.mayTake(l, kind, on) {
 		f.events = s.out.take(nil, s.srv.limits.FrameBytes)
@@ -92,6 +98,27 @@ func (s *Session) takeFor(l *link, kind transport.Kind, h *held) (f flight) {
 		f.events = s.srv.filter(s, filter, f.events)
 	}
 	return f
+}
+
+// awaitFlight waits for events that an earlier answer takes along. A client may
+// have read that answer, and have asked again on another connection, before the
+// goroutine that sent it knows that it has left; what waits for the client now
+// would otherwise miss the reply that it belongs to.
+// The caller holds mu, and has it again.
+func (s *Session) awaitFlight() {
+	if s.sender == nil || s.lane == laneConnect || !s.sender.peer.Once || !s.out.waiting() {
+		return
+	}
+	if s.flown == nil {
+		s.flown = make(chan struct{})
+	}
+	flown := s.flown
+	s.mu.Unlock()
+	select {
+	case <-flown:
+	case <-time.After(laneGuard):
+	}
+	s.mu.Lock()
 }
 
 // mayTake reports whether events may leave with an answer. The caller holds mu.

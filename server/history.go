@@ -114,6 +114,7 @@ func (t *turn) join(name string, m *bayeux.Message) (begun bool, refused *bayeux
 		return false, nil
 	}
 	s := t.session
+	t.settle()
 	start, err := h.Join(t.context(), s, name, m)
 	if err != nil {
 		return true, t.srv.refusal(err, 403, "subscribe_denied")
@@ -150,7 +151,7 @@ func (srv *Server) expectedChannel(name string, s *Session) *channel {
 // keep gives the message to the history, which delivers it.
 func (p *publishing) keep() {
 	p.wakes = &p.own // delivery is another goroutine's
-	p.kept = p.srv.history.Append(p.ctx, p.channel.name, p.data, func(data codec.Raw) {
+	p.kept = p.srv.history.Append(p.context(), p.channel.name, p.data, func(data codec.Raw) {
 		p.data = data
 		p.onto(p.channel) // who has joined meanwhile must not be missed
 		if p.message != nil {

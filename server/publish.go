@@ -14,7 +14,8 @@ import (
 // data cannot be encoded, if a listener or extension refuses the message, and
 // with [ErrClosed]. It asks no policy. Messages published by one goroutine
 // keep their order. On a channel with [History] it returns when the message is
-// kept.
+// kept. ctx is what listeners, extensions and the history get; it ends nothing,
+// for a message that is under way cannot be taken back.
 //
 // A codec.Raw, a json.RawMessage and a []byte are JSON text; everything else
 // is encoded as by encoding/json, nil as null.
@@ -90,6 +91,9 @@ func (t *turn) publish(v *codec.View) {
 	if p.channel.kind == bayeux.Service {
 		t.serve(v, p)
 		return
+	}
+	if p.ctx == nil && t.srv.history != nil {
+		p.ctx = t.context()
 	}
 	if err := p.broadcast(); err != nil {
 		t.turnDown(p.detached(v), err, 404, "message_deleted")

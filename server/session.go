@@ -50,12 +50,13 @@ type Session struct {
 	bound   bool        // its client has presented the cookie: only with it from now on
 	user    string
 
-	sender    *link // its events are on their way there; nobody else may take any
-	answering bool  // somebody is about to answer the held connect
-	urgent    bool  // what waits is not only lazy
-	lazing    bool  // a timer will make it urgent
-	guarding  bool  // a timer will wake it once its lane is free
-	batching  int   // open calls of Batch
+	sender    *link         // its events are on their way there; nobody else may take any
+	flown     chan struct{} // closed when they have left, for who waits
+	answering bool          // somebody is about to answer the held connect
+	urgent    bool          // what waits is not only lazy
+	lazing    bool          // a timer will make it urgent
+	guarding  bool          // a timer will wake it once its lane is free
+	batching  int           // open calls of Batch
 	lane      lane
 	laneAt    time.Time
 

@@ -219,21 +219,30 @@ func (srv *Server) list(ch *channel, sub *subscription) bool {
 }
 
 func (s *Session) addSubscription(name string, sub *subscription) (known bool, err *bayeux.Error) {
+	limit := s.srv.limits.Subscriptions
+	known, full, err := s.putSubscription(name, sub, limit)
+	if full {
+		err = s.srv.limitError(limitSubscriptions, limit)
+	}
+	return known, err
+}
+
+func (s *Session) putSubscription(name string, sub *subscription, limit int) (known, full bool, err *bayeux.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch limit := s.srv.limits.Subscriptions; {
+	switch {
 	case s.phase == gone:
-		return false, subscribeFailed()
+		return false, false, subscribeFailed()
 	case s.subs[name] != nil:
-		return true, nil
+		return true, false, nil
 	case over(len(s.subs)+1, limit):
-		return false, s.srv.limitError(limitSubscriptions, limit)
+		return false, true, nil
 	}
 	if s.subs == nil {
 		s.subs = map[string]*subscription{}
 	}
 	s.subs[name] = sub
-	return false, nil
+	return false, false, nil
 }
 
 // dropSubscription takes out the subscription to name, or only that one.
