@@ -260,6 +260,48 @@ func TestAuthorizersGrantRefuseAndIgnore(t *testing.T) {
 	})
 }
 
+// docs/protocol.md §15: collected from the channel and all matching wildcards.
+func TestAnAuthorizerJudgesThePatternsBelowIt(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.Authorize("/news/**", func(_ context.Context, _ *server.Session, _ server.Op, ch string) (server.Decision, string) {
+			if ch == "/news/open/*" {
+				return server.Grant, ""
+			}
+			return server.Refuse, "members_only"
+		})
+		w.Authorize("/one/*", func(context.Context, *server.Session, server.Op, string) (server.Decision, string) {
+			return server.Refuse, "nobody"
+		})
+		c := w.session()
+		subscribe := func(ch string) string {
+			return c.ask(`{"channel":"/meta/subscribe","id":"s","clientId":"$","subscription":"` + ch + `"}`).Error
+		}
+		for _, ch := range []string{"/news/sport", "/news/*", "/news/**", "/news/sport/*", "/news/sport/**"} {
+			assert.Equal(t, "403:members_only:create_denied", subscribe(ch), ch)
+		}
+		for _, ch := range []string{"/one/a", "/one/*"} {
+			assert.Equal(t, "403:nobody:create_denied", subscribe(ch), ch)
+		}
+		for _, ch := range []string{"/news/open/*", "/newspaper/*", "/one", "/one/a/b", "/one/**", "/**"} { // others, or wider
+			assert.Empty(t, subscribe(ch), ch)
+		}
+		require.NoError(t, w.Session(c.id).Subscribe("/news/*"), "the server's own subscriptions ask nobody")
+		assert.Equal(t, "403:members_only:subscribe_denied", subscribe("/news/*"), "that the pattern exists is no grant")
+	})
+}
+
+func TestAuthorizersFiltersAndInitializersAreForNoTemplates(t *testing.T) {
+	srv, err := server.New()
+	require.NoError(t, err)
+	defer srv.Close()
+	for _, bad := range []string{"/a/{id}", "/a//b", ""} {
+		assert.Panics(t, func() { srv.Authorize(bad, nil) })
+		assert.Panics(t, func() { srv.Filter(bad, server.NoMarkup()) })
+		assert.Panics(t, func() { srv.OnCreate(bad, nil) })
+	}
+	assert.Panics(t, func() { srv.Handle("/a/{id", nil) })
+}
+
 func TestPolicyDecidesWithReasonsInTheOrderOfTheProtocol(t *testing.T) {
 	var mu sync.Mutex
 	var order []string

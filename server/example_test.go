@@ -52,21 +52,27 @@ func Example() {
 	// Output: /quotes/ACME {"price":7}
 }
 
-// A policy decides with a reason that the client is told.
+// A policy decides with a reason that the client is told. This one keeps
+// strangers from the private channels, and from what is wider than they are.
 func ExamplePolicy() {
 	ctx := context.Background()
 	_, c, end := local(server.WithPolicy(server.Policy{
 		Subscribe: func(_ context.Context, s *server.Session, ch string, _ *bayeux.Message) error {
-			if bayeux.Channel("/private/**").Match(ch) && s.User() == "" {
+			private := ch == "/**" || bayeux.Channel("/private/**").Covers(ch)
+			if private && s.User() == "" {
 				return server.Deny("sign_in_first")
 			}
 			return nil
 		},
 	}))
 	defer end()
-	_, err := c.Subscribe(ctx, "/private/orders")
-	fmt.Println(err, errors.Is(err, bayeux.ErrDenied))
-	// Output: bayeux: /meta/subscribe: 403 subscribe_denied (sign_in_first) true
+	for _, ch := range []string{"/public/news", "/private/*"} {
+		_, err := c.Subscribe(ctx, ch)
+		fmt.Println(err, errors.Is(err, bayeux.ErrDenied))
+	}
+	// Output:
+	// <nil> false
+	// bayeux: /meta/subscribe: 403 subscribe_denied (sign_in_first) true
 }
 
 func ExampleServer_Authorize() {

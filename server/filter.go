@@ -18,7 +18,7 @@ type Filter func(ctx context.Context, s *Session, data any) (any, error)
 
 // Filter adds filters for what clients publish on the channels that match
 // pattern, to run in this order, and returns what removes them. It panics if
-// pattern is illegal.
+// pattern is illegal or a template.
 func (s *Server) Filter(pattern string, filters ...Filter) (remove func()) {
 	mustPattern(pattern)
 	chain := func(ctx context.Context, from *Session, data any) (_ any, err error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
@@ -28,8 +29,10 @@ type Policy struct {
 	// does not exist. The default grants all but meta channels.
 	Create func(ctx context.Context, s *Session, ch string, m *bayeux.Message) error
 
-	// Subscribe decides about one channel or pattern of a subscribe. The
-	// default grants all but meta channels, which are never granted.
+	// Subscribe decides about one channel or pattern of a subscribe. If it
+	// keeps a channel from somebody, it must keep from them the patterns that
+	// are wider, /** above all; [bayeux.Channel.Covers] compares. The default
+	// grants all but meta channels, which are never granted.
 	Subscribe func(ctx context.Context, s *Session, ch string, m *bayeux.Message) error
 
 	// Publish decides about a message on a broadcast or service channel. The
@@ -109,14 +112,21 @@ const (
 // why if it refuses.
 type Authorizer func(ctx context.Context, s *Session, op Op, ch string) (d Decision, reason string)
 
-// Authorize adds an authorizer for all channels that match pattern, and
-// returns what removes it. On a channel with authorizers an operation needs at
-// least one Grant and no Refuse; on one without, the [Policy] alone decides
-// (docs/protocol.md §15). It panics if pattern is illegal.
+// Authorize adds an authorizer for all channels and patterns that pattern
+// covers ([bayeux.Channel.Covers]), and returns what removes it. On a channel
+// with authorizers an operation needs at least one Grant and no Refuse; on one
+// without, the [Policy] alone decides (docs/protocol.md §15).
+//
+// A subscription that is wider than pattern is not its business, and gets the
+// messages of its channels all the same: /** goes past an authorizer on /a/*,
+// and /a/* past one on /a/b. An authorizer on /** or Policy.Subscribe refuses
+// such subscriptions; /a/** leaves no room for any but /**.
+//
+// Authorize panics if pattern is illegal or a template.
 func (s *Server) Authorize(pattern string, f Authorizer) (remove func()) {
 	mustPattern(pattern)
 	return attach(&s.channels, &s.channels.rules.authorizers,
-		&rule[Authorizer]{match: func(ch string) bool { return matches(pattern, ch) }, at: pattern, f: f})
+		&rule[Authorizer]{match: bayeux.Channel(pattern).Covers, at: pattern, f: f})
 }
 
 // authorize asks all authorizers of a route.
@@ -155,8 +165,13 @@ func (s *Server) refusal(err error, code int, what string) *bayeux.Error {
 	return &own
 }
 
+// mustPattern refuses templates too: taken as a channel, one would match
+// nothing, and nobody would notice.
 func mustPattern(pattern string) {
 	if _, err := bayeux.ParsePattern(pattern); err != nil {
 		panic(fmt.Sprintf("server: %v", err))
+	}
+	if strings.Contains(pattern, "{") {
+		panic(fmt.Sprintf("server: not a channel or pattern but a template: %q", pattern))
 	}
 }
