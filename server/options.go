@@ -171,7 +171,8 @@ func WithTransportTiming(connectionType string, t Timing) Option {
 // subdomain ("https://*.example.com"), or "*" for everybody. Pages of these
 // origins may send cookies. The default is none: only pages that come from the
 // host they connect to, and clients that are not browsers (they send no
-// Origin).
+// Origin). On a connection by TLS such a page must be an https one; on one
+// without, where a proxy may have ended the TLS, http and https are the same.
 func WithOrigins(patterns ...string) Option {
 	return func(c *config) error { c.origins = patterns; return checkOrigins(patterns) }
 }
