@@ -30,6 +30,8 @@ type SessionRemoved struct {
 }
 
 // Subscribed are the channels and patterns of one subscribe that were granted.
+// Context is that of the message, as in [SessionAdded], or the session's own
+// where [Session.Subscribe] did it.
 type Subscribed struct {
 	Session  *Session
 	Channels []string
@@ -37,10 +39,12 @@ type Subscribed struct {
 }
 
 // Unsubscribed are channels and patterns that a session left, or all it had
-// when it ended.
+// when it ended. Context is that of the unsubscribe, as in [Subscribed], or
+// the session's own.
 type Unsubscribed struct {
 	Session  *Session
 	Channels []string
+	Context  context.Context
 }
 
 // CustomData is what the application gave to [Server.Emit].

@@ -105,6 +105,11 @@ func (s *Session) attributes() *attributes { return &s.attr }
 func (s *Session) Context() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.context()
+}
+
+// context is Context for a caller that holds mu.
+func (s *Session) context() context.Context {
 	if s.ctx == nil {
 		s.ctx, s.cancel = context.WithCancel(context.Background())
 		if s.phase == gone {
