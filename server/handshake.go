@@ -139,7 +139,7 @@ func (t *turn) replyHandshake(s *Session, m *bayeux.Message) {
 func (s *Session) takeAll(l *link) (f flight) {
 	s.mu.Lock()
 	if s.out.waiting() {
-		f.events, f.taken = s.out.take(nil, none), true
+		f.events, f.taken = s.out.take(nil, none, none), true
 		s.sender = l
 		s.out.batch++
 		f.batch = s.out.batch

@@ -18,6 +18,7 @@ type Limits struct {
 	DataDepth     int // nesting of JSON inside data; default 512
 
 	FrameBytes      int // events put into one frame or reply; default 60 KiB, below what Jetty-based clients take. A single larger message goes alone
+	FrameMessages   int // events put into one frame of a socket, whose replies then follow in frames of their own; default none. With 1 frames look as the reference's do (docs/protocol.md §8). Events that leave with connect replies only all go along
 	SessionBytes    int // undelivered bytes per session; default 1 MiB. Beyond it ChannelOptions.Overflow decides
 	SessionMessages int // undelivered messages per session; default none
 	ServerBytes     int // undelivered bytes in the whole server; default 256 MiB. Beyond it the fullest sessions are closed first
@@ -84,7 +85,7 @@ func (s *Server) limited(limit string) {
 func (l Limits) withDefaults() Limits {
 	def := Limits{
 		MessageBytes: 256 << 10, BatchMessages: 512, Depth: 64, DataDepth: 512,
-		FrameBytes: 60 << 10, SessionBytes: 1 << 20, SessionMessages: none, ServerBytes: 256 << 20,
+		FrameBytes: 60 << 10, FrameMessages: none, SessionBytes: 1 << 20, SessionMessages: none, ServerBytes: 256 << 20,
 		Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16, ChannelsCreated: 1000, Channels: 250_000,
 		Sessions: 100_000, SessionsPerAddr: 2000, Conns: none, ConnsPerAddr: 1000, HeldPerBrowser: 1, Events: 512,
 		Handshake: 10 * time.Second, Body: 10 * time.Second, Write: 10 * time.Second, HandshakeRate: none,
@@ -95,6 +96,7 @@ func (l Limits) withDefaults() Limits {
 		Depth:           cmp.Or(l.Depth, def.Depth),
 		DataDepth:       cmp.Or(l.DataDepth, def.DataDepth),
 		FrameBytes:      cmp.Or(l.FrameBytes, def.FrameBytes),
+		FrameMessages:   cmp.Or(l.FrameMessages, def.FrameMessages),
 		SessionBytes:    cmp.Or(l.SessionBytes, def.SessionBytes),
 		SessionMessages: cmp.Or(l.SessionMessages, def.SessionMessages),
 		ServerBytes:     cmp.Or(l.ServerBytes, def.ServerBytes),
