@@ -77,9 +77,9 @@ func (s *Session) mayHold(t *turn, m *bayeux.Message, h *held) bool {
 	case waiting && (once || s.onConnectOnly(t.link)):
 		return false
 	}
-	if once && t.link.peer.Proto < 2 {
-		if !s.srv.browsers.take(s.browser, s.srv.limits.HeldPerBrowser) {
-			s.srv.limited(limitHeldPerBrowser)
+	if limit, name := s.srv.limits.heldPerBrowser(t.link.peer.Proto); once && limit >= 0 {
+		if !s.srv.browsers.take(s.browser, limit) {
+			s.srv.limited(name)
 			h.multiple, h.advise = true, true
 			return false
 		}

@@ -33,8 +33,16 @@ type Limits struct {
 	SessionsPerAddr int // per remote address; default 2000, loopback not counted as with ConnsPerAddr
 	Conns           int // sockets and requests at once; default none
 	ConnsPerAddr    int // per remote address; default 1000, loopback not counted: there sits a proxy, or oneself. A value set here counts everywhere
-	HeldPerBrowser  int // connects held at once for one BAYEUX_BROWSER cookie over HTTP/1; default 1 (docs/protocol.md §11)
 	Events          int // unread events per Server.Events loop; default 512
+
+	// Connects held at once for one BAYEUX_BROWSER cookie (docs/protocol.md
+	// §11): over HTTP/1, where a browser opens few connections, default 1; over
+	// HTTP/2 and later default none. The connects beyond are answered at once,
+	// with the advice to pause for Timing.Multiple. To hold none at all, so
+	// that clients poll at an interval, give WithTransportTiming a negative
+	// Timeout and that Interval.
+	HeldPerBrowser      int
+	HeldPerBrowserHTTP2 int
 
 	Handshake     time.Duration // from accepting a socket to its handshake; default 10s
 	Body          time.Duration // for reading a request's body; default 10s
@@ -62,6 +70,7 @@ const (
 	limitConns           = "conns"
 	limitConnsPerAddr    = "conns_per_addr"
 	limitHeldPerBrowser  = "held_per_browser"
+	limitHeldPerBrowser2 = "held_per_browser_http2"
 	limitHandshake       = "handshake"
 	limitBody            = "body"
 	limitWrite           = "write"
@@ -87,7 +96,8 @@ func (l Limits) withDefaults() Limits {
 		MessageBytes: 256 << 10, BatchMessages: 512, Depth: 64, DataDepth: 512,
 		FrameBytes: 60 << 10, FrameMessages: none, SessionBytes: 1 << 20, SessionMessages: none, ServerBytes: 256 << 20,
 		Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16, ChannelsCreated: 1000, Channels: 250_000,
-		Sessions: 100_000, SessionsPerAddr: 2000, Conns: none, ConnsPerAddr: 1000, HeldPerBrowser: 1, Events: 512,
+		Sessions: 100_000, SessionsPerAddr: 2000, Conns: none, ConnsPerAddr: 1000, Events: 512,
+		HeldPerBrowser: 1, HeldPerBrowserHTTP2: none,
 		Handshake: 10 * time.Second, Body: 10 * time.Second, Write: 10 * time.Second, HandshakeRate: none,
 	}
 	return Limits{
@@ -109,17 +119,28 @@ func (l Limits) withDefaults() Limits {
 		SessionsPerAddr: cmp.Or(l.SessionsPerAddr, def.SessionsPerAddr),
 		Conns:           cmp.Or(l.Conns, def.Conns),
 		ConnsPerAddr:    cmp.Or(l.ConnsPerAddr, def.ConnsPerAddr),
-		HeldPerBrowser:  cmp.Or(l.HeldPerBrowser, def.HeldPerBrowser),
 		Events:          cmp.Or(l.Events, def.Events),
 		Handshake:       cmp.Or(l.Handshake, def.Handshake),
 		Body:            cmp.Or(l.Body, def.Body),
 		Write:           cmp.Or(l.Write, def.Write),
 		HandshakeRate:   cmp.Or(l.HandshakeRate, def.HandshakeRate),
+
+		HeldPerBrowser:      cmp.Or(l.HeldPerBrowser, def.HeldPerBrowser),
+		HeldPerBrowserHTTP2: cmp.Or(l.HeldPerBrowserHTTP2, def.HeldPerBrowserHTTP2),
 	}
 }
 
 func (l *Limits) codec() codec.Limits {
 	return codec.Limits{Bytes: l.MessageBytes, Messages: l.BatchMessages, Depth: l.Depth, DataDepth: l.DataDepth}
+}
+
+// heldPerBrowser is the limit for connects over a version of HTTP, and its
+// name.
+func (l *Limits) heldPerBrowser(proto int) (n int, name string) {
+	if proto < 2 {
+		return l.HeldPerBrowser, limitHeldPerBrowser
+	}
+	return l.HeldPerBrowserHTTP2, limitHeldPerBrowser2
 }
 
 // over reports whether n breaks limit; a negative limit is none.

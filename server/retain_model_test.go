@@ -241,7 +241,9 @@ func TestModelOfNumbersLosesAndRepeatsNothing(t *testing.T) {
 					hear(p)
 				}
 			},
-			"take": func(t *rapid.T) { begin(pick(), rapid.SampledFrom([]int{1, 3, 100}).Draw(t, "limit"), rapid.SampledFrom([]int{none, 1, 2}).Draw(t, "messages")) },
+			"take": func(t *rapid.T) {
+				begin(pick(), rapid.SampledFrom([]int{1, 3, 100}).Draw(t, "limit"), rapid.SampledFrom([]int{none, 1, 2}).Draw(t, "messages"))
+			},
 			"settle": func(t *rapid.T) {
 				if flying == nil {
 					t.Skip()
