@@ -66,10 +66,10 @@ func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Ac
 		return
 	}
 	peer := a.peer(r, o)
-	if peer.Fresh {
-		http.SetCookie(w, o.BrowserCookie(r, peer))
-	}
 	up := &upgrade{ResponseWriter: w, stall: o.Stall, sendBuffer: a.sendBuffer}
+	if peer.Fresh {
+		up.cookie = o.BrowserCookie(r, peer)
+	}
 	ws, err := websocket.Accept(up, r, &a.accept)
 	if err != nil {
 		return // answered

@@ -20,6 +20,7 @@ type upgrade struct {
 	http.ResponseWriter
 	stall      time.Duration
 	sendBuffer int
+	cookie     *http.Cookie // nil: the peer has one. It goes with the 101 only
 
 	sock *wire.Socket
 	in   *bufio.Reader
@@ -40,6 +41,9 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, brw, err := http.NewResponseController(u.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
+	}
+	if u.cookie != nil {
+		http.SetCookie(u.ResponseWriter, u.cookie)
 	}
 	brw.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	u.Header().Write(brw)
