@@ -49,6 +49,18 @@ func TestExtensionsRunInOrderInAndInReverseOut(t *testing.T) {
 	}, server.WithExtension(ext("one"), ext("two")))
 }
 
+func TestAnExtensionForAnIllegalPatternIsRefused(t *testing.T) {
+	for _, bad := range []string{"quotes", "/a//b", "/a/*/b", "/a/{id}", ""} {
+		_, err := server.New(server.WithExtension(server.Extension{Name: "mine", Channels: []string{"/a", bad}}))
+		assert.ErrorContains(t, err, `extension "mine": `, bad)
+	}
+	onBoth(t, func(t *testing.T, w *world) {
+		s := w.Session(w.session().id)
+		assert.Panics(t, func() { s.Extend(server.Extension{Channels: []string{"quotes"}}) })
+		s.Extend(server.Extension{Channels: []string{"/meta/*", "/**"}})
+	})
+}
+
 func TestAnExtensionMayDeleteAnswerAndChange(t *testing.T) {
 	ext := server.Extension{
 		Incoming: func(_ context.Context, _ *server.Session, m *bayeux.Message) error {

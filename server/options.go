@@ -120,10 +120,20 @@ func WithPolicy(p Policy) Option {
 	return func(c *config) error { c.policy = p; return nil }
 }
 
-// WithExtension adds extensions. Incoming ones run in this order, outgoing
-// ones in reverse.
+// WithExtension adds extensions to those given before; the default is none.
+// Incoming ones run in this order, outgoing ones in reverse.
 func WithExtension(e ...Extension) Option {
-	return func(c *config) error { c.extensions = append(c.extensions, e...); return nil }
+	return func(c *config) error {
+		for _, x := range e {
+			for _, p := range x.Channels {
+				if err := checkPattern(p); err != nil {
+					return fmt.Errorf("server: extension %q: %w", x.Name, err)
+				}
+			}
+		}
+		c.extensions = append(c.extensions, e...)
+		return nil
+	}
 }
 
 // WithHooks sets the functions that are told what happens, for metrics.

@@ -165,13 +165,20 @@ func (s *Server) refusal(err error, code int, what string) *bayeux.Error {
 	return &own
 }
 
-// mustPattern refuses templates too: taken as a channel, one would match
-// nothing, and nobody would notice.
 func mustPattern(pattern string) {
-	if _, err := bayeux.ParsePattern(pattern); err != nil {
+	if err := checkPattern(pattern); err != nil {
 		panic(fmt.Sprintf("server: %v", err))
 	}
-	if strings.Contains(pattern, "{") {
-		panic(fmt.Sprintf("server: not a channel or pattern but a template: %q", pattern))
+}
+
+// checkPattern refuses templates too: taken as a channel, one would match
+// nothing, and nobody would notice.
+func checkPattern(pattern string) error {
+	if _, err := bayeux.ParsePattern(pattern); err != nil {
+		return err
 	}
+	if strings.Contains(pattern, "{") {
+		return fmt.Errorf("a template is no pattern: %q", pattern)
+	}
+	return nil
 }
