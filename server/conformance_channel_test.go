@@ -96,6 +96,41 @@ func TestPublishesThatAreIllegalAreRefusedAndTheRestGoesOn(t *testing.T) {
 	})
 }
 
+// docs/protocol.md §21: illegal input gives Bayeux errors.
+func TestAFieldOfTheWrongTypeCostsItsOwnMessageOnly(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session("/a")
+		for _, bad := range []string{`true`, `{"a":1}`, `["x"]`, `[1,{}]`} {
+			c.send(
+				`{"channel":"/a","id":`+bad+`,"clientId":"$","data":1}`,
+				`{"channel":"/a","id":"who","clientId":`+bad+`,"data":2}`,
+				`{"channel":`+bad+`,"id":"where","clientId":"$","data":3}`,
+				`{"channel":"/a","id":"advised","clientId":"$","advice":`+bad+`,"data":4}`,
+				`{"channel":"/a","id":"good","clientId":"$","data":5}`,
+			)
+			m := c.expect("/a", "")
+			for m.Outcome == bayeux.NoOutcome {
+				m = c.expect("/a", "")
+			}
+			assert.Equal(t, "405::message_id_invalid", m.Error, bad)
+			assert.Equal(t, "402::session_unknown", c.expect("/a", "who").Error, bad)
+			assert.Equal(t, "400::channel_missing", c.expect("", "where").Error, bad)
+			assert.Equal(t, bayeux.Succeeded, c.expect("/a", "advised").Outcome, bad)
+			assert.Equal(t, bayeux.Succeeded, c.expect("/a", "good").Outcome, bad)
+		}
+	})
+}
+
+func TestAConnectWhoseAdviceIsNoObjectBringsNone(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.client()
+		c.handshake()
+		c.ask(`{"channel":"/meta/connect","id":"1","clientId":"$","advice":5}`)
+		c.send(`{"channel":"/meta/connect","id":"2","clientId":"$","advice":"x"}`)
+		c.eventually(func() bool { return w.Session(c.id).Holds("2") })
+	})
+}
+
 func TestWildcardsMatchAsTheyShould(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		c := w.session("/a/*", "/b/**")
