@@ -249,6 +249,24 @@ func TestAChannelIsInitializedBeforeAnybodyUsesIt(t *testing.T) {
 	})
 }
 
+func TestAnAttributeIsKeptUntilItIsDeleted(t *testing.T) {
+	one, other := server.NewAttr[int]("n"), server.NewAttr[int]("n")
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session("/a")
+		for _, x := range []server.Attributed{w.Session(c.id), w.Channel("/a")} {
+			one.Delete(x) // nothing there
+			one.Set(x, 1)
+			other.Set(x, 2)
+			one.Delete(x)
+			_, ok := one.Get(x)
+			assert.False(t, ok)
+			n, ok := other.Get(x)
+			assert.True(t, ok, "two of one name are two")
+			assert.Equal(t, 2, n)
+		}
+	})
+}
+
 func TestSubscribeRacingTheEndOfItsSessionLeavesNothing(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		var wg sync.WaitGroup

@@ -209,22 +209,26 @@ func TestLazyMessagesWaitForCompanyButNotForLong(t *testing.T) {
 		assert.Equal(t, []string{"1"}, c.data(1))
 		assert.Equal(t, 3*time.Second, time.Since(begin), "laziness is inherited from a wildcard")
 
+		w.settle() // until the server knows, too, that it has been sent
 		begin = time.Now()
 		require.NoError(t, w.Publish(t.Context(), "/lazier", 2))
 		assert.Equal(t, []string{"2"}, c.data(1))
 		assert.Equal(t, 5*time.Second, time.Since(begin))
 
+		w.settle() // until the server knows, too, that it has been sent
 		begin = time.Now()
 		require.NoError(t, w.Publish(t.Context(), "/lazier/child", 3))
 		assert.Equal(t, []string{"3"}, c.data(1))
 		assert.Less(t, time.Since(begin), time.Second, "but not from a parent")
 
+		w.settle() // until the server knows, too, that it has been sent
 		begin = time.Now()
 		require.NoError(t, w.Publish(t.Context(), "/lazier", 4))
 		require.NoError(t, w.Publish(t.Context(), "/quick", 5))
 		assert.Equal(t, []string{"4", "5"}, c.data(2))
 		assert.Less(t, time.Since(begin), time.Second, "company has come")
 
+		w.settle() // until the server knows, too, that it has been sent
 		begin = time.Now()
 		require.NoError(t, w.Session(c.id).Send("/lazier", 6))
 		assert.Equal(t, []string{"6"}, c.data(1))
@@ -244,6 +248,25 @@ func TestALateLazyTimerDoesNotHurryTheNextLazyMessages(t *testing.T) {
 		require.NoError(t, w.Publish(t.Context(), "/lazy", 3))
 		c.data(1)
 		assert.Equal(t, 4*time.Second, time.Since(begin))
+	})
+}
+
+func TestAConnectThatFindsOnlyLazyMessagesIsHeld(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		require.NoError(t, w.Configure("/lazy", server.ChannelOptions{Lazy: 8 * time.Second}))
+		c := w.client()
+		c.handshake()
+		c.connect("c1")
+		c.expect(bayeux.MetaConnect, "c1")
+		require.NoError(t, w.Session(c.id).Subscribe("/lazy"))
+		for i := range 100 {
+			require.NoError(t, w.Publish(t.Context(), "/lazy", i))
+		}
+		begin := time.Now()
+		c.hold("c2")
+		assert.Empty(t, c.all())
+		assert.Len(t, c.data(100), 100)
+		assert.Equal(t, 8*time.Second, time.Since(begin))
 	})
 }
 

@@ -155,7 +155,13 @@ func WithLogger(l *slog.Logger) Option {
 // WithJSON sets the codec of the application's data. The default is
 // [codec.Fast].
 func WithJSON(j codec.JSON) Option {
-	return func(c *config) error { c.json = j; return nil }
+	return func(c *config) error {
+		if j == nil {
+			return errors.New("server: JSON codec is nil")
+		}
+		c.json = j
+		return nil
+	}
 }
 
 // WithLimits sets the bounds; fields left zero keep their defaults.
