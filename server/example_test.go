@@ -237,7 +237,7 @@ func ExampleChannelOptions_latest() {
 	// Output: /prices/ACME 7
 }
 
-// A client in the same process is a session like any other.
+// What is sent to a session goes to it alone, subscribed or not.
 func ExampleSession_Send() {
 	ctx := context.Background()
 	srv, c, end := local()
@@ -252,7 +252,7 @@ func ExampleSession_Send() {
 	}
 	first(ctx, notes, 2)
 	// Output:
-	// websocket
+	// in-process
 	// /notes "one"
 	// /notes "two"
 }
