@@ -9,7 +9,8 @@ import (
 )
 
 // An Event is something that happened to a session, or what the application
-// emitted: one of the types in this package that say so.
+// emitted: a [SessionAdded], [Subscribed], [Unsubscribed], [SessionRemoved],
+// [CustomData] or [EventsLost], in the order in which it happened.
 type Event interface{ event() }
 
 // SessionAdded is a successful handshake. Context has the values that the

@@ -18,7 +18,7 @@ type Limits struct {
 	DataDepth     int // nesting of JSON inside data; default 512
 
 	FrameBytes      int // events put into one frame or reply; default 60 KiB, below what Jetty-based clients take. A single larger message goes alone
-	FrameMessages   int // events put into one frame of a socket, whose replies then follow in frames of their own; default none. With 1 frames look as the reference's do (docs/protocol.md §8). Events that leave with connect replies only all go along
+	FrameMessages   int // events put into one frame of a socket, replies then following apart; default none. 1 is what the reference does (docs/protocol.md §8). Not for events that leave with connect replies only
 	SessionBytes    int // undelivered bytes per session; default 1 MiB. Beyond it ChannelOptions.Overflow decides
 	SessionMessages int // undelivered messages per session; default none
 	ServerBytes     int // undelivered bytes in the whole server; default 256 MiB. Beyond it the fullest sessions are closed first
@@ -35,14 +35,14 @@ type Limits struct {
 	ConnsPerAddr    int // per remote address; default 1000, loopback not counted: there sits a proxy, or oneself. A value set here counts everywhere
 	Events          int // unread events per Server.Events loop; default 512
 
-	// Connects held at once for one BAYEUX_BROWSER cookie (docs/protocol.md
-	// §11): over HTTP/1, where a browser opens few connections, default 1; over
-	// HTTP/2 and later default none. The connects beyond are answered at once,
-	// with the advice to pause for Timing.Multiple. To hold none at all, so
-	// that clients poll at an interval, give WithTransportTiming a negative
-	// Timeout and that Interval.
-	HeldPerBrowser      int
-	HeldPerBrowserHTTP2 int
+	// HeldPerBrowser is how many connects are held at once for one
+	// BAYEUX_BROWSER cookie over HTTP/1, where a browser opens few connections
+	// (docs/protocol.md §11); default 1. HeldPerBrowserHTTP2 is that over
+	// HTTP/2; default none. A connect too many is answered at once, with the
+	// advice to pause for Timing.Multiple. To hold none at all, so that clients
+	// poll at an interval, give [WithTransportTiming] a negative Timeout and
+	// that Interval.
+	HeldPerBrowser, HeldPerBrowserHTTP2 int
 
 	Handshake     time.Duration // from accepting a socket to its handshake; default 10s
 	Body          time.Duration // for reading a request's body; default 10s

@@ -14,8 +14,9 @@ import (
 
 // Policy says who may do what. A nil function is the default. A function
 // grants by returning nil and refuses with an error: a [*bayeux.Error] reaches
-// the client as it is, with its advice and ext; [Deny] gives a reason; any
-// other error is told to the log and refuses without one.
+// the client as it is, with its advice and ext (but a handshake that is refused
+// never says retry); [Deny] gives a reason; any other error is told to the log
+// and refuses without one.
 //
 // The functions may take their time: only the session whose message they judge
 // waits. ctx has the values of the HTTP request, [PeerOf] its peer, and is done
@@ -56,7 +57,7 @@ type Publication struct {
 // Channel returns the channel published on.
 func (p *Publication) Channel() string { return p.channel }
 
-// Decode stores the data in v, as Message.Decode does.
+// Decode stores the data in v, as [bayeux.Message.Decode] does.
 func (p *Publication) Decode(v any) error {
 	if p.data.IsZero() {
 		return bayeux.ErrNoData
@@ -108,8 +109,9 @@ const (
 	Refuse
 )
 
-// An Authorizer judges one operation on the channels of its pattern, and says
-// why if it refuses.
+// An Authorizer judges one operation on a channel or, unless it is a publish, a
+// pattern, and says why if it refuses; "" is denied_by_security_policy. It may
+// take its time, as the functions of a [Policy], and many goroutines call it.
 type Authorizer func(ctx context.Context, s *Session, op Op, ch string) (d Decision, reason string)
 
 // Authorize adds an authorizer for all channels and patterns that pattern

@@ -155,8 +155,8 @@ func (s *Session) deliver(e *event, o ChannelOptions) {
 	w.flush(s.srv)
 }
 
-// Batch runs f and holds back until it returned whatever f sends to the
-// session, so that it leaves together.
+// Batch runs f and holds back until it returned whatever is sent to the session
+// meanwhile, by f or by others, so that it leaves together. Batches may nest.
 func (s *Session) Batch(f func()) {
 	s.mu.Lock()
 	s.batching++
