@@ -11,7 +11,8 @@ import (
 	"github.com/gocometd/cometd/server"
 )
 
-// frames notes how many messages each frame has that leaves.
+// frames notes how many messages each frame has that leaves. The server notes
+// it when the frame has left: settle before looking.
 type frames struct{ sizes chan int }
 
 func newFrames() *frames { return &frames{make(chan int, 1000)} }
@@ -69,6 +70,7 @@ func TestTheLimitOfEventsIsForFramesThatNobodyAskedFor(t *testing.T) {
 			}
 		})
 		assert.Equal(t, []string{"0", "1", "2", "3"}, c.data(4))
+		w.settle()
 		assert.Equal(t, []int{5}, sent.take())
 	}, server.WithLimits(server.Limits{FrameMessages: 1}), server.WithConnectOnly(), sent.hook())
 }

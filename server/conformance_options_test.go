@@ -46,6 +46,7 @@ func TestWithFlushDelayASocketCollectsForThatLong(t *testing.T) {
 		assert.Empty(t, sent.take())
 		assert.Equal(t, []string{"0", "1", "2"}, c.data(3))
 		assert.Equal(t, delay, time.Since(begin))
+		w.settle()
 		assert.Equal(t, []int{3}, sent.take())
 		assert.Equal(t, bayeux.Succeeded, c.ask(`{"channel":"/b","id":"p","clientId":"$","data":1}`).Outcome)
 		assert.Equal(t, 2*delay, time.Since(begin), "replies too")

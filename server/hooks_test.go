@@ -32,6 +32,12 @@ func (x *told) said() []string {
 	return append([]string(nil), x.words...)
 }
 
+func (x *told) frames(typ string) int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.in[typ]
+}
+
 func (x *told) conns() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -73,7 +79,7 @@ func TestHooksAreToldOfSessionsConnectionsAndFrames(t *testing.T) {
 			c.send(`{"channel":"/a","id":"1","clientId":"$","data":1}`, `{"channel":"/a","id":"2","clientId":"$","data":2}`)
 			c.data(2)
 			c.expect("/a", "2")
-			assert.GreaterOrEqual(t, x.in[typ], 6)
+			assert.GreaterOrEqual(t, x.frames(typ), 6)
 			assert.Equal(t, []string{"opened"}, x.said())
 			w.Session(c.id).Disconnect()
 			c.eventually(func() bool { return len(x.said()) == 2 })
