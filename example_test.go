@@ -49,6 +49,43 @@ func Example() {
 	// Output: /chat/room "hello"
 }
 
+// A server's own client is a session like any other: policies judge it, and
+// events tell of it.
+func ExampleLocal() {
+	srv, err := cometd.NewServer(server.WithPolicy(server.Policy{
+		Publish: func(_ context.Context, s *server.Session, p *server.Publication) error {
+			if p.Channel() == "/audit" && s.Transport() != bayeux.InProcess {
+				return server.Deny("not_from_outside")
+			}
+			return nil
+		},
+	}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c, err := cometd.Local(srv)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	sub, err := c.Subscribe(ctx, "/audit")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := c.Publish(ctx, "/audit", "started"); err != nil {
+		log.Fatal(err)
+	}
+	for m := range sub.Messages(ctx) {
+		fmt.Printf("%s %s over %s\n", m.Channel, m.Data, c.Stats().Transport)
+		break
+	}
+	// Output: /audit "started" over in-process
+}
+
 // A remote call: the server answers one client, with types on both ends.
 func Example_call() {
 	srv, err := cometd.NewServer()

@@ -19,9 +19,11 @@ func NewServer(opts ...server.Option) (*server.Server, error) {
 }
 
 // Local makes a client of a server in the same process, without a socket
-// between them. It is a session like any other, to policies too. Close it
-// before the server.
+// between them, whatever transports the server has. It is a session like any
+// other, to policies too; [server.Session.Transport] is "in-process". Like
+// [New] it does not wait: the client's calls do, or [client.Client.Wait].
+// Close it before the server.
 func Local(srv *server.Server, opts ...client.Option) (*client.Client, error) {
-	std := client.WithTransports(memory.NewDialer(srv.ServeConn))
+	std := client.WithTransports(memory.NewLocalDialer(srv.ServeConn))
 	return client.New("http://local/", append([]client.Option{std}, opts...)...)
 }

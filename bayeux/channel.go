@@ -172,6 +172,18 @@ func (c Channel) Match(ch string) bool {
 	return deep || strings.IndexByte(ch[len(prefix)+1:], '/') < 0
 }
 
+// Covers reports whether c, taken as a pattern, matches every channel that p
+// does, itself a channel or a pattern: /a/** covers /a/b as Match has it, and
+// also /a/*, /a/b/** and itself. Whoever judges subscriptions asks it, because
+// for a subscription to /a/* Match with /a/** is false. Both sides must be as
+// the Parse functions return them. Covers allocates nothing.
+func (c Channel) Covers(p string) bool {
+	if under, deep := strings.CutSuffix(string(c), "**"); deep && strings.HasSuffix(under, "/") {
+		return len(p) > len(under) && strings.HasPrefix(p, under)
+	}
+	return c.Match(p)
+}
+
 // Patterns yields all patterns that match c, from the root to the leaf: for
 // /a/b they are /**, /a/**, /a/* and /a/b itself. A pattern yields only
 // itself. As with Match, /** is among them whatever the kind of c.

@@ -114,8 +114,32 @@ func TestMatch(t *testing.T) {
 	assert.False(t, Channel("/**").Match(""))
 }
 
-func TestMatchAllocatesNothing(t *testing.T) {
+func TestADeepPatternCoversThePatternsBelowIt(t *testing.T) {
+	for _, c := range []struct {
+		pattern Channel
+		yes, no string
+	}{
+		{"/a/b", "/a/b", "/a /a/b/c /a/* /a/** /**"},
+		{"/a/*", "/a/b /a/*", "/a /a/b/c /a/** /a/b/* /** /ab"},
+		{"/a/**", "/a/b /a/b/c /a/* /a/b/* /a/b/** /a/**", "/a /ab/c /ab/* /* /** /b"},
+		{"/**", "/a /a/b /* /a/* /a/** /**", ""},
+		{"/*", "/a /*", "/a/b /** /a/*"},
+		{"/a**", "/a**", "/ab /a/b"},
+	} {
+		for p := range strings.FieldsSeq(c.yes) {
+			assert.True(t, c.pattern.Covers(p), "%s %s", c.pattern, p)
+		}
+		for p := range strings.FieldsSeq(c.no) {
+			assert.False(t, c.pattern.Covers(p), "%s %s", c.pattern, p)
+		}
+	}
+	assert.False(t, Channel("/a/**").Covers("/a/"))
+	assert.False(t, Channel("").Covers("/a"))
+}
+
+func TestMatchAndCoversAllocateNothing(t *testing.T) {
 	n := testing.AllocsPerRun(100, func() {
+		Channel("/stock/nasdaq/**").Covers("/stock/nasdaq/*")
 		Channel("/stock/nasdaq/**").Match("/stock/nasdaq/tech/goog")
 		Channel("/stock/*").Match("/stock/goog")
 	})

@@ -77,8 +77,10 @@ func IsField(name string) bool {
 
 // UnmarshalJSON reads one message object. Unknown fields go to Extra, a
 // numeric id is kept as its digits, null means no field except for data, and
-// of two fields with one name the last counts. It fails, naming the field, on
-// a value of the wrong type.
+// of two fields with one name the last counts. A channel, id, clientId or
+// advice of the wrong type counts as absent, because the protocol has its own
+// answers to that; on another value of the wrong type it fails, naming the
+// field.
 //
 // It serves tests and tools; what a peer sent is read by package codec, which
 // is stricter.
@@ -103,11 +105,11 @@ func (m *Message) setField(name string, value json.RawMessage) error {
 	}
 	switch name {
 	case "channel":
-		return json.Unmarshal(value, &m.Channel)
+		optional(value, &m.Channel)
 	case "id":
-		return m.setID(value)
+		m.setID(value)
 	case "clientId":
-		return json.Unmarshal(value, &m.ClientID)
+		optional(value, &m.ClientID)
 	case "data":
 		m.Data = value
 	case "successful":
@@ -117,7 +119,7 @@ func (m *Message) setField(name string, value json.RawMessage) error {
 	case "subscription":
 		return json.Unmarshal(value, &m.Subscription)
 	case "advice":
-		return json.Unmarshal(value, &m.Advice)
+		optional(value, &m.Advice)
 	case "ext":
 		return json.Unmarshal(value, &m.Ext)
 	case "version":
@@ -139,12 +141,12 @@ func (m *Message) setField(name string, value json.RawMessage) error {
 	return nil
 }
 
-func (m *Message) setID(value json.RawMessage) error {
+func (m *Message) setID(value json.RawMessage) {
 	if c := value[0]; c == '-' || c >= '0' && c <= '9' {
 		m.ID = string(value)
-		return nil
+		return
 	}
-	return json.Unmarshal(value, &m.ID)
+	optional(value, &m.ID)
 }
 
 func (m *Message) setOutcome(value json.RawMessage) error {

@@ -85,11 +85,21 @@ func TestNumericIDIsItsDigits(t *testing.T) {
 }
 
 func TestUnmarshalNamesTheFieldOfTheWrongType(t *testing.T) {
-	for _, name := range []string{"channel", "id", "clientId", "error", "version", "minimumVersion", "connectionType", "timestamp", "successful", "ext", "advice", "supportedConnectionTypes"} {
+	for _, name := range []string{"error", "version", "minimumVersion", "connectionType", "timestamp", "successful", "ext", "supportedConnectionTypes"} {
 		err := new(Message).UnmarshalJSON([]byte(`{"` + name + `":[{}]}`))
 		assert.ErrorContains(t, err, `"`+name+`"`)
 	}
 	assert.Error(t, new(Message).UnmarshalJSON([]byte(`[]`)))
+}
+
+func TestWhatTheProtocolHasAnAnswerToCountsAsAbsent(t *testing.T) {
+	for _, v := range []string{`true`, `[]`, `[{}]`, `{"a":1}`} {
+		m := read(t, `{"channel":`+v+`,"id":`+v+`,"clientId":`+v+`,"data":1}`)
+		assert.Equal(t, &Message{Data: []byte(`1`)}, m)
+	}
+	for _, v := range []string{`true`, `5`, `"x"`, `[]`} {
+		assert.Nil(t, read(t, `{"advice":`+v+`}`).Advice)
+	}
 }
 
 func TestMarshalRefusesWhatIsNotJSON(t *testing.T) {

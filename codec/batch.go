@@ -26,7 +26,8 @@ type Batch struct {
 // reached by Detach.
 //
 // A missing field is nil, and so is one that is null, save for data; an empty
-// string is not nil.
+// string is not nil. A channel or clientId of a wrong type counts as missing,
+// an id of a wrong type is empty.
 type View struct {
 	Channel  []byte
 	ID       []byte // also the digits of a numeric id

@@ -89,7 +89,7 @@ func TestBadPayloadsSayWhatAndWhere(t *testing.T) {
 		`[{}] x`:                           "codec: unexpected character 'x' at offset 5",
 		`[1]`:                              "codec: batch holds something else than objects at offset 1",
 		`"x"`:                              "codec: payload is neither an array nor an object at offset 0",
-		`[{"id":true}]`:                    `codec: field "id" is not a string or a number at offset 7`,
+		`[{"version":1}]`:                  `codec: field "version" is not a string at offset 12`,
 		`[{"successful":1}]`:               `codec: field "successful" is not true or false at offset 15`,
 		`[{"id":"1","id":"2"}]`:            `codec: field "id" stands twice at offset 16`,
 		`[{"channel":"/\ud800"}]`:          `codec: field "channel" has a lone surrogate at offset 12`,

@@ -117,7 +117,9 @@ func (d *detacher) rest(m *bayeux.Message, object []byte) {
 		case fSubscription:
 			m.Subscription = d.subscription(value)
 		case fAdvice:
-			m.Advice = d.advice(value)
+			if value[0] == '{' {
+				m.Advice = d.advice(value)
+			}
 		case fError:
 			m.Error = string(unquote(value))
 		case fVersion:

@@ -22,10 +22,11 @@
 //
 // A payload is refused whole: for bad JSON or UTF-8, a known field that
 // stands twice or has the wrong type, a lone surrogate in a channel, id,
-// clientId or subscription, and for breaking one of [Limits]. Two wrong types
-// pass, because the protocol has its own answer to them: a subscription, which
-// Detach keeps in Subscription.Invalid, and what is inside advice, which
-// counts as absent.
+// clientId or subscription, and for breaking one of [Limits]. Wrong types pass
+// where the protocol has its own answer to them (docs/protocol.md §4, §21), so
+// that one message does not cost its neighbours theirs: a channel, a clientId
+// and an advice, or what is inside it, count as absent, an id as an empty one,
+// and Detach keeps a subscription in Subscription.Invalid.
 //
 // # Writing
 //

@@ -18,7 +18,7 @@ const (
 type Error struct {
 	Offset int    // of the offending byte in the payload
 	Limit  string // the limit that was broken, LimitBytes and so on; "" if none was
-	Reason string // `field "id" is neither a string nor a number`
+	Reason string // `field "ext" is not an object`
 }
 
 // Error returns the reason with its offset.

@@ -37,7 +37,7 @@ func ExampleBatch_Detach() {
 }
 
 func ExampleError() {
-	for _, payload := range []string{`[{"id":"1"},{"id":"2"},{"id":"3"}]`, `[{"id":true}]`} {
+	for _, payload := range []string{`[{"id":"1"},{"id":"2"},{"id":"3"}]`, `[{"ext":true}]`} {
 		_, err := codec.Parse([]byte(payload), codec.Limits{Messages: 2})
 		if e, ok := errors.AsType[*codec.Error](err); ok && e.Limit != "" {
 			fmt.Println("too big:", e)
@@ -47,7 +47,7 @@ func ExampleError() {
 	}
 	// Output:
 	// too big: codec: batch over the limit of 2 messages at offset 23
-	// no good: codec: field "id" is not a string or a number at offset 7
+	// no good: codec: field "ext" is not an object at offset 8
 }
 
 func ExampleEncode() {

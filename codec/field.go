@@ -109,9 +109,7 @@ func (f field) name() string {
 // wants says which type the field has, for a sentence that ends with it.
 func (f field) wants() string {
 	switch f {
-	case fID:
-		return "a string or a number"
-	case fExt, fAdvice:
+	case fExt:
 		return "an object"
 	case fSuccessful:
 		return "true or false"

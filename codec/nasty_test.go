@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // A nasty input is one that some JSON library gets wrong.
@@ -137,8 +138,9 @@ func TestNastyInputsAreJudgedRight(t *testing.T) {
 // The error names the field and what it should have been.
 func TestWrongTypesAreRefusedByName(t *testing.T) {
 	values := map[string]string{"string": `"x"`, "number": `5`, "bool": `true`, "object": `{"a":1}`, "array": `["x"]`, "numbers": `[1]`}
-	fits := map[string]string{"id": "string number", "ext": "object", "advice": "object", "successful": "bool",
-		"subscription": "string number bool object array numbers", "supportedConnectionTypes": "array", "data": "string number bool object array numbers"}
+	const all = "string number bool object array numbers"
+	fits := map[string]string{"channel": all, "id": all, "clientId": all, "advice": all, "subscription": all, "data": all,
+		"ext": "object", "successful": "bool", "supportedConnectionTypes": "array"}
 	for _, name := range []string{"channel", "id", "clientId", "data", "ext", "successful", "subscription", "advice", "error",
 		"version", "minimumVersion", "supportedConnectionTypes", "connectionType", "timestamp"} {
 		want := fits[name]
@@ -155,6 +157,33 @@ func TestWrongTypesAreRefusedByName(t *testing.T) {
 			}
 			assert.ErrorContains(t, err, `field "`+name+`" is not `, v)
 		}
+	}
+}
+
+// What the protocol has an answer to costs the neighbours nothing: such a field
+// is absent, or empty in the case of an id.
+func TestWrongTypesInNamesAndAdviceCountAsAbsent(t *testing.T) {
+	for _, v := range []string{`5`, `true`, `{"a":1}`, `["x"]`, `[1]`, `-1e9`, `"x"`, `{"timeout":1}`} {
+		b, err := Parse([]byte(`[{"channel":`+v+`,"id":`+v+`,"clientId":`+v+`,"advice":`+v+`},{"channel":"/a"}]`), Limits{})
+		require.NoError(t, err, v)
+		view, m := b.Views[0], b.Views[0].Detach()
+		assert.Equal(t, "/a", string(b.Views[1].Channel))
+		switch {
+		case v[0] == '"':
+			assert.Equal(t, "x", string(view.Channel))
+			assert.Equal(t, "x", string(view.ID))
+			assert.Equal(t, "x", string(view.ClientID))
+		case v[0] == '5' || v[0] == '-':
+			assert.Equal(t, v, string(view.ID))
+			fallthrough
+		default:
+			assert.Nil(t, view.Channel, v)
+			assert.Nil(t, view.ClientID, v)
+			assert.NotNil(t, view.ID, v)
+		}
+		assert.Equal(t, []string{string(view.Channel), string(view.ID), string(view.ClientID)}, []string{m.Channel, m.ID, m.ClientID}, v)
+		assert.Equal(t, v[0] == '{', m.Advice != nil, v)
+		b.Release()
 	}
 }
 

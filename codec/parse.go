@@ -209,7 +209,7 @@ func (p *parser) value(b []byte, i int, v *View, f field, room int) int {
 	}
 	switch f {
 	case fChannel:
-		return p.text(b, i, &v.Channel)
+		return p.name(b, i, &v.Channel, room)
 	case fID:
 		if c := b[i]; c == '-' || c-'0' <= 9 {
 			if i = scanNumber(b, i); i >= 0 {
@@ -217,23 +217,24 @@ func (p *parser) value(b []byte, i int, v *View, f field, room int) int {
 			}
 			return i
 		}
-		return p.text(b, i, &v.ID)
+		v.ID = b[start:start:start] // of a wrong type it stays so, and is no legal id
+		return p.name(b, i, &v.ID, room)
 	case fClientID:
-		return p.text(b, i, &v.ClientID)
+		return p.name(b, i, &v.ClientID, room)
 	case fSuccessful:
 		return p.outcome(b, i, v)
-	case fExt, fAdvice:
+	case fExt:
 		if b[i] != '{' {
 			p.fault = wrongType
 			return ^i
 		}
-		if i = p.skip(b, i, room); i >= 0 && f == fExt {
+		if i = p.skip(b, i, room); i >= 0 {
 			v.Ext = Raw{b[start:i:i]}
 		}
 		return i
 	case fSubscription, fConnectionTypes:
 		return p.names(b, i, f, room)
-	case fUnknown:
+	case fAdvice, fUnknown:
 		return p.skip(b, i, room)
 	}
 	if b[i] != '"' {
@@ -245,6 +246,14 @@ func (p *parser) value(b []byte, i int, v *View, f field, room int) int {
 		return end
 	}
 	return end + 1
+}
+
+// name reads the string at i; what is there instead is as good as absent.
+func (p *parser) name(b []byte, i int, s *[]byte, room int) int {
+	if b[i] != '"' {
+		return p.skip(b, i, room)
+	}
+	return p.text(b, i, s)
 }
 
 // text reads the string at i, which names something: it must not hold a lone

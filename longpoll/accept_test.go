@@ -203,6 +203,11 @@ func TestLongAnswersArePackedForThoseWhoCanUnpack(t *testing.T) {
 		{"gzip; q=0, br", long, nil, false},
 		{"gzip;q=0.000", long, nil, false},
 		{"", long, nil, false},
+		{"*", long, nil, true},
+		{"br, *;q=0.1", long, nil, true},
+		{"*;q=0", long, nil, false},
+		{"gzip;q=0, *", long, nil, false}, // what it says of gzip itself counts
+		{"*;q=0, gzip", long, nil, true},
 		{"gzip", `[1]`, nil, false},
 		{"gzip", long, WithGzip(-1), false},
 		{"gzip", `["` + strings.Repeat("a", 200) + `"]`, WithGzip(100), true},
@@ -218,6 +223,11 @@ func TestLongAnswersArePackedForThoseWhoCanUnpack(t *testing.T) {
 		a.Serve(w, r, &transport.Accept{}, echo)
 		got := w.Body.String()
 		assert.Equal(t, c.packed, w.Header().Get("Content-Encoding") == "gzip", c.accepts)
+		if c.packed || c.body == long && c.opt == nil {
+			assert.Equal(t, "Accept-Encoding", w.Header().Get("Vary"), "a cache must ask which one it keeps")
+		} else if c.opt == nil {
+			assert.Empty(t, w.Header().Get("Vary"))
+		}
 		if c.packed {
 			z, err := gzip.NewReader(w.Body)
 			require.NoError(t, err)

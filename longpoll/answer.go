@@ -51,12 +51,15 @@ func (h *held) answer(p *transport.Payload) error {
 	if p.Kind == transport.Handshake && h.peer.Fresh {
 		http.SetCookie(h.w, h.accept.BrowserCookie(h.r, h.peer))
 	}
-	if h.config.gzipFrom >= 0 && len(body) >= h.config.gzipFrom && acceptsGzip(h.r) {
-		packed := packers.Get().(*packer)
-		defer packers.Put(packed)
-		if b := packed.pack(body); len(b) < len(body) {
-			header["Content-Encoding"] = gzipped
-			body = b
+	if h.config.gzipFrom >= 0 && len(body) >= h.config.gzipFrom {
+		header.Add("Vary", "Accept-Encoding") // beside what others have put there
+		if acceptsGzip(h.r.Header["Accept-Encoding"]) {
+			packed := packers.Get().(*packer)
+			defer packers.Put(packed)
+			if b := packed.pack(body); len(b) < len(body) {
+				header["Content-Encoding"] = gzipped
+				body = b
+			}
 		}
 	}
 	header["Content-Length"] = []string{strconv.Itoa(len(body))}
@@ -99,16 +102,23 @@ func (h *held) lost(err error) error {
 	return e
 }
 
-func acceptsGzip(r *http.Request) bool {
-	for _, v := range r.Header["Accept-Encoding"] {
+// acceptsGzip reads Accept-Encoding: what it says of gzip, or else of all
+// codings that it does not name.
+func acceptsGzip(header []string) bool {
+	others := false
+	for _, v := range header {
 		for coding := range strings.SplitSeq(strings.ReplaceAll(v, " ", ""), ",") {
 			name, weight, _ := strings.Cut(coding, ";")
-			if strings.EqualFold(name, "gzip") && (weight == "" || strings.Trim(weight, "q=0.") != "") {
-				return true
+			wanted := weight == "" || strings.Trim(weight, "qQ=0.") != ""
+			switch {
+			case strings.EqualFold(name, "gzip"):
+				return wanted
+			case name == "*":
+				others = wanted
 			}
 		}
 	}
-	return false
+	return others
 }
 
 // A packer compresses whole answers.

@@ -84,7 +84,7 @@ func (s *Session) takeFor(l *link, kind transport.Kind, h *held) (f flight) {
 		s.awaitFlight()
 	}
 	if s.mayTake(l, kind, on) {
-		f.events = s.out.take(nil, s.srv.limits.FrameBytes)
+		f.events = s.out.take(nil, s.srv.limits.FrameBytes, none)
 		f.taken = true
 		s.sender = l
 		s.lane, s.laneAt = on, time.Now()

@@ -2,9 +2,9 @@ package server
 
 import "sync"
 
-// browsers counts the connects held per browser: one browser opens few
-// connections to a host, and two tabs that both hold one would leave none for
-// anything else (docs/protocol.md §11).
+// browsers counts the connects held per browser, where there is a limit: over
+// HTTP/1 one browser opens few connections to a host, and two tabs that both
+// hold one would leave none for anything else (docs/protocol.md §11).
 type browsers struct {
 	mu   sync.Mutex
 	held map[string]int

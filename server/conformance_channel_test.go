@@ -96,6 +96,41 @@ func TestPublishesThatAreIllegalAreRefusedAndTheRestGoesOn(t *testing.T) {
 	})
 }
 
+// docs/protocol.md §21: illegal input gives Bayeux errors.
+func TestAFieldOfTheWrongTypeCostsItsOwnMessageOnly(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session("/a")
+		for _, bad := range []string{`true`, `{"a":1}`, `["x"]`, `[1,{}]`} {
+			c.send(
+				`{"channel":"/a","id":`+bad+`,"clientId":"$","data":1}`,
+				`{"channel":"/a","id":"who","clientId":`+bad+`,"data":2}`,
+				`{"channel":`+bad+`,"id":"where","clientId":"$","data":3}`,
+				`{"channel":"/a","id":"advised","clientId":"$","advice":`+bad+`,"data":4}`,
+				`{"channel":"/a","id":"good","clientId":"$","data":5}`,
+			)
+			m := c.expect("/a", "")
+			for m.Outcome == bayeux.NoOutcome {
+				m = c.expect("/a", "")
+			}
+			assert.Equal(t, "405::message_id_invalid", m.Error, bad)
+			assert.Equal(t, "402::session_unknown", c.expect("/a", "who").Error, bad)
+			assert.Equal(t, "400::channel_missing", c.expect("", "where").Error, bad)
+			assert.Equal(t, bayeux.Succeeded, c.expect("/a", "advised").Outcome, bad)
+			assert.Equal(t, bayeux.Succeeded, c.expect("/a", "good").Outcome, bad)
+		}
+	})
+}
+
+func TestAConnectWhoseAdviceIsNoObjectBringsNone(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.client()
+		c.handshake()
+		c.ask(`{"channel":"/meta/connect","id":"1","clientId":"$","advice":5}`)
+		c.send(`{"channel":"/meta/connect","id":"2","clientId":"$","advice":"x"}`)
+		c.eventually(func() bool { return w.Session(c.id).Holds("2") })
+	})
+}
+
 func TestWildcardsMatchAsTheyShould(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		c := w.session("/a/*", "/b/**")
@@ -214,6 +249,24 @@ func TestAChannelIsInitializedBeforeAnybodyUsesIt(t *testing.T) {
 	})
 }
 
+func TestAnAttributeIsKeptUntilItIsDeleted(t *testing.T) {
+	one, other := server.NewAttr[int]("n"), server.NewAttr[int]("n")
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session("/a")
+		for _, x := range []server.Attributed{w.Session(c.id), w.Channel("/a")} {
+			one.Delete(x) // nothing there
+			one.Set(x, 1)
+			other.Set(x, 2)
+			one.Delete(x)
+			_, ok := one.Get(x)
+			assert.False(t, ok)
+			n, ok := other.Get(x)
+			assert.True(t, ok, "two of one name are two")
+			assert.Equal(t, 2, n)
+		}
+	})
+}
+
 func TestSubscribeRacingTheEndOfItsSessionLeavesNothing(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		var wg sync.WaitGroup
@@ -258,6 +311,48 @@ func TestAuthorizersGrantRefuseAndIgnore(t *testing.T) {
 		remove()
 		assert.Equal(t, "403:denied_by_not_granting:publish_denied", publish("/b/open"))
 	})
+}
+
+// docs/protocol.md §15: collected from the channel and all matching wildcards.
+func TestAnAuthorizerJudgesThePatternsBelowIt(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.Authorize("/news/**", func(_ context.Context, _ *server.Session, _ server.Op, ch string) (server.Decision, string) {
+			if ch == "/news/open/*" {
+				return server.Grant, ""
+			}
+			return server.Refuse, "members_only"
+		})
+		w.Authorize("/one/*", func(context.Context, *server.Session, server.Op, string) (server.Decision, string) {
+			return server.Refuse, "nobody"
+		})
+		c := w.session()
+		subscribe := func(ch string) string {
+			return c.ask(`{"channel":"/meta/subscribe","id":"s","clientId":"$","subscription":"` + ch + `"}`).Error
+		}
+		for _, ch := range []string{"/news/sport", "/news/*", "/news/**", "/news/sport/*", "/news/sport/**"} {
+			assert.Equal(t, "403:members_only:create_denied", subscribe(ch), ch)
+		}
+		for _, ch := range []string{"/one/a", "/one/*"} {
+			assert.Equal(t, "403:nobody:create_denied", subscribe(ch), ch)
+		}
+		for _, ch := range []string{"/news/open/*", "/newspaper/*", "/one", "/one/a/b", "/one/**", "/**"} { // others, or wider
+			assert.Empty(t, subscribe(ch), ch)
+		}
+		require.NoError(t, w.Session(c.id).Subscribe("/news/*"), "the server's own subscriptions ask nobody")
+		assert.Equal(t, "403:members_only:subscribe_denied", subscribe("/news/*"), "that the pattern exists is no grant")
+	})
+}
+
+func TestAuthorizersFiltersAndInitializersAreForNoTemplates(t *testing.T) {
+	srv, err := server.New()
+	require.NoError(t, err)
+	defer srv.Close()
+	for _, bad := range []string{"/a/{id}", "/a//b", ""} {
+		assert.Panics(t, func() { srv.Authorize(bad, nil) })
+		assert.Panics(t, func() { srv.Filter(bad, server.NoMarkup()) })
+		assert.Panics(t, func() { srv.OnCreate(bad, nil) })
+	}
+	assert.Panics(t, func() { srv.Handle("/a/{id", nil) })
 }
 
 func TestPolicyDecidesWithReasonsInTheOrderOfTheProtocol(t *testing.T) {

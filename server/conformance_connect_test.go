@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -204,6 +205,26 @@ func TestTheSecondTabOfABrowserPollsSlowly(t *testing.T) {
 		w.settle()
 		assert.Equal(t, 1, w.Stats().Held, "the place is free again")
 	})
+}
+
+// The reference's browser limit of 0: clients poll at an interval.
+func TestNoConnectIsHeldWhereItsTimeoutIsNegative(t *testing.T) {
+	synced(t, bayeux.LongPolling, func(t *testing.T, w *world) {
+		c := w.client()
+		m := c.handshake()
+		assert.Equal(t, bayeux.SpanOf(0), m.Advice.Timeout)
+		assert.Equal(t, bayeux.SpanOf(2*time.Second), m.Advice.Interval)
+		for i := range 3 {
+			require.NoError(t, w.Session(c.id).Send("/a", i))
+			begin := time.Now()
+			c.connect(fmt.Sprint(i))
+			assert.Equal(t, fmt.Sprint(i), string(c.wait().Data))
+			c.expect(bayeux.MetaConnect, fmt.Sprint(i))
+			assert.Equal(t, begin, time.Now())
+			time.Sleep(2 * time.Second)
+		}
+		assert.Zero(t, w.Stats().Held)
+	}, server.WithTransportTiming(bayeux.LongPolling, server.Timing{Timeout: -1, Interval: 2 * time.Second}))
 }
 
 func TestWithoutAPauseForItTheSecondTabIsSentAway(t *testing.T) {

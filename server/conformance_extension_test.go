@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"context"
+	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -47,6 +49,18 @@ func TestExtensionsRunInOrderInAndInReverseOut(t *testing.T) {
 			"own out", "two out", "one out", // the reply
 		}, order)
 	}, server.WithExtension(ext("one"), ext("two")))
+}
+
+func TestAnExtensionForAnIllegalPatternIsRefused(t *testing.T) {
+	for _, bad := range []string{"quotes", "/a//b", "/a/*/b", "/a/{id}", ""} {
+		_, err := server.New(server.WithExtension(server.Extension{Name: "mine", Channels: []string{"/a", bad}}))
+		assert.ErrorContains(t, err, `extension "mine": `, bad)
+	}
+	onBoth(t, func(t *testing.T, w *world) {
+		s := w.Session(w.session().id)
+		assert.Panics(t, func() { s.Extend(server.Extension{Channels: []string{"quotes"}}) })
+		s.Extend(server.Extension{Channels: []string{"/meta/*", "/**"}})
+	})
 }
 
 func TestAnExtensionMayDeleteAnswerAndChange(t *testing.T) {
@@ -123,6 +137,32 @@ func TestFiltersChangeOrRefuseWhatClientsPublish(t *testing.T) {
 		assert.Equal(t, "a &lt; b", decode(t, c.data(1)[0]))
 		require.NoError(t, w.Publish(t.Context(), "/html/a", "a < b"))
 		assert.Equal(t, "a < b", decode(t, c.data(1)[0]), "the server is trusted")
+	})
+}
+
+func TestFiltersOfTheApplicationReachEveryString(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.Filter("/loud/*", server.Strings(func(s string) (string, error) {
+			if s == "" {
+				return "", bayeux.Errorf(400, "empty")
+			}
+			return strings.ToUpper(s), nil
+		}))
+		w.Filter("/clean/*", server.Reject(regexp.MustCompile(`(?i)darn`)))
+		remove := w.Filter("/gone", server.Reject(regexp.MustCompile(``)))
+		remove()
+		c := w.session("/**")
+		publish := func(ch, data string) string {
+			return c.ask(`{"channel":"` + ch + `","id":"p","clientId":"$","data":` + data + `}`).Error
+		}
+		assert.Empty(t, publish("/loud/a", `{"k":["x",{"y":"z"}],"n":12345678901234567890}`))
+		assert.Equal(t, []string{`{"k":["X",{"y":"Z"}],"n":12345678901234567890}`}, c.data(1), "keys and numbers stay")
+		assert.Equal(t, "400::empty", publish("/loud/a", `["x",[""]]`))
+		assert.Equal(t, "403::data_rejected", publish("/clean/a", `{"a":[1,"oh DARN it"]}`))
+		assert.Empty(t, publish("/clean/a", `{"darn":"fine"}`))
+		assert.Empty(t, publish("/gone", `"x"`))
+		assert.Equal(t, []string{`{"darn":"fine"}`, `"x"`}, c.data(2))
+		c.quiet()
 	})
 }
 

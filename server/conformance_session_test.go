@@ -348,26 +348,40 @@ func TestTheRequestIsReachableFromHandlersOnBothTransports(t *testing.T) {
 	}, server.WithHeaders("X-Tenant"))
 }
 
-func TestOnHTTP2EveryTabIsHeld(t *testing.T) {
-	srv, err := cometd.NewServer()
-	require.NoError(t, err)
-	hs := httptest.NewUnstartedServer(srv)
-	hs.EnableHTTP2 = true
-	hs.StartTLS()
-	defer hs.Close()
-	defer srv.Close()
-	jar, err := cookiejar.New(nil)
-	require.NoError(t, err)
-	w := &world{Server: srv, t: t, typ: bayeux.LongPolling, http: hs}
-	for range 3 {
-		c := w.client()
-		c.target.HTTP = &http.Client{Jar: jar, Transport: hs.Client().Transport}
-		c.handshake()
-		c.begin()
-	}
-	assert.Equal(t, 3, srv.Stats().Held)
-	for _, c := range w.wire {
-		c.cut()
+func TestOnHTTP2EveryTabIsHeldUnlessALimitSaysHowMany(t *testing.T) {
+	for limit, held := range map[int]int{0: 3, -1: 3, 2: 2} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			srv, err := cometd.NewServer(server.WithLimits(server.Limits{HeldPerBrowserHTTP2: limit}))
+			require.NoError(t, err)
+			hs := httptest.NewUnstartedServer(srv)
+			hs.EnableHTTP2 = true
+			hs.StartTLS()
+			defer hs.Close()
+			defer srv.Close()
+			jar, err := cookiejar.New(nil)
+			require.NoError(t, err)
+			w := &world{Server: srv, t: t, typ: bayeux.LongPolling, http: hs}
+			for range held {
+				c := w.client()
+				c.target.HTTP = &http.Client{Jar: jar, Transport: hs.Client().Transport}
+				c.handshake()
+				c.begin()
+			}
+			assert.Equal(t, held, srv.Stats().Held)
+			if held == limit { // one more is told so
+				c := w.client()
+				c.target.HTTP = &http.Client{Jar: jar, Transport: hs.Client().Transport}
+				c.handshake()
+				c.connect("1")
+				c.expect(bayeux.MetaConnect, "1")
+				c.connect("2")
+				assert.True(t, c.expect(bayeux.MetaConnect, "2").Advice.MultipleClients)
+				assert.EqualValues(t, 1, srv.Stats().Limited["held_per_browser_http2"])
+			}
+			for _, c := range w.wire {
+				c.cut()
+			}
+		})
 	}
 }
 

@@ -51,7 +51,8 @@ func (t *turn) connected(m *bayeux.Message) {
 	s.mu.Unlock()
 
 	if h.multiple {
-		t.srv.limited(limitHeldPerBrowser)
+		_, limit := t.srv.limits.heldPerBrowser(l.peer.Proto)
+		t.srv.limited(limit)
 	}
 	if old.link != nil && old.link != l && old.link.peer.Once {
 		old.link.close(transport.Replaced)
@@ -80,8 +81,8 @@ func (s *Session) mayHold(t *turn, m *bayeux.Message, h *held) bool {
 	case waiting && (once || s.onConnectOnly(t.link)):
 		return false
 	}
-	if once && t.link.peer.Proto < 2 {
-		if !s.srv.browsers.take(s.browser, s.srv.limits.HeldPerBrowser) {
+	if limit, _ := s.srv.limits.heldPerBrowser(t.link.peer.Proto); once && limit >= 0 {
+		if !s.srv.browsers.take(s.browser, limit) {
 			h.multiple, h.advise = true, true
 			return false
 		}

@@ -9,7 +9,8 @@ import (
 )
 
 // An Event is something that happened to a session, or what the application
-// emitted: one of the types in this package that say so.
+// emitted: a [SessionAdded], [Subscribed], [Unsubscribed], [SessionRemoved],
+// [CustomData] or [EventsLost], in the order in which it happened.
 type Event interface{ event() }
 
 // SessionAdded is a successful handshake. Context has the values that the
@@ -30,6 +31,8 @@ type SessionRemoved struct {
 }
 
 // Subscribed are the channels and patterns of one subscribe that were granted.
+// Context is that of the message, as in [SessionAdded], or the session's own
+// where [Session.Subscribe] did it.
 type Subscribed struct {
 	Session  *Session
 	Channels []string
@@ -37,10 +40,12 @@ type Subscribed struct {
 }
 
 // Unsubscribed are channels and patterns that a session left, or all it had
-// when it ended.
+// when it ended. Context is that of the unsubscribe, as in [Subscribed], or
+// the session's own.
 type Unsubscribed struct {
 	Session  *Session
 	Channels []string
+	Context  context.Context
 }
 
 // CustomData is what the application gave to [Server.Emit].

@@ -52,38 +52,56 @@ func Example() {
 	// Output: /quotes/ACME {"price":7}
 }
 
-// A policy decides with a reason that the client is told.
+// A policy decides with a reason that the client is told. This one keeps
+// strangers from the private channels, and from what is wider than they are.
 func ExamplePolicy() {
 	ctx := context.Background()
 	_, c, end := local(server.WithPolicy(server.Policy{
 		Subscribe: func(_ context.Context, s *server.Session, ch string, _ *bayeux.Message) error {
-			if bayeux.Channel("/private/**").Match(ch) && s.User() == "" {
+			private := ch == "/**" || bayeux.Channel("/private/**").Covers(ch)
+			if private && s.User() == "" {
 				return server.Deny("sign_in_first")
 			}
 			return nil
 		},
 	}))
 	defer end()
-	_, err := c.Subscribe(ctx, "/private/orders")
-	fmt.Println(err, errors.Is(err, bayeux.ErrDenied))
-	// Output: bayeux: /meta/subscribe: 403 subscribe_denied (sign_in_first) true
+	for _, ch := range []string{"/public/news", "/private/*"} {
+		_, err := c.Subscribe(ctx, ch)
+		fmt.Println(err, errors.Is(err, bayeux.ErrDenied))
+	}
+	// Output:
+	// <nil> false
+	// bayeux: /meta/subscribe: 403 subscribe_denied (sign_in_first) true
 }
 
+// Everybody reads the news, and editors write them. Whoever wants the drafts,
+// one by one or all, must be an editor too.
 func ExampleServer_Authorize() {
 	ctx := context.Background()
 	srv, c, end := local()
 	defer end()
-	srv.Authorize("/news/**", func(_ context.Context, s *server.Session, op server.Op, ch string) (server.Decision, string) {
+	editorsOnly := func(_ context.Context, s *server.Session, _ server.Op, _ string) (server.Decision, string) {
+		if s.User() == "editor" {
+			return server.Grant, ""
+		}
+		return server.Refuse, "editors_only"
+	}
+	srv.Authorize("/news/*", func(ctx context.Context, s *server.Session, op server.Op, ch string) (server.Decision, string) {
 		if op == server.OpPublish {
-			return server.Refuse, "editors_only"
+			return editorsOnly(ctx, s, op, ch)
 		}
 		return server.Grant, ""
 	})
-	_, err := c.Subscribe(ctx, "/news/sport")
-	fmt.Println(err)
+	srv.Authorize("/drafts/**", editorsOnly)
+	for _, ch := range []string{"/news/sport", "/drafts/*"} {
+		_, err := c.Subscribe(ctx, ch)
+		fmt.Println(err)
+	}
 	fmt.Println(c.Publish(ctx, "/news/sport", "goal"))
 	// Output:
 	// <nil>
+	// bayeux: /meta/subscribe: 403 create_denied (editors_only)
 	// bayeux: /news/sport: 403 publish_denied (editors_only)
 }
 
@@ -126,34 +144,47 @@ func ExampleTyped() {
 	// 400 b_negative
 }
 
+// A loop over the events sees everybody come and go, and what the application
+// itself emits, in one order.
 func ExampleServer_Events() {
+	ctx := context.Background()
 	srv, err := cometd.NewServer()
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer srv.Close()
-	events := srv.Events(context.Background())
-	c, _ := cometd.Local(srv)
-	c.Subscribe(context.Background(), "/a")
+	events := srv.Events(ctx) // from here on
+	c, err := cometd.Local(srv)
+	if err != nil {
+		log.Fatal(err)
+	}
+	c.Subscribe(ctx, "/a", client.WithChannels("/b"))
+	srv.Emit("our own")
 	c.Close()
 	for ev := range events {
 		switch ev := ev.(type) {
 		case server.SessionAdded:
-			fmt.Println("added")
-			srv.Emit("our own")
+			fmt.Println("added, over", server.PeerOf(ev.Context).Type)
 		case server.Subscribed:
 			fmt.Println("subscribed", ev.Channels)
+		case server.CustomData:
+			fmt.Println("emitted", ev.Value)
+		case server.Unsubscribed:
+			fmt.Println("unsubscribed", ev.Channels)
 		case server.SessionRemoved:
 			fmt.Println("removed:", ev.Reason)
 			return
 		}
 	}
 	// Output:
-	// added
-	// subscribed [/a]
+	// added, over in-process
+	// subscribed [/a /b]
+	// emitted our own
+	// unsubscribed [/a /b]
 	// removed: normal
 }
 
+// Filters change what clients publish before anybody sees it.
 func ExampleServer_Filter() {
 	ctx := context.Background()
 	srv, c, end := local()
@@ -165,6 +196,8 @@ func ExampleServer_Filter() {
 	// Output: /chat/room "hi there"
 }
 
+// An extension sees every message on its channels; this one says in ext which
+// node it came through.
 func ExampleExtension() {
 	ctx := context.Background()
 	stamp := server.Extension{
@@ -231,7 +264,7 @@ func ExampleChannelOptions_latest() {
 	// Output: /prices/ACME 7
 }
 
-// A client in the same process is a session like any other.
+// What is sent to a session goes to it alone, subscribed or not.
 func ExampleSession_Send() {
 	ctx := context.Background()
 	srv, c, end := local()
@@ -246,7 +279,7 @@ func ExampleSession_Send() {
 	}
 	first(ctx, notes, 2)
 	// Output:
-	// websocket
+	// in-process
 	// /notes "one"
 	// /notes "two"
 }
@@ -270,6 +303,8 @@ func ExampleServer_SendUser() {
 	// Output: /notes "to all my screens"
 }
 
+// A channel gets what belongs to it when it comes into being, before anybody
+// uses it.
 func ExampleServer_OnCreate() {
 	ctx := context.Background()
 	topic := server.NewAttr[string]("topic")

@@ -18,8 +18,8 @@ import (
 type Extension struct {
 	Name string
 
-	// Channels limits the extension to some patterns; other channels pay
-	// nothing. nil: all, meta channels included.
+	// Channels limits the extension to some channels and patterns; others pay
+	// nothing. The default, nil, is all, meta channels included.
 	Channels []string
 
 	// Opened runs in New, Closed when Close is done.
@@ -54,8 +54,11 @@ func (e *Extension) matches(ch string) bool {
 // Extend adds an extension for this session alone, whose functions run after
 // the server's on the way in and before them on the way out. Opened and Closed
 // are not called. One with a Deliver costs every broadcast of the server a
-// look at it.
+// look at it. It panics if one of e.Channels is illegal.
 func (s *Session) Extend(e Extension) {
+	for _, p := range e.Channels {
+		mustPattern(p)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.Deliver != nil && !s.personal && s.phase != gone {

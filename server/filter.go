@@ -13,12 +13,13 @@ import (
 // A Filter changes, or refuses, the data that clients publish, before
 // listeners and subscribers see it. It gets the data as encoding/json decodes
 // it into an any, with numbers as json.Number, and returns what to publish in
-// its place. An error refuses the message.
+// its place. An error refuses the message, and reaches the client as that of a
+// [Listener] does.
 type Filter func(ctx context.Context, s *Session, data any) (any, error)
 
 // Filter adds filters for what clients publish on the channels that match
 // pattern, to run in this order, and returns what removes them. It panics if
-// pattern is illegal.
+// pattern is illegal or a template.
 func (s *Server) Filter(pattern string, filters ...Filter) (remove func()) {
 	mustPattern(pattern)
 	chain := func(ctx context.Context, from *Session, data any) (_ any, err error) {
@@ -69,7 +70,8 @@ func Replace(re *regexp.Regexp, replacement string) Filter {
 	})
 }
 
-// Reject is a [Filter] that refuses data with a string that matches re.
+// Reject is a [Filter] that refuses data with a string that matches re, with
+// 403::data_rejected.
 func Reject(re *regexp.Regexp) Filter {
 	return Strings(func(s string) (string, error) {
 		if re.MatchString(s) {

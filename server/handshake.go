@@ -52,7 +52,7 @@ func (t *turn) admit(s *Session, m *bayeux.Message) error {
 		return busy(limitHandshakeRate+","+strconv.FormatFloat(srv.limits.HandshakeRate, 'g', -1, 64), time.Second)
 	}
 	if srv.strictHandshake {
-		if err := checkHandshake(m, srv.types()); err != nil {
+		if err := checkHandshake(m, srv.types(), t.link.peer.Type); err != nil {
 			return err
 		}
 	}
@@ -101,11 +101,13 @@ func busy(limit string, pause time.Duration) *bayeux.Error {
 }
 
 // checkHandshake is what the specification asks and the reference does not do.
-func checkHandshake(m *bayeux.Message, ours []string) *bayeux.Error {
+// Beside our types a handshake may offer the one that it came by: it may have
+// come by no HTTP.
+func checkHandshake(m *bayeux.Message, ours []string, came string) *bayeux.Error {
 	if err := negotiation.CheckVersion(m.Version, m.MinimumVersion); err != nil {
 		return &bayeux.Error{Code: 400, Args: []string{"version"}, Message: "version_unsupported"}
 	}
-	if _, ok := negotiation.Choose(m.SupportedConnectionTypes, ours); !ok {
+	if _, ok := negotiation.Choose(m.SupportedConnectionTypes, append(ours, came)); !ok {
 		return &bayeux.Error{Code: 405, Args: ours, Message: "no_common_transport"}
 	}
 	return nil
@@ -139,7 +141,7 @@ func (t *turn) replyHandshake(s *Session, m *bayeux.Message) {
 func (s *Session) takeAll(l *link) (f flight) {
 	s.mu.Lock()
 	if s.out.waiting() {
-		f.events, f.taken = s.out.take(nil, none), true
+		f.events, f.taken = s.out.take(nil, none, none), true
 		s.sender = l
 		s.out.batch++
 		f.batch = s.out.batch

@@ -29,7 +29,9 @@ type History struct {
 	Join func(ctx context.Context, s *Session, ch string, m *bayeux.Message) (func(*Joining), error)
 }
 
-// WithHistory keeps messages in h, which must outlive the server.
+// WithHistory keeps messages in h, which must outlive the server. It fails if h
+// lacks a function. The default keeps none: who subscribes gets what is
+// published from then on, and the latest message where [ChannelOptions] say so.
 func WithHistory(h *History) Option {
 	return func(c *config) error {
 		if h == nil || h.Keeps == nil || h.Append == nil || h.Join == nil {

@@ -31,7 +31,8 @@ func (s *Server) Mount(r Router, path string) {
 
 // ServeHTTP serves one request with the first transport that it is for.
 // Requests from pages of other origins get 403 unless [WithOrigins] names
-// them; one over a limit gets 429 or 503 and is told which.
+// them, one that is for no transport gets 400, and one over a limit of
+// connections gets 503 and is told which.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.origin.pass(w, r) {
 		return

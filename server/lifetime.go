@@ -167,7 +167,7 @@ func (srv *Server) endWith(s *Session, x ending) {
 // session comes after.
 func (srv *Server) emitEnd(s *Session, subs map[string]*subscription, x ending) {
 	if len(subs) > 0 {
-		srv.events.emit(Unsubscribed{Session: s, Channels: slices.Sorted(maps.Keys(subs))})
+		srv.events.emit(Unsubscribed{Session: s, Channels: slices.Sorted(maps.Keys(subs)), Context: s.context()})
 	}
 	srv.events.emit(SessionRemoved{Session: s, Reason: x.why, Text: x.text})
 }

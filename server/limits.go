@@ -18,6 +18,7 @@ type Limits struct {
 	DataDepth     int // nesting of JSON inside data; default 512
 
 	FrameBytes      int // events put into one frame or reply; default 60 KiB, below what Jetty-based clients take. A single larger message goes alone
+	FrameMessages   int // events put into one frame of a socket, replies then following apart; default none. 1 is what the reference does (docs/protocol.md §8). Not for events that leave with connect replies only
 	SessionBytes    int // undelivered bytes per session; default 1 MiB. Beyond it ChannelOptions.Overflow decides
 	SessionMessages int // undelivered messages per session; default none
 	ServerBytes     int // undelivered bytes in the whole server; default 256 MiB. Beyond it the fullest sessions are closed first
@@ -32,8 +33,16 @@ type Limits struct {
 	SessionsPerAddr int // per remote address; default 2000, loopback not counted as with ConnsPerAddr
 	Conns           int // sockets and requests at once; default none
 	ConnsPerAddr    int // per remote address; default 1000, loopback not counted: there sits a proxy, or oneself. A value set here counts everywhere
-	HeldPerBrowser  int // connects held at once for one BAYEUX_BROWSER cookie over HTTP/1; default 1 (docs/protocol.md §11)
 	Events          int // unread events per Server.Events loop; default 512
+
+	// HeldPerBrowser is how many connects are held at once for one
+	// BAYEUX_BROWSER cookie over HTTP/1, where a browser opens few connections
+	// (docs/protocol.md §11); default 1. HeldPerBrowserHTTP2 is that over
+	// HTTP/2; default none. A connect too many is answered at once, with the
+	// advice to pause for Timing.Multiple. To hold none at all, so that clients
+	// poll at an interval, give [WithTransportTiming] a negative Timeout and
+	// that Interval.
+	HeldPerBrowser, HeldPerBrowserHTTP2 int
 
 	Handshake     time.Duration // from accepting a socket to its handshake; default 10s
 	Body          time.Duration // for reading a request's body; default 10s
@@ -61,6 +70,7 @@ const (
 	limitConns           = "conns"
 	limitConnsPerAddr    = "conns_per_addr"
 	limitHeldPerBrowser  = "held_per_browser"
+	limitHeldPerBrowser2 = "held_per_browser_http2"
 	limitHandshake       = "handshake"
 	limitBody            = "body"
 	limitWrite           = "write"
@@ -84,9 +94,10 @@ func (s *Server) limited(limit string) {
 func (l Limits) withDefaults() Limits {
 	def := Limits{
 		MessageBytes: 256 << 10, BatchMessages: 512, Depth: 64, DataDepth: 512,
-		FrameBytes: 60 << 10, SessionBytes: 1 << 20, SessionMessages: none, ServerBytes: 256 << 20,
+		FrameBytes: 60 << 10, FrameMessages: none, SessionBytes: 1 << 20, SessionMessages: none, ServerBytes: 256 << 20,
 		Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16, ChannelsCreated: 1000, Channels: 250_000,
-		Sessions: 100_000, SessionsPerAddr: 2000, Conns: none, ConnsPerAddr: 1000, HeldPerBrowser: 1, Events: 512,
+		Sessions: 100_000, SessionsPerAddr: 2000, Conns: none, ConnsPerAddr: 1000, Events: 512,
+		HeldPerBrowser: 1, HeldPerBrowserHTTP2: none,
 		Handshake: 10 * time.Second, Body: 10 * time.Second, Write: 10 * time.Second, HandshakeRate: none,
 	}
 	return Limits{
@@ -95,6 +106,7 @@ func (l Limits) withDefaults() Limits {
 		Depth:           cmp.Or(l.Depth, def.Depth),
 		DataDepth:       cmp.Or(l.DataDepth, def.DataDepth),
 		FrameBytes:      cmp.Or(l.FrameBytes, def.FrameBytes),
+		FrameMessages:   cmp.Or(l.FrameMessages, def.FrameMessages),
 		SessionBytes:    cmp.Or(l.SessionBytes, def.SessionBytes),
 		SessionMessages: cmp.Or(l.SessionMessages, def.SessionMessages),
 		ServerBytes:     cmp.Or(l.ServerBytes, def.ServerBytes),
@@ -107,17 +119,28 @@ func (l Limits) withDefaults() Limits {
 		SessionsPerAddr: cmp.Or(l.SessionsPerAddr, def.SessionsPerAddr),
 		Conns:           cmp.Or(l.Conns, def.Conns),
 		ConnsPerAddr:    cmp.Or(l.ConnsPerAddr, def.ConnsPerAddr),
-		HeldPerBrowser:  cmp.Or(l.HeldPerBrowser, def.HeldPerBrowser),
 		Events:          cmp.Or(l.Events, def.Events),
 		Handshake:       cmp.Or(l.Handshake, def.Handshake),
 		Body:            cmp.Or(l.Body, def.Body),
 		Write:           cmp.Or(l.Write, def.Write),
 		HandshakeRate:   cmp.Or(l.HandshakeRate, def.HandshakeRate),
+
+		HeldPerBrowser:      cmp.Or(l.HeldPerBrowser, def.HeldPerBrowser),
+		HeldPerBrowserHTTP2: cmp.Or(l.HeldPerBrowserHTTP2, def.HeldPerBrowserHTTP2),
 	}
 }
 
 func (l *Limits) codec() codec.Limits {
 	return codec.Limits{Bytes: l.MessageBytes, Messages: l.BatchMessages, Depth: l.Depth, DataDepth: l.DataDepth}
+}
+
+// heldPerBrowser is the limit for connects over a version of HTTP, and its
+// name.
+func (l *Limits) heldPerBrowser(proto int) (n int, name string) {
+	if proto < 2 {
+		return l.HeldPerBrowser, limitHeldPerBrowser
+	}
+	return l.HeldPerBrowserHTTP2, limitHeldPerBrowser2
 }
 
 // over reports whether n breaks limit; a negative limit is none.

@@ -120,13 +120,24 @@ func WithPolicy(p Policy) Option {
 	return func(c *config) error { c.policy = p; return nil }
 }
 
-// WithExtension adds extensions. Incoming ones run in this order, outgoing
-// ones in reverse.
+// WithExtension adds extensions to those given before; the default is none.
+// Incoming ones run in this order, outgoing ones in reverse.
 func WithExtension(e ...Extension) Option {
-	return func(c *config) error { c.extensions = append(c.extensions, e...); return nil }
+	return func(c *config) error {
+		for _, x := range e {
+			for _, p := range x.Channels {
+				if err := checkPattern(p); err != nil {
+					return fmt.Errorf("server: extension %q: %w", x.Name, err)
+				}
+			}
+		}
+		c.extensions = append(c.extensions, e...)
+		return nil
+	}
 }
 
-// WithHooks sets the functions that are told what happens, for metrics.
+// WithHooks sets the functions that are told what happens, for metrics. It
+// replaces those given before; the default tells nobody.
 func WithHooks(h Hooks) Option {
 	return func(c *config) error { c.hooks = h; return nil }
 }
@@ -145,7 +156,13 @@ func WithLogger(l *slog.Logger) Option {
 // WithJSON sets the codec of the application's data. The default is
 // [codec.Fast].
 func WithJSON(j codec.JSON) Option {
-	return func(c *config) error { c.json = j; return nil }
+	return func(c *config) error {
+		if j == nil {
+			return errors.New("server: JSON codec is nil")
+		}
+		c.json = j
+		return nil
+	}
 }
 
 // WithLimits sets the bounds; fields left zero keep their defaults.
@@ -171,7 +188,8 @@ func WithTransportTiming(connectionType string, t Timing) Option {
 // subdomain ("https://*.example.com"), or "*" for everybody. Pages of these
 // origins may send cookies. The default is none: only pages that come from the
 // host they connect to, and clients that are not browsers (they send no
-// Origin).
+// Origin). On a connection by TLS such a page must be an https one; on one
+// without, where a proxy may have ended the TLS, http and https are the same.
 func WithOrigins(patterns ...string) Option {
 	return func(c *config) error { c.origins = patterns; return checkOrigins(patterns) }
 }
@@ -191,14 +209,17 @@ func WithCookie(cookie http.Cookie) Option {
 }
 
 // WithTrustedSessionIDs accepts a session's id over HTTP without its cookie.
-// Whoever learns an id may then act as that session.
+// Whoever learns an id may then act as that session. The default asks for the
+// cookie of the handshake (docs/protocol.md §11).
 func WithTrustedSessionIDs() Option {
 	return func(c *config) error { c.trustIDs = true; return nil }
 }
 
 // WithHandshakePerConnection refuses a session on any socket but the one of
 // its handshake. A client that lost its socket must then handshake again, so
-// the grace of a WebSocket session is of no use to it.
+// the grace of a WebSocket session is of no use to it. The default lets a
+// session go on over any socket that knows its id, and the cookie if its client
+// keeps one (docs/protocol.md §8).
 func WithHandshakePerConnection() Option {
 	return func(c *config) error { c.handshakePerConn = true; return nil }
 }
@@ -214,6 +235,8 @@ func WithStrictHandshake() Option {
 // exchanges: over polling transports events leave with connect replies only,
 // and every refusal for an unknown session carries the advice to handshake.
 // The Rust crate cometd-client and gobayeux need it (docs/protocol.md §19).
+// The default lets events leave with any reply, and gives that advice on
+// handshake and connect replies alone, as the reference does.
 func WithSimpleClients() Option {
 	return func(c *config) error {
 		c.simpleClients = true
@@ -223,7 +246,9 @@ func WithSimpleClients() Option {
 
 // WithConnectOnly delivers events only together with connect replies, for all
 // sessions that use one of these connection types, or for all sessions if none
-// is named. Long-polling clients then get no events on other replies.
+// is named. Long-polling clients then get no events on other replies. The
+// default does that for callback-polling only; a WebSocket gets events at once.
+// [Outbox.OnConnectOnly] does it for one session.
 func WithConnectOnly(connectionTypes ...string) Option {
 	return func(c *config) error {
 		if len(connectionTypes) == 0 {
@@ -238,14 +263,17 @@ func WithConnectOnly(connectionTypes ...string) Option {
 
 // WithHandshakeDelivery lets messages that were queued for a session while it
 // shook hands leave with the handshake reply, which counts them in
-// "x-messages". The default keeps them for the first connect.
+// "x-messages". Over polling all of them go into that one answer, whatever
+// Limits.FrameBytes says; Limits.SessionBytes bounds them. The default keeps
+// them for the first connect (docs/protocol.md §3.1).
 func WithHandshakeDelivery() Option {
 	return func(c *config) error { c.handshakeDelivery = true; return nil }
 }
 
 // WithMaxIntervalAdvice tells clients how long their session outlives a lost
 // connection ("maxInterval"), so that they handshake at once after a longer
-// break.
+// break. The default does not: they try to connect, and are told that the
+// session is unknown (docs/protocol.md §5).
 func WithMaxIntervalAdvice() Option {
 	return func(c *config) error { c.adviseMaxInterval = true; return nil }
 }
@@ -300,8 +328,8 @@ var keptHeaders = []string{
 	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix",
 }
 
-// WithNode puts the name of this node into session ids, so that a cluster can
-// find the owner of a session. Letters and digits only.
+// WithNode puts the name of this node before session ids, so that a cluster can
+// find the owner of a session. Letters and digits only. The default puts none.
 func WithNode(id string) Option {
 	return func(c *config) error {
 		if !alphanumeric(id) {

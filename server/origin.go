@@ -62,7 +62,7 @@ func (o *originCheck) allows(r *http.Request) bool {
 	if err != nil {
 		return false
 	}
-	if u.Host != "" && strings.EqualFold(u.Host, r.Host) {
+	if sameOrigin(u, r) {
 		return true
 	}
 	for _, p := range o.patterns {
@@ -71,6 +71,16 @@ func (o *originCheck) allows(r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+// sameOrigin reports whether a page comes from the host that it connects to,
+// and by TLS if that is how it connects. Without TLS a proxy may have ended it,
+// so that both schemes will do.
+func sameOrigin(page *url.URL, r *http.Request) bool {
+	if page.Host == "" || !strings.EqualFold(page.Host, r.Host) {
+		return false
+	}
+	return page.Scheme == "https" || page.Scheme == "http" && r.TLS == nil
 }
 
 func originMatches(pattern, origin string) bool {

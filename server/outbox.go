@@ -160,13 +160,17 @@ func (o *Outbox) end() uint64 { return o.base + uint64(len(o.queue)) }
 // busy is how many messages at the front may not be touched.
 func (o *Outbox) busy() int { return max(o.flying, o.kept) }
 
-// take appends the texts of the next messages, at most limit bytes unless the
-// first alone is larger, and marks them as being sent. The caller holds mu and
-// calls settle when it knows how sending went.
-func (o *Outbox) take(dst [][]byte, limit int) [][]byte {
+// take appends the texts of the next messages, at most so many and at most limit
+// bytes unless the first alone is larger, and marks them as being sent. The
+// caller holds mu and calls settle when it knows how sending went.
+func (o *Outbox) take(dst [][]byte, limit, messages int) [][]byte {
 	dst = o.begin(dst)
+	next := o.queue[o.kept:]
+	if over(len(next), messages) {
+		next = next[:messages]
+	}
 	size, n := 0, o.kept
-	for _, e := range o.queue[o.kept:] {
+	for _, e := range next {
 		size += len(e.text) + 1
 		if over(size, limit) && n > o.kept {
 			break

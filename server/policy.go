@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
@@ -13,8 +14,9 @@ import (
 
 // Policy says who may do what. A nil function is the default. A function
 // grants by returning nil and refuses with an error: a [*bayeux.Error] reaches
-// the client as it is, with its advice and ext; [Deny] gives a reason; any
-// other error is told to the log and refuses without one.
+// the client as it is, with its advice and ext (but a handshake that is refused
+// never says retry); [Deny] gives a reason; any other error is told to the log
+// and refuses without one.
 //
 // The functions may take their time: only the session whose message they judge
 // waits. ctx has the values of the HTTP request, [PeerOf] its peer, and is done
@@ -28,8 +30,10 @@ type Policy struct {
 	// does not exist. The default grants all but meta channels.
 	Create func(ctx context.Context, s *Session, ch string, m *bayeux.Message) error
 
-	// Subscribe decides about one channel or pattern of a subscribe. The
-	// default grants all but meta channels, which are never granted.
+	// Subscribe decides about one channel or pattern of a subscribe. If it
+	// keeps a channel from somebody, it must keep from them the patterns that
+	// are wider, /** above all; [bayeux.Channel.Covers] compares. The default
+	// grants all but meta channels, which are never granted.
 	Subscribe func(ctx context.Context, s *Session, ch string, m *bayeux.Message) error
 
 	// Publish decides about a message on a broadcast or service channel. The
@@ -53,7 +57,7 @@ type Publication struct {
 // Channel returns the channel published on.
 func (p *Publication) Channel() string { return p.channel }
 
-// Decode stores the data in v, as Message.Decode does.
+// Decode stores the data in v, as [bayeux.Message.Decode] does.
 func (p *Publication) Decode(v any) error {
 	if p.data.IsZero() {
 		return bayeux.ErrNoData
@@ -105,18 +109,26 @@ const (
 	Refuse
 )
 
-// An Authorizer judges one operation on the channels of its pattern, and says
-// why if it refuses.
+// An Authorizer judges one operation on a channel or, unless it is a publish, a
+// pattern, and says why if it refuses; "" is denied_by_security_policy. It may
+// take its time, as the functions of a [Policy], and many goroutines call it.
 type Authorizer func(ctx context.Context, s *Session, op Op, ch string) (d Decision, reason string)
 
-// Authorize adds an authorizer for all channels that match pattern, and
-// returns what removes it. On a channel with authorizers an operation needs at
-// least one Grant and no Refuse; on one without, the [Policy] alone decides
-// (docs/protocol.md §15). It panics if pattern is illegal.
+// Authorize adds an authorizer for all channels and patterns that pattern
+// covers ([bayeux.Channel.Covers]), and returns what removes it. On a channel
+// with authorizers an operation needs at least one Grant and no Refuse; on one
+// without, the [Policy] alone decides (docs/protocol.md §15).
+//
+// A subscription that is wider than pattern is not its business, and gets the
+// messages of its channels all the same: /** goes past an authorizer on /a/*,
+// and /a/* past one on /a/b. An authorizer on /** or Policy.Subscribe refuses
+// such subscriptions; /a/** leaves no room for any but /**.
+//
+// Authorize panics if pattern is illegal or a template.
 func (s *Server) Authorize(pattern string, f Authorizer) (remove func()) {
 	mustPattern(pattern)
 	return attach(&s.channels, &s.channels.rules.authorizers,
-		&rule[Authorizer]{match: func(ch string) bool { return matches(pattern, ch) }, at: pattern, f: f})
+		&rule[Authorizer]{match: bayeux.Channel(pattern).Covers, at: pattern, f: f})
 }
 
 // authorize asks all authorizers of a route.
@@ -156,7 +168,19 @@ func (s *Server) refusal(err error, code int, what string) *bayeux.Error {
 }
 
 func mustPattern(pattern string) {
-	if _, err := bayeux.ParsePattern(pattern); err != nil {
+	if err := checkPattern(pattern); err != nil {
 		panic(fmt.Sprintf("server: %v", err))
 	}
+}
+
+// checkPattern refuses templates too: taken as a channel, one would match
+// nothing, and nobody would notice.
+func checkPattern(pattern string) error {
+	if _, err := bayeux.ParsePattern(pattern); err != nil {
+		return err
+	}
+	if strings.Contains(pattern, "{") {
+		return fmt.Errorf("a template is no pattern: %q", pattern)
+	}
+	return nil
 }

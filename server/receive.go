@@ -201,10 +201,19 @@ func (t *turn) turnDown(m *bayeux.Message, err error, code int, what string) {
 		if r.Outcome == bayeux.NoOutcome {
 			r.Outcome = bayeux.Succeeded
 		}
+		neverRetry(r)
 		t.reply(r)
 		return
 	}
 	t.refuse(m, t.srv.refusal(err, code, what))
+}
+
+// neverRetry mends the advice of a handshake that failed: without a session a
+// client cannot connect (docs/protocol.md §6, §21).
+func neverRetry(r *bayeux.Message) {
+	if r.Channel == bayeux.MetaHandshake && r.Outcome == bayeux.Failed && r.Advice != nil && r.Advice.ShouldRetry() {
+		r.Advice.Reconnect = bayeux.HandshakeAgain
+	}
 }
 
 // refuse answers m with a failure and with the advice that is safe to give:
@@ -219,6 +228,7 @@ func (t *turn) refuse(m *bayeux.Message, err *bayeux.Error) {
 	if r.Advice == nil {
 		r.Advice = t.adviceFor(m.Channel, err.Code)
 	}
+	neverRetry(r)
 	if f := t.srv.hooks.Refused; f != nil {
 		t.settle()
 		f(t.link.peer, err)
@@ -226,9 +236,7 @@ func (t *turn) refuse(m *bayeux.Message, err *bayeux.Error) {
 	t.reply(r)
 }
 
-// adviceFor is the advice of a refusal that brings none. That of a handshake
-// is never to retry, which a client without a session cannot do
-// (docs/protocol.md §6).
+// adviceFor is the advice of a refusal that brings none.
 func (t *turn) adviceFor(ch string, code int) *bayeux.Advice {
 	switch {
 	case code == 402 && (ch == bayeux.MetaConnect || ch == bayeux.MetaHandshake || t.srv.simpleClients):

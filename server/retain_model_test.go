@@ -100,7 +100,7 @@ func TestModelOfBatchesLosesAndRepeatsNothing(t *testing.T) {
 			p.number = n.out.nextBatch()
 			n.lock(func() {
 				if flying == nil && n.out.waiting() {
-					p.events, p.sending = n.out.take(nil, rapid.SampledFrom([]int{1, 3, 100}).Draw(t, "limit")), true
+					p.events, p.sending = n.out.take(nil, rapid.SampledFrom([]int{1, 3, 100}).Draw(t, "limit"), rapid.SampledFrom([]int{none, 1, 2}).Draw(t, "messages")), true
 					flying = p
 				}
 				n.out.carries(p.number, p.sending)
@@ -203,10 +203,10 @@ func TestModelOfNumbersLosesAndRepeatsNothing(t *testing.T) {
 			n.out.Received(p.peer, p.hello)
 			p.heard = true
 		}
-		begin := func(p *pipe, limit int) {
+		begin := func(p *pipe, limit, messages int) {
 			n.lock(func() {
 				if flying == nil && n.out.opens(p.peer) && n.out.waiting() {
-					flying, frame = p, n.out.take(nil, limit)
+					flying, frame = p, n.out.take(nil, limit, messages)
 				}
 			})
 		}
@@ -241,7 +241,9 @@ func TestModelOfNumbersLosesAndRepeatsNothing(t *testing.T) {
 					hear(p)
 				}
 			},
-			"take": func(t *rapid.T) { begin(pick(), rapid.SampledFrom([]int{1, 3, 100}).Draw(t, "limit")) },
+			"take": func(t *rapid.T) {
+				begin(pick(), rapid.SampledFrom([]int{1, 3, 100}).Draw(t, "limit"), rapid.SampledFrom([]int{none, 1, 2}).Draw(t, "messages"))
+			},
 			"settle": func(t *rapid.T) {
 				if flying == nil {
 					t.Skip()
@@ -278,7 +280,7 @@ func TestModelOfNumbersLosesAndRepeatsNothing(t *testing.T) {
 				read()
 				continue
 			}
-			begin(now, 100)
+			begin(now, 100, none)
 			require.NotNil(t, flying, "the server sends no more")
 			finish(true)
 		}

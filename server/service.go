@@ -45,7 +45,8 @@ func Typed[Req, Resp any](f func(ctx context.Context, s *Session, req Req) (Resp
 }
 
 // HandleService answers messages on ch, which is a service channel without
-// wildcard, and returns what removes f. It panics if ch is no such channel or
+// wildcard, and returns what removes f. Without a service a message there is
+// acknowledged, and only listeners ([Server.Handle]) hear it. It panics if ch is no such channel or
 // already has a service, as http.ServeMux does: both are mistakes of the
 // program.
 func (s *Server) HandleService(ch string, f Service) (remove func()) {

@@ -106,6 +106,11 @@ func (s *Session) attributes() *attributes { return &s.attr }
 func (s *Session) Context() context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.context()
+}
+
+// context is Context for a caller that holds mu.
+func (s *Session) context() context.Context {
 	if s.ctx == nil {
 		s.ctx, s.cancel = context.WithCancel(context.Background())
 		if s.phase == gone {
@@ -151,8 +156,8 @@ func (s *Session) deliver(e *event, o ChannelOptions) {
 	w.flush(s.srv)
 }
 
-// Batch runs f and holds back until it returned whatever f sends to the
-// session, so that it leaves together.
+// Batch runs f and holds back until it returned whatever is sent to the session
+// meanwhile, by f or by others, so that it leaves together. Batches may nest.
 func (s *Session) Batch(f func()) {
 	s.mu.Lock()
 	s.batching++

@@ -175,7 +175,7 @@ func (s *Session) Subscribe(ch string) error {
 // Unsubscribe ends the session's subscription to ch, if it has one.
 func (s *Session) Unsubscribe(ch string) {
 	if c, err := bayeux.ParsePattern(ch); err == nil && s.srv.unsubscribe(s, string(c)) {
-		s.emit(1, Unsubscribed{Session: s, Channels: []string{string(c)}})
+		s.emit(1, Unsubscribed{Session: s, Channels: []string{string(c)}, Context: s.Context()})
 	}
 }
 
@@ -298,7 +298,7 @@ func (t *turn) unsubscribe(m *bayeux.Message) {
 	} else {
 		t.reply(replyTo(m, bayeux.Succeeded))
 	}
-	t.session.emit(len(done), Unsubscribed{Session: t.session, Channels: done})
+	t.session.emit(len(done), Unsubscribed{Session: t.session, Channels: done, Context: t.context()})
 }
 
 // unsubscribeFrom reports whether there was a subscription; that there was none

@@ -1,10 +1,8 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -186,12 +184,31 @@ func (r *replay) take(n int) []message {
 		_, b, err := r.ws.Read(ctx)
 		cancel()
 		require.NoError(r.t, err, "%s: waiting for %d messages", r.file, n)
-		r.in = append(r.in, parse(r.t, string(b))...)
+		frame := parse(r.t, string(b))
+		r.framed(frame)
+		r.in = append(r.in, frame...)
 	}
 	n = min(n, len(r.in))
 	got := r.in[:n:n]
 	r.in = r.in[n:]
 	return got
+}
+
+// framed holds what the protocol says of a frame, however many messages are in
+// it: a handshake's reply is alone, and events come before replies
+// (docs/protocol.md §8).
+func (r *replay) framed(frame []message) {
+	replies := false
+	for _, m := range frame {
+		if m["channel"] == bayeux.MetaHandshake {
+			assert.Len(r.t, frame, 1, "%s: %v", r.file, frame)
+		}
+		if replies {
+			assert.Contains(r.t, m, "successful", "%s: an event after a reply: %v", r.file, frame)
+		}
+		_, reply := m["successful"]
+		replies = replies || reply
+	}
 }
 
 func TestTheTranscriptsOfSocketsReplay(t *testing.T) {
@@ -318,125 +335,4 @@ func (r *replay) closed() {
 		require.NoError(r.t, r.ws.Write(r.t.Context(), websocket.MessageText, []byte(`[{"channel":"/meta/connect","id":"x","clientId":"nope"}]`)))
 		assert.Equal(r.t, "402::session_unknown", r.take(1)[0]["error"], b.why)
 	}
-}
-
-// An exchange of a transcript over HTTP.
-type exchange struct {
-	name   string
-	status int
-	header http.Header
-	body   string
-	done   chan struct{}
-}
-
-func TestTheTranscriptsOfHTTPReplay(t *testing.T) {
-	for file, jars := range map[string]map[string]string{
-		"http.txt": {"11qarptys7592t2v28a2w9fiay": "a"},
-		"duplicates-kick-browser-expiry.txt": {
-			"71dp32osgowhk21ms6y8vuybd7h": "a", "818uxfmkehlj43i5de8edkxjfl": "b",
-			"97c5y85cwjoy1mdbsat1vpsm3": "tabs", "": "tabs", "bbozwg1szhi9gu9v8nb6427ka": "e",
-		},
-	} {
-		t.Run(file, func(t *testing.T) {
-			r := newReplay(t, file)
-			for theirs, jar := range jars {
-				if theirs != "" {
-					r.fresh(theirs, jar)
-				}
-			}
-			if file != "http.txt" {
-				r.post("tabs", `[{"channel":"/meta/connect","id":"0","clientId":"97c5y85cwjoy1mdbsat1vpsm3"}]`, "application/json")
-			}
-			r.replayHTTP(jars)
-		})
-	}
-}
-
-func (r *replay) replayHTTP(jars map[string]string) {
-	open := map[string]*exchange{}
-	name := ""
-	lines := r.lines()
-	for i, line := range lines {
-		switch kind, rest, _ := strings.Cut(line, " "); kind {
-		case "#":
-			name = rest
-		case ">":
-			if strings.HasPrefix(name, "after expiry") {
-				require.Eventually(r.t, func() bool { return r.srv.Session(r.ids["bbozwg1szhi9gu9v8nb6427ka"]) == nil }, 10*time.Second, 10*time.Millisecond)
-			}
-			e := r.start(name, rest, jars)
-			open[e.name] = e
-		case "<":
-			e := open[rest[1:strings.Index(rest, "]")+strings.Count(rest[1:strings.Index(rest, "]")], "[")]]
-			if e == nil { // the name has brackets itself
-				for n, x := range open {
-					if strings.HasPrefix(rest, "["+n+"] ") {
-						e = x
-					}
-				}
-			}
-			require.NotNil(r.t, e, line)
-			r.check(e, line, strings.TrimSpace(lines[i+1]))
-		}
-	}
-}
-
-// start sends a request; one that is held goes on meanwhile.
-func (r *replay) start(name, payload string, jars map[string]string) *exchange {
-	name, cookieless := strings.CutSuffix(name, " (no cookie)")
-	jar := "a"
-	for theirs, j := range jars {
-		if theirs == "" && !strings.Contains(payload, "clientId") || theirs != "" && strings.Contains(payload, theirs) {
-			jar = j
-		}
-	}
-	if strings.Contains(payload, "a1fpxgcp2zqwn914c4edp5ebqwn") {
-		jar = "tabs"
-		r.post(jar, `[{"channel":"/meta/connect","id":"0","clientId":"a1fpxgcp2zqwn914c4edp5ebqwn"}]`, "application/json")
-	}
-	if cookieless {
-		jar = "nobody"
-	}
-	contentType := map[string]string{"no content-type": "", "form": "application/x-www-form-urlencoded"}
-	ct, special := contentType[name]
-	if !special {
-		ct = "application/json;charset=UTF-8"
-	}
-	e := &exchange{name: name, done: make(chan struct{})}
-	payload = r.ours(payload)
-	go func() {
-		defer close(e.done)
-		e.status, e.header, e.body = r.post(jar, payload, ct)
-	}()
-	if strings.HasPrefix(name, "held") || name == "dup c2" || name == "d again" {
-		id := parse(r.t, payload)[0]["id"].(string)
-		r.do("! held " + id)
-		return e
-	}
-	<-e.done
-	return e
-}
-
-func (r *replay) check(e *exchange, line, body string) {
-	<-e.done
-	fields := strings.Fields(line[strings.Index(line, "] ")+2:])
-	b, improved := better[e.name]
-	wantStatus := fields[0]
-	var want []message
-	switch {
-	case improved:
-		wantStatus = fmt.Sprint(b.status)
-		want = parse(r.t, "["+strings.Join(b.want, ",")+"]")
-	case strings.HasPrefix(body, "["):
-		want = parse(r.t, body)
-	}
-	assert.Equal(r.t, wantStatus, fmt.Sprint(e.status), "%s %s: %s", e.name, b.why, e.body)
-	assert.Equal(r.t, strings.Contains(line, "BAYEUX_BROWSER") || e.name == "hs + other msg", e.header.Get("Set-Cookie") != "", e.name)
-	if e.status == http.StatusOK {
-		assert.True(r.t, strings.HasPrefix(e.header.Get("Content-Type"), "application/json"))
-		r.same(want, parse(r.t, e.body), e.name)
-		return
-	}
-	assert.NotContains(r.t, e.header.Get("Content-Type"), "html")
-	assert.Less(r.t, len(bytes.TrimSpace([]byte(e.body))), 200)
 }

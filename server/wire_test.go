@@ -22,6 +22,7 @@ import (
 	"github.com/gocometd/cometd/transport"
 	"github.com/gocometd/cometd/transport/memory"
 	"github.com/gocometd/cometd/wsclient"
+	"github.com/gocometd/cometd/wsserver"
 )
 
 // everywhere runs a test over both transports, in memory with fake time and
@@ -71,6 +72,15 @@ func onSockets(t *testing.T, f func(t *testing.T, w *world), opts ...server.Opti
 	}
 }
 
+// onCallback runs a test over callback-polling, which only HTTP has.
+func onCallback(t *testing.T, f func(t *testing.T, w *world), opts ...server.Option) {
+	w := newRealWorld(t, bayeux.CallbackPolling, append([]server.Option{
+		server.WithTransports(wsserver.NewAcceptor(), longpoll.NewAcceptor(), longpoll.NewCallbackAcceptor()),
+	}, opts...)...)
+	defer w.end()
+	f(t, w)
+}
+
 // A world is a server and the clients on it, which speak raw messages.
 type world struct {
 	*server.Server
@@ -111,7 +121,7 @@ func (w *world) end() {
 func (w *world) fake() bool { return w.http == nil }
 
 // polling reports whether clients poll.
-func (w *world) polling() bool { return w.typ == bayeux.LongPolling }
+func (w *world) polling() bool { return w.typ != bayeux.WebSocket }
 
 // client makes a client that has not said anything yet.
 func (w *world) client() *wire { return w.clientOn(w.typ) }
@@ -191,6 +201,8 @@ func newWire(w *world, typ string) *wire {
 		c.dialer = memory.NewDialer(w.ServeConn)
 	case poll:
 		c.dialer = longpoll.NewDialer()
+	case typ == bayeux.CallbackPolling:
+		c.dialer = callbackDialer{}
 	default:
 		c.dialer = wsclient.NewDialer()
 	}

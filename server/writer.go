@@ -137,8 +137,12 @@ func (l *link) next(f *frame) bool {
 	if s != nil && s.stream == l && s.sender == nil && !handshake {
 		f.connect = s.due != nil
 		if s.out.opens(l.peer) && (f.connect || !s.onConnectOnly(l)) {
-			f.takeEvents(s, l, limit)
+			f.takeEvents(s, l)
 		}
+	}
+	if f.taken && l.srv.limits.FrameMessages >= 0 && !s.onConnectOnly(l) {
+		f.connect = false
+		return true // replies follow in a frame of their own
 	}
 	l.takeReplies(f, s, limit)
 	if f.connect = f.connect && s.reached(s.dueAt); f.connect {
@@ -176,8 +180,14 @@ func (l *link) unlock(s *Session) {
 	}
 }
 
-func (f *frame) takeEvents(s *Session, l *link, limit int) {
-	f.Messages = s.out.take(f.Messages, limit)
+// takeEvents takes as many events as go into a frame. Those that leave with a
+// connect reply only are not counted: it would take a round trip for each.
+func (f *frame) takeEvents(s *Session, l *link) {
+	limits, messages := &l.srv.limits, none
+	if !s.onConnectOnly(l) {
+		messages = limits.FrameMessages
+	}
+	f.Messages = s.out.take(f.Messages, limits.FrameBytes, messages)
 	if f.events = len(f.Messages); f.events > 0 {
 		f.session, f.filter = s, s.out.filter
 		f.taken = true

@@ -79,6 +79,7 @@ func TestBadUpgradesAreAnswered(t *testing.T) {
 		require.NoError(t, err)
 		resp.Body.Close()
 		assert.Equal(t, c.status, resp.StatusCode, "%+v", c)
+		assert.Empty(t, resp.Cookies(), "only a 101 ties a browser to something")
 		if c.version != "13" {
 			assert.Equal(t, "13", resp.Header.Get("Sec-WebSocket-Version"))
 		}

@@ -20,6 +20,12 @@ func NewDialer(serve func(transport.Conn)) transport.Dialer {
 	return &dialer{serve: serve, typ: bayeux.WebSocket}
 }
 
+// NewLocalDialer is NewDialer for a client that lives in the server's process
+// and says so: its Type is "in-process".
+func NewLocalDialer(serve func(transport.Conn)) transport.Dialer {
+	return &dialer{serve: serve, typ: bayeux.InProcess}
+}
+
 // NewPollDialer dials exchanges that stand in for long-polling; their Type is
 // "long-polling". Each runs serve with the server's end on a goroutine of its
 // own when it is sent. Target.Limit bounds both ends.
@@ -46,6 +52,7 @@ func (d *dialer) Dial(ctx context.Context, t *transport.Target) (transport.Conn,
 	}
 	value, fresh := d.cookie(t)
 	client, server := pipe(t, value)
+	client.peer.Type, server.peer.Type = d.typ, d.typ
 	if server.peer.Fresh = fresh; fresh {
 		d.setCookie(t, value) // a WebSocket's comes with the 101
 	}

@@ -3,7 +3,8 @@
 //
 // Tests of clients and servers use it in place of the two network transports,
 // under their names: [NewDialer] is a stream like a WebSocket, [NewPollDialer]
-// is one exchange per Conn like long-polling.
+// is one exchange per Conn like long-polling. A program that is a client of its
+// own server uses [NewLocalDialer]; cometd.Local does.
 //
 //	srv, _ := server.New()
 //	c, _ := client.New("http://test/cometd",

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/gocometd/cometd/transport"
@@ -22,5 +24,20 @@ func pair(newDialer func(func(transport.Conn)) transport.Dialer) transporttest.P
 }
 
 func TestStreamKeepsThePromises(t *testing.T) { transporttest.Run(t, pair(memory.NewDialer)) }
+
+func TestLocalStreamKeepsThePromises(t *testing.T) { transporttest.Run(t, pair(memory.NewLocalDialer)) }
+
+func TestALocalStreamSaysThatItIsOne(t *testing.T) {
+	d := memory.NewLocalDialer(func(c transport.Conn) {
+		assert.Equal(t, "in-process", c.Peer().Type)
+		c.Receive()
+	})
+	c, err := d.Dial(t.Context(), &transport.Target{})
+	require.NoError(t, err)
+	defer c.Close(transport.Normal)
+	assert.Equal(t, "in-process", d.Type())
+	assert.Equal(t, "in-process", c.Peer().Type)
+	assert.False(t, c.Peer().Once)
+}
 
 func TestPollKeepsThePromises(t *testing.T) { transporttest.Run(t, pair(memory.NewPollDialer)) }

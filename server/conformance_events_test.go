@@ -1,0 +1,62 @@
+package server_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/server"
+)
+
+func TestEventsKnowTheRequestThatCausedThem(t *testing.T) {
+	onSockets(t, func(t *testing.T, w *world) {
+		seen := w.Events(t.Context())
+		c := w.client()
+		c.target.Header = http.Header{"X-Tenant": {"acme"}}
+		c.handshake()
+		s := w.Session(c.id)
+		for _, m := range []string{
+			`{"channel":"/meta/subscribe","id":"s","clientId":"$","subscription":["/a","/b"]}`,
+			`{"channel":"/meta/unsubscribe","id":"u","clientId":"$","subscription":["/a"]}`,
+		} {
+			require.Equal(t, bayeux.Succeeded, c.ask(m).Outcome)
+		}
+		require.NoError(t, s.Subscribe("/c"))
+		s.Unsubscribe("/c")
+		s.Disconnect()
+		tenant := func(ev server.Event) string {
+			switch ev := ev.(type) {
+			case server.SessionAdded:
+				return server.PeerOf(ev.Context).Header.Get("X-Tenant")
+			case server.Subscribed:
+				return server.PeerOf(ev.Context).Header.Get("X-Tenant")
+			case server.Unsubscribed:
+				return server.PeerOf(ev.Context).Header.Get("X-Tenant")
+			}
+			return ""
+		}
+		var got []server.Event
+		for ev := range seen {
+			if got = append(got, ev); len(got) == 7 {
+				break
+			}
+		}
+		for _, ev := range got[:3] {
+			assert.Equal(t, "acme", tenant(ev), "%T", ev)
+		}
+		for i, ev := range got[3:6] { // by the server, and by the end
+			switch ev := ev.(type) {
+			case server.Subscribed:
+				assert.Equal(t, s.Context(), ev.Context)
+			case server.Unsubscribed:
+				assert.Equal(t, s.Context(), ev.Context, i)
+			default:
+				assert.Fail(t, "unexpected", "%T", ev)
+			}
+		}
+		assert.Equal(t, []string{"/b"}, got[5].(server.Unsubscribed).Channels)
+	}, server.WithHeaders("X-Tenant"))
+}

@@ -1,0 +1,75 @@
+package server_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd"
+	"github.com/gocometd/cometd/server"
+)
+
+// A page of the same host is of another origin if it did not come by TLS: who
+// sits on the network can put words into it.
+func TestASameOriginPageMustComeByTLSWhereTheServerSeesTLS(t *testing.T) {
+	for name, c := range map[string]struct {
+		tls         bool
+		http, https int
+	}{
+		"by TLS":      {true, http.StatusForbidden, http.StatusOK},
+		"without TLS": {false, http.StatusOK, http.StatusOK}, // a proxy may have ended it
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv, err := cometd.NewServer()
+			require.NoError(t, err)
+			hs := httptest.NewUnstartedServer(srv)
+			if c.tls {
+				hs.StartTLS()
+			} else {
+				hs.Start()
+			}
+			defer hs.Close()
+			defer srv.Close()
+			host := hs.Listener.Addr().String()
+			for origin, want := range map[string]int{"http://" + host: c.http, "https://" + host: c.https, "ws://" + host: 403, "HTTPS://" + host: c.https} {
+				polled, upgraded := askedFrom(t, hs, origin)
+				assert.Equal(t, want, polled, origin)
+				assert.Equal(t, want == http.StatusOK, upgraded == http.StatusSwitchingProtocols, "%s: %d", origin, upgraded)
+			}
+		})
+	}
+}
+
+// An origin that is named is named with its scheme.
+func TestAnOriginThatIsNamedMayBeAnHTTPPageOfTheSameHost(t *testing.T) {
+	srv, err := cometd.NewServer(server.WithOrigins("http://same.test"))
+	require.NoError(t, err)
+	defer srv.Close()
+	hs := httptest.NewTLSServer(srv)
+	defer hs.Close()
+	polled, upgraded := askedFrom(t, hs, "http://same.test")
+	assert.Equal(t, http.StatusOK, polled)
+	assert.Equal(t, http.StatusSwitchingProtocols, upgraded)
+}
+
+// askedFrom handshakes and upgrades as a page of origin does, and returns what
+// each got.
+func askedFrom(t *testing.T, hs *httptest.Server, origin string) (polled, upgraded int) {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, hs.URL, strings.NewReader(`[{"channel":"/meta/handshake","id":"1"}]`))
+	require.NoError(t, err)
+	r.Header.Set("Origin", origin)
+	resp, err := hs.Client().Do(r)
+	require.NoError(t, err)
+	resp.Body.Close()
+	ws, up, err := websocket.Dial(t.Context(), hs.URL, &websocket.DialOptions{HTTPClient: hs.Client(), HTTPHeader: http.Header{"Origin": {origin}}})
+	if err == nil {
+		ws.CloseNow()
+	}
+	require.NotNil(t, up, err)
+	return resp.StatusCode, up.StatusCode
+}
