@@ -213,7 +213,7 @@ func (s *Server) advice(to *Session, h *held) *bayeux.Advice {
 		a.MultipleClients, a.Interval = true, to.pause
 	}
 	if s.draining.Load() {
-		a.Interval = bayeux.SpanOf(s.spreadOut())
+		to.comeAgain(a, h.link)
 	}
 	return a
 }

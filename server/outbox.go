@@ -154,6 +154,28 @@ func (o *Outbox) forget(e *event, place uint64) {
 // waiting reports whether there is something to send.
 func (o *Outbox) waiting() bool { return len(o.queue) > o.busy() }
 
+// overflows reports whether something will still wait after the next answer,
+// which takes at most limit bytes along.
+func (o *Outbox) overflows(limit int) bool {
+	if !o.waiting() {
+		return false
+	}
+	if o.session.sender != nil {
+		return true
+	}
+	next := o.queue
+	if o.number != nil {
+		next = next[o.kept:]
+	}
+	size := 0
+	for i, e := range next {
+		if size += len(e.text) + 1; over(size, limit) && i > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // end is the place after the last message, counted from the session's first.
 func (o *Outbox) end() uint64 { return o.base + uint64(len(o.queue)) }
 
