@@ -83,7 +83,7 @@ func (t *turn) message(v *codec.View) {
 	defer func() {
 		if p := recover(); p != nil {
 			t.srv.panicked("handler", p, slog.Any("session", t.session))
-			t.replies = t.replies[:before]
+			t.replies = t.replies[:min(before, len(t.replies))] // await may have taken one out
 			t.fail(v, &bayeux.Error{Code: 500, Message: "internal"})
 		}
 	}()
@@ -109,6 +109,15 @@ func (t *turn) message(v *codec.View) {
 
 func (s *Server) panicked(where string, p any, more ...any) {
 	s.log.Error("panic in a "+where, append(more, slog.Any("panic", p), slog.String("stack", string(debug.Stack())))...)
+}
+
+// recovered is deferred by what the application calls and what runs its code:
+// a panic there is logged, and err is what the caller learns.
+func (s *Server) recovered(ch string, err *error) {
+	if p := recover(); p != nil {
+		s.panicked("handler", p, slog.String("channel", ch))
+		*err = &bayeux.Error{Code: 500, Channel: ch, Message: "internal"}
+	}
 }
 
 // check refuses what no later step should see (docs/protocol.md §4, §15).
