@@ -34,8 +34,8 @@ func (s *Session) settled(l *link, events, sent, connect bool, w *wakes) {
 		}
 	}
 	switch {
-	case s.phase == gone && s.stream == nil:
-		s.out.discard() // nobody will ask for the rest
+	case s.forsaken():
+		s.discard(w)
 	case connect && s.held.link == nil && s.phase != gone:
 		s.startClock()
 	}

@@ -61,6 +61,8 @@ func (s *Session) detach(w *wakes) {
 
 // lost notes that l has ended: what waits stays, and the clock runs.
 func (s *Session) lost(l *link) {
+	var w wakes
+	defer w.flush(s.srv)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held.link == l {
@@ -70,8 +72,32 @@ func (s *Session) lost(l *link) {
 		s.stream, s.due = nil, nil
 	}
 	s.ensureClock()
-	if s.phase == gone && s.stream == nil && s.sender == nil {
-		s.out.discard()
+	if s.forsaken() {
+		s.discard(&w)
+	}
+}
+
+// forsaken reports whether nobody will ask for what is left. The caller holds
+// mu.
+func (s *Session) forsaken() bool {
+	return s.phase == gone && (s.stream == nil || s.why != transport.Kicked)
+}
+
+// discard drops what is left of a session that has ended, and notes in w whom
+// to tell. The caller holds mu.
+func (s *Session) discard(w *wakes) {
+	waited := s.out.discard()
+	s.out.lost += uint64(len(waited))
+	s.srv.stats.dropped.Add(uint64(len(waited)))
+	if s.srv.hooks.Dropped == nil {
+		return
+	}
+	n := map[string]int{}
+	for _, e := range waited {
+		n[e.name()]++
+	}
+	for _, ch := range slices.Sorted(maps.Keys(n)) {
+		w.drops = append(w.drops, drop{s, ch, n[ch], s.why})
 	}
 }
 
@@ -122,19 +148,20 @@ type ending struct {
 func (srv *Server) end(s *Session, why transport.Reason) { srv.endWith(s, ending{why: why}) }
 
 func (srv *Server) endWith(s *Session, x ending) {
+	var w wakes
 	s.mu.Lock()
 	if s.phase == gone || x.due && !s.expired(time.Now()) {
 		s.mu.Unlock()
 		return
 	}
 	reachable := s.phase != fresh
-	s.phase = gone
+	s.phase, s.why = gone, x.why
 	subs := s.subs
 	s.subs = nil
 	h := s.takeHeld()
 	stream := s.stream
 	if x.why != transport.Kicked || h.link == nil && stream == nil {
-		s.out.discard()
+		s.discard(&w)
 	}
 	cancel := s.cancel
 	if s.personal {
@@ -155,6 +182,7 @@ func (srv *Server) endWith(s *Session, x ending) {
 		sub.channel.unsubscribe(sub)
 	}
 	s.farewell(h, stream, x)
+	w.flush(srv)
 	if reachable {
 		srv.log.Info("session ended", slog.Any("session", s), slog.String("reason", x.why.String()))
 		if f := srv.hooks.SessionClosed; f != nil {

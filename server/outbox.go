@@ -55,8 +55,10 @@ func (o *Outbox) Bytes() int {
 	return o.bytes
 }
 
-// Dropped returns how many messages were dropped because the outbox was full.
-// Messages replaced by a newer one of the same channel count too.
+// Dropped returns how many messages were dropped because the outbox was full,
+// or still waited when the session had ended. Messages replaced by a newer one
+// of the same channel count too; those that were sent and not acknowledged do
+// not.
 func (o *Outbox) Dropped() uint64 {
 	o.session.mu.Lock()
 	defer o.session.mu.Unlock()
@@ -240,12 +242,19 @@ func (o *Outbox) reset() {
 	o.queue = o.queue[:0]
 }
 
-// discard drops everything; what waited for it to leave waits no more.
-func (o *Outbox) discard() {
-	o.base = o.end()
-	o.add(-o.bytes)
-	o.queue, o.marks, o.latest = nil, nil, nil
-	o.flying, o.kept = 0, 0
+// discard lets go of everything but what is being sent, and returns the
+// messages that waited. What waited for them to leave waits no more.
+func (o *Outbox) discard() (waited []*event) {
+	end, n := o.end(), o.flying
+	waited = o.queue[o.busy():]
+	for _, e := range o.queue[n:] {
+		o.add(-len(e.text))
+	}
+	o.queue = o.queue[:n:n]
+	o.base = end - uint64(n)
+	o.marks, o.latest = nil, nil
+	o.retain, o.kept = false, 0
+	return waited
 }
 
 // add reports the bytes queued in the whole server now.

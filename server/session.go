@@ -41,6 +41,7 @@ type Session struct {
 	due     []byte      // the reply to a stream's connect waits for the writer
 	dueAt   uint64      // it leaves after this many events
 	phase   phase
+	why     transport.Reason // of its end
 	subs    map[string]*subscription
 	created int    // channels
 	advised string // the connection type it was last given advice for
