@@ -174,8 +174,7 @@ func (t *turn) disconnect(m *bayeux.Message) {
 	s.mu.Unlock()
 	t.srv.end(s, transport.Normal)
 	if h.link == t.link {
-		if text := t.srv.connectReply(s, &h, &bayeux.Advice{Reconnect: bayeux.NoReconnect}); text != nil {
-			t.replies = append(t.replies, text)
-		}
+		h.last = &bayeux.Advice{Reconnect: bayeux.NoReconnect}
+		t.add(t.srv.connectReply(s, &h))
 	}
 }

@@ -129,7 +129,7 @@ func (t *turn) check(v *codec.View) *bayeux.Error {
 		return &bayeux.Error{Code: 405, Message: "message_id_invalid"}
 	case string(v.Channel) == bayeux.MetaHandshake:
 		return nil
-	case t.session == nil || string(v.ClientID) != t.session.id || t.session.ended():
+	case t.session == nil || string(v.ClientID) != t.session.id || !t.session.takes(v.Channel):
 		return unknownSession()
 	}
 	return nil
@@ -142,13 +142,13 @@ func unknownSession() *bayeux.Error { return &bayeux.Error{Code: 402, Message: "
 // stream carry it.
 func (t *turn) findSession(v *codec.View) *Session {
 	l := t.link
-	if s := l.session.Load(); s != nil && !s.ended() {
+	if s := l.session.Load(); s != nil && s.listens() {
 		if string(v.ClientID) == s.id {
 			s.attach(l)
 		}
 		return s
 	}
-	s := t.srv.sessions.get(v.ClientID)
+	s := t.srv.sessions.find(v.ClientID)
 	if s == nil || !s.accepts(l) {
 		return nil
 	}
@@ -175,6 +175,8 @@ func (s *Session) accepts(l *link) bool {
 	defer s.mu.Unlock()
 	p := l.peer
 	switch {
+	case s.phase == gone && s.parting == nil:
+		return false
 	case s.srv.trustIDs:
 		return true
 	case p.Browser != "" && (!p.Fresh || p.Browser == s.browser):
@@ -315,7 +317,7 @@ func (t *turn) finish() {
 func (t *turn) answerStream() {
 	l, s := t.link, t.session
 	if t.connect != nil {
-		s.answer(*t.connect, nil)
+		s.answer(*t.connect)
 	}
 	if len(t.replies) == 0 {
 		return
@@ -338,7 +340,9 @@ func (t *turn) answerStream() {
 
 func (t *turn) answerExchange() {
 	if t.connect != nil {
-		t.add(t.srv.connectReply(t.session, t.connect, nil)) // always the last one
+		text := t.srv.connectReply(t.session, t.connect)
+		t.add(t.connect.kick)
+		t.add(text) // always the last one
 	}
 	t.srv.respond(t.session, t.link, t.kind, t.replies, t.connect)
 }

@@ -63,7 +63,7 @@ func New(opts ...Option) (*Server, error) {
 	s.channels.init()
 	s.channels.rules.configured = c.channels
 	s.channels.rules.extensions = c.extensions
-	s.sessions.byID, s.sessions.byAddr = map[string]*Session{}, map[string]int{}
+	s.sessions.init()
 	s.links.all = map[*link]struct{}{}
 	s.users.byName = map[string]map[*Session]struct{}{}
 	s.events.limit = c.limits.Events
@@ -119,6 +119,7 @@ func (s *Server) Close() error {
 	for _, x := range s.sessions.all() {
 		s.end(x, transport.GoingAway)
 	}
+	s.giveUp(func(*Session) bool { return true })
 	for _, l := range s.links.snapshot() {
 		l.close(transport.GoingAway)
 	}
@@ -192,6 +193,7 @@ func (s *Server) sweepSessions(now time.Time) {
 			s.endWith(x, ending{why: transport.Expired, due: true})
 		}
 	}
+	s.giveUp(func(x *Session) bool { return x.expired(now) })
 }
 
 // sweepLinks closes streams that have carried no session for too long.

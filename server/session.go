@@ -42,6 +42,7 @@ type Session struct {
 	dueAt   uint64      // it leaves after this many events
 	phase   phase
 	why     transport.Reason // of its end
+	parting []byte           // what a client that was kicked while it was away has yet to be told
 	subs    map[string]*subscription
 	created int    // channels
 	advised string // the connection type it was last given advice for
@@ -173,9 +174,11 @@ func (s *Session) Subscriptions() []string {
 	return slices.Sorted(maps.Keys(s.subs))
 }
 
-// Disconnect kicks the session: its client is told that it is disconnected and
-// should not come back (docs/protocol.md §3.5). What was queued before still
-// leaves. It waits for nobody.
+// Disconnect kicks the session, which ends at once: its client is told that it
+// is disconnected and should not come back (docs/protocol.md §3.5). What was
+// queued before still leaves. A client that is between two polls, or without a
+// connection, gets all that with its next connect, if that comes within the
+// grace ([Timing]). It waits for nobody.
 func (s *Session) Disconnect() { s.Kick("") }
 
 // Kick is [Session.Disconnect] with a reason, which the client finds as

@@ -28,7 +28,7 @@ import (
 // to its own backoff.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
-	all := s.sessions.all()
+	all := append(s.sessions.all(), s.sessions.parting()...)
 	until := make([]uint64, len(all))
 	var answers sync.WaitGroup
 	for i, x := range all {
@@ -39,7 +39,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		x.endLaziness()
 		if h.link != nil {
 			answers.Add(1)
-			if !s.run(func() { defer answers.Done(); x.answer(h, nil) }) {
+			if !s.run(func() { defer answers.Done(); x.answer(h) }) {
 				answers.Done()
 			}
 		}
@@ -154,6 +154,7 @@ func (s *Server) shed() {
 		session *Session
 		bytes   int
 	}
+	s.giveUp(func(*Session) bool { return true })
 	var loads []load
 	for _, x := range s.sessions.all() {
 		loads = append(loads, load{x, x.out.Bytes()})
