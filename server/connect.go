@@ -40,6 +40,7 @@ func (t *turn) connected(m *bayeux.Message) {
 	s.deadline.Store(0)
 	old := s.takeHeld()
 	if l.peer.Once {
+		s.via = l.peer.Type
 		s.seen(laneConnect)
 		s.detach(&t.wakes)
 	}

@@ -49,7 +49,7 @@ func (s *Session) attach(l *link) {
 		h = held{}
 	}
 	busy, old := s.sender, s.stream
-	s.stream, s.due = l, nil
+	s.stream, s.due, s.via = l, nil, l.peer.Type
 	s.ensureClock()
 	if old != nil {
 		w.link(old) // replies there need no longer wait for events
@@ -147,9 +147,25 @@ func (s *Session) extendClock() {
 	s.deadline.Store(max(next, s.deadline.Load()))
 }
 
-func (s *Session) expired(now time.Time) bool {
+func (s *Session) expired(now time.Time) bool { return s.late(now) && s.running.Load() == 0 }
+
+// late reports whether the grace is over.
+func (s *Session) late(now time.Time) bool {
 	d := s.deadline.Load()
-	return d != 0 && now.UnixNano() > d && s.running.Load() == 0
+	return d != 0 && now.UnixNano() > d
+}
+
+// overdue reports whether the application's code takes longer than
+// Timing.Processing.
+func (s *Session) overdue(now time.Time) bool {
+	if s.running.Load() == 0 {
+		return false
+	}
+	s.mu.Lock()
+	limit := s.srv.timingFor(s.advised, s.timing).Processing
+	s.mu.Unlock()
+	over := func(since int64) bool { return limit > 0 && since != 0 && now.UnixNano()-since > int64(limit) }
+	return over(s.turnAt.Load()) || over(s.connectAt.Load())
 }
 
 // An ending is why a session ends.

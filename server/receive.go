@@ -46,7 +46,8 @@ func (l *link) receive(b *codec.Batch) {
 }
 
 // process processes messages in the receive order of their session. The
-// session does not expire meanwhile.
+// session does not expire meanwhile, unless that takes longer than
+// Timing.Processing.
 func (t *turn) process(views []codec.View) {
 	if len(views) == 0 {
 		return
@@ -56,11 +57,15 @@ func (t *turn) process(views []codec.View) {
 		s.running.Add(1)
 		defer s.running.Add(-1)
 		defer s.extendClock() // also for the time that handlers took
+		since := &s.connectAt
 		if !t.alone || string(views[0].Channel) != bayeux.MetaConnect {
 			s.turn.Lock()
 			defer s.turn.Unlock()
+			since = &s.turnAt
 			t.seen()
 		}
+		since.Store(time.Now().UnixNano())
+		defer since.Store(0)
 	}
 	for i := range views {
 		t.message(&views[i])
@@ -71,6 +76,7 @@ func (t *turn) process(views []codec.View) {
 func (t *turn) seen() {
 	if s := t.session; t.link.peer.Once {
 		s.mu.Lock()
+		s.via = t.link.peer.Type
 		s.seen(laneOther)
 		s.mu.Unlock()
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -189,11 +190,15 @@ func (s *Server) sweep() {
 
 func (s *Server) sweepSessions(now time.Time) {
 	for _, x := range s.sessions.all() {
-		if x.expired(now) {
+		switch {
+		case x.expired(now):
 			s.endWith(x, ending{why: transport.Expired, due: true})
+		case x.overdue(now):
+			s.log.Warn("the application's code takes too long", slog.Any("session", x), slog.String("transport", x.Transport()))
+			s.end(x, transport.Expired)
 		}
 	}
-	s.giveUp(func(x *Session) bool { return x.expired(now) })
+	s.giveUp(func(x *Session) bool { return x.late(now) })
 }
 
 // sweepLinks closes streams that have carried no session for too long.

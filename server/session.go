@@ -28,6 +28,10 @@ type Session struct {
 	deadline atomic.Int64 // unix nanoseconds when it expires; 0: the clock stands still
 	running  atomic.Int32 // payloads being processed
 
+	// Since when the payload that has the turn, and a connect that does not need
+	// it, are processed, in unix nanoseconds; 0: there is none.
+	turnAt, connectAt atomic.Int64
+
 	// turn is held while a payload of this session is processed, user code
 	// included, so that two polls at once keep their order. Connects do not
 	// take it.
@@ -45,6 +49,7 @@ type Session struct {
 	parting []byte           // what a client that was kicked while it was away has yet to be told
 	subs    map[string]*subscription
 	created int    // channels
+	via     string // the connection type of what carried its last message, but for more on one stream
 	advised string // the connection type it was last given advice for
 	timing  Timing
 	pause   bayeux.Span // the interval that its last connect asked for
@@ -80,7 +85,7 @@ const (
 )
 
 func newSession(srv *Server, l *link) *Session {
-	s := &Session{srv: srv, peer: l.peer, browser: l.peer.Browser}
+	s := &Session{srv: srv, peer: l.peer, via: l.peer.Type, browser: l.peer.Browser}
 	s.bound = s.browser != "" && !l.peer.Fresh
 	s.id = srv.node + srv.newID()
 	s.out.session = s
@@ -117,17 +122,15 @@ func (s *Session) Context() context.Context {
 }
 
 // Transport returns the connection type in use: that of the stream that
-// carries the session now, or of its handshake.
+// carries the session now, or of what carried its last message. [PeerOf] has
+// that of the message being handled.
 func (s *Session) Transport() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stream != nil {
 		return s.stream.peer.Type
 	}
-	if s.held.link != nil {
-		return s.held.link.peer.Type
-	}
-	return s.peer.Type
+	return s.via
 }
 
 // Outbox returns the queue of messages that wait for the session.
