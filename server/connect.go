@@ -39,10 +39,11 @@ func (t *turn) connected(m *bayeux.Message) {
 	}
 	s.deadline.Store(0)
 	old := s.takeHeld()
+	var stuck *link
 	if l.peer.Once {
 		s.via = l.peer.Type
 		s.seen(laneConnect)
-		s.detach(&t.wakes)
+		stuck = s.detach(&t.wakes)
 	}
 	h.advise = h.advise || s.phase == shaken || s.advised != l.peer.Type
 	hold := s.phase == connected && s.mayHold(t, m, &h)
@@ -59,6 +60,9 @@ func (t *turn) connected(m *bayeux.Message) {
 
 	if old.link != nil && old.link != l && old.link.peer.Once {
 		old.link.close(transport.Replaced)
+	}
+	if stuck != nil {
+		stuck.close(transport.Replaced)
 	}
 	if hold {
 		t.holding = true
@@ -146,6 +150,11 @@ func (s *Session) answerHeld() {
 	s.mu.Lock()
 	s.answering = false
 	if s.held.link == nil || !s.out.waiting() || s.sender != nil {
+		s.mu.Unlock()
+		return
+	}
+	if wait := s.laneFree(laneConnect); wait > 0 && s.held.link.peer.Once { // another answer was quicker
+		s.wakeIn(wait)
 		s.mu.Unlock()
 		return
 	}

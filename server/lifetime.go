@@ -65,13 +65,20 @@ func (s *Session) attach(l *link) {
 	w.flush(s.srv)
 }
 
-// detach takes the session off its stream, because it polls now. The caller
-// holds mu.
-func (s *Session) detach(w *wakes) {
-	if s.stream != nil {
-		w.link(s.stream)
-		s.stream, s.due = nil, nil
+// detach takes the session off its stream, because it polls now, and returns
+// the stream if it is sending: it may be stuck, and with it the events. The
+// caller holds mu.
+func (s *Session) detach(w *wakes) (sending *link) {
+	old := s.stream
+	if old == nil {
+		return nil
 	}
+	w.link(old)
+	s.stream, s.due = nil, nil
+	if s.sender != old {
+		return nil
+	}
+	return old
 }
 
 // lost notes that l has ended: what waits stays, and the clock runs.
@@ -123,7 +130,7 @@ const longestPause = time.Hour
 // startClock sets when the session expires unless its client comes back. The
 // caller holds mu.
 func (s *Session) startClock() {
-	t := s.srv.timingFor(s.advised, s.timing)
+	t := s.srv.timingFor(s.via, s.timing)
 	s.deadline.Store(time.Now().Add(s.pause.Or(t.Interval) + t.MaxInterval).UnixNano())
 }
 
@@ -142,7 +149,7 @@ func (s *Session) extendClock() {
 	if s.deadline.Load() == 0 || s.phase == gone {
 		return
 	}
-	t := s.srv.timingFor(s.advised, s.timing)
+	t := s.srv.timingFor(s.via, s.timing)
 	next := time.Now().Add(t.MaxInterval).UnixNano()
 	s.deadline.Store(max(next, s.deadline.Load()))
 }
@@ -162,7 +169,7 @@ func (s *Session) overdue(now time.Time) bool {
 		return false
 	}
 	s.mu.Lock()
-	limit := s.srv.timingFor(s.advised, s.timing).Processing
+	limit := s.srv.timingFor(s.via, s.timing).Processing
 	s.mu.Unlock()
 	over := func(since int64) bool { return limit > 0 && since != 0 && now.UnixNano()-since > int64(limit) }
 	return over(s.turnAt.Load()) || over(s.connectAt.Load())

@@ -162,7 +162,7 @@ func (o *Outbox) overflows(limit int) bool {
 	if !o.waiting() {
 		return false
 	}
-	if o.session.sender != nil {
+	if o.session.sender != nil || o.session.laneFree(laneConnect) > 0 {
 		return true
 	}
 	next := o.queue

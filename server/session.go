@@ -64,7 +64,7 @@ type Session struct {
 	guarding  bool  // a timer will wake it once its lane is free
 	batching  int   // open calls of Batch
 	lane      lane
-	laneAt    time.Time
+	laneAt    time.Time // when the last answer on it has left
 
 	noEcho   atomic.Bool
 	own      atomic.Pointer[[]Extension]

@@ -111,7 +111,7 @@ func (s *Session) awaited(begun time.Time) bool {
 	if end == 0 {
 		return true // it has asked
 	}
-	t := s.srv.timingFor(s.advised, s.timing)
+	t := s.srv.timingFor(s.via, s.timing)
 	pause := s.pause.Or(t.Interval)
 	seen := time.Unix(0, end).Add(-t.MaxInterval - pause)
 	if seen.Before(begun) {

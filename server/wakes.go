@@ -165,7 +165,7 @@ func (s *Session) waitLazily(o ChannelOptions) {
 	s.lazing = true
 	d := o.Lazy
 	if d < 0 {
-		d = s.srv.timingFor(s.advised, s.timing).Lazy
+		d = s.srv.timingFor(s.via, s.timing).Lazy
 	}
 	time.AfterFunc(d, s.endLaziness)
 }
@@ -173,7 +173,8 @@ func (s *Session) waitLazily(o ChannelOptions) {
 // endLaziness makes what waits leave now.
 func (s *Session) endLaziness() {
 	s.mu.Lock()
-	s.lazing, s.urgent = false, s.out.waiting()
+	s.lazing = false
+	s.urgent = len(s.out.queue) > s.out.kept // also what is being sent, and may have to wait again
 	s.mu.Unlock()
 	s.wake()
 }
