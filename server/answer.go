@@ -32,14 +32,17 @@ func (s *Session) settled(l *link, events, sent, connect bool, w *wakes) {
 			close(s.flown)
 			s.flown = nil
 		}
+		if l.peer.Once {
+			s.laneAt = time.Now()
+		}
 		s.urgent = s.urgent && s.out.waiting()
 		if s.stream != nil && s.stream != l {
 			w.link(s.stream) // its replies and its connect may have waited for these events
 		}
 	}
 	switch {
-	case s.phase == gone && s.stream == nil:
-		s.out.discard() // nobody will ask for the rest
+	case s.forsaken():
+		s.discard(w)
 	case connect && s.held.link == nil && s.phase != gone:
 		s.startClock()
 	}
@@ -87,7 +90,7 @@ func (s *Session) takeFor(l *link, kind transport.Kind, h *held) (f flight) {
 		f.events = s.out.take(nil, s.srv.limits.FrameBytes, none)
 		f.taken = true
 		s.sender = l
-		s.lane, s.laneAt = on, time.Now()
+		s.lane = on
 	}
 	if h != nil {
 		s.out.carries(h.batch, f.taken)
@@ -126,7 +129,10 @@ func (s *Session) mayTake(l *link, kind transport.Kind, on lane) bool {
 	if s.sender != nil || !s.out.waiting() || !s.out.opens(l.peer) || kind == transport.Handshake {
 		return false
 	}
-	return on == laneConnect || !s.onConnectOnly(l) && s.out.number == nil && s.stream == nil && s.laneFree(on) <= 0
+	if s.laneFree(on) > 0 {
+		return false
+	}
+	return on == laneConnect || !s.onConnectOnly(l) && s.out.number == nil && s.stream == nil
 }
 
 // filter lets the application see events that are about to leave.

@@ -132,7 +132,11 @@ func (t *turn) join(name string, m *bayeux.Message) (begun bool, refused *bayeux
 		j.sub.channel.unsubscribe(j.sub)
 		return true, refused
 	}
-	t.joining = append(t.joining, func() { start(j) })
+	t.joining = append(t.joining, func() {
+		var failed error // is in the log
+		defer t.srv.recovered(name, &failed)
+		start(j)
+	})
 	return true, nil
 }
 
@@ -154,6 +158,8 @@ func (srv *Server) expectedChannel(name string, s *Session) *channel {
 func (p *publishing) keep() {
 	p.wakes = &p.own // delivery is another goroutine's
 	p.kept = p.srv.history.Append(p.context(), p.channel.name, p.data, func(data codec.Raw) {
+		var failed error // is in the log
+		defer p.srv.recovered(p.channel.name, &failed)
 		p.data = data
 		p.onto(p.channel) // who has joined meanwhile must not be missed
 		if p.message != nil {

@@ -155,9 +155,10 @@ func (s *Server) checkSize(c bayeux.Channel, code int, what string) *bayeux.Erro
 }
 
 // Subscribe subscribes the session to ch, without asking policy or
-// authorizers. It fails if ch is not a legal broadcast channel or pattern, or
-// the session has too many subscriptions. Again is harmless.
-func (s *Session) Subscribe(ch string) error {
+// authorizers. It fails if ch is not a legal broadcast channel or pattern, if
+// the session has too many subscriptions, and with the code 500 if a function
+// of [Server.OnCreate] panics. Again is harmless.
+func (s *Session) Subscribe(ch string) (err error) {
 	c, err := bayeux.ParsePattern(ch)
 	if err != nil {
 		return err
@@ -165,6 +166,7 @@ func (s *Session) Subscribe(ch string) error {
 	if c.Kind() != bayeux.Broadcast {
 		return &bayeux.Error{Code: 403, Channel: ch, Message: "subscription_invalid"}
 	}
+	defer s.srv.recovered(ch, &err)
 	if err := s.srv.subscribe(s, string(c)); err != nil {
 		return err
 	}
