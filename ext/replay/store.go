@@ -120,7 +120,7 @@ func replace(path string, text []byte) error {
 		return errors.Join(err, os.Remove(tmp.Name()))
 	}
 	if dir, err := os.Open(filepath.Dir(path)); err == nil {
-		dir.Sync() // the name, too; not every system can
+		_ = dir.Sync() // the name, too; not every system can
 		dir.Close()
 	}
 	return nil
