@@ -174,12 +174,18 @@ type usage struct {
 }
 
 func (x *target) use() usage {
-	s := x.Stats()
+	s, u := x.Stats(), present()
+	u.sessions, u.channels, u.queued = s.Sessions, s.Channels, s.QueuedBytes > 4096
+	return u
+}
+
+// present is what the process has.
+func present() usage {
 	files, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		files = nil // not on this system
 	}
-	return usage{s.Sessions, s.Channels, runtime.NumGoroutine(), len(files), s.QueuedBytes > 4096}
+	return usage{goroutines: runtime.NumGoroutine(), files: len(files)}
 }
 
 func (u usage) max(v usage) usage {
