@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 	"unicode/utf8"
+
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // Why a Socket was cut.
@@ -41,7 +43,7 @@ type Socket struct {
 	raw     syscall.RawConn // nil: only blocking writes
 	pulse   *pulse          // nil: no pings
 
-	mu        sync.Mutex
+	mu        lock.Mutex[lock.Socket]
 	busy      bool   // someone writes without holding mu
 	shut      bool   // a close frame was sent or waits: no data after it
 	lingering bool   // the deadline for reads is Linger's
@@ -51,7 +53,7 @@ type Socket struct {
 
 	drains sync.WaitGroup
 
-	reading sync.Mutex // held during a read; guards what follows
+	reading lock.Turn // held during a read; guards what follows
 	ahead   ahead
 	readErr error
 	mute    bool // reads find the end
