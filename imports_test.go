@@ -16,15 +16,16 @@ const module = "github.com/gocometd/cometd"
 var mayImport = map[string]string{
 	"bayeux":           "",
 	"transport":        "bayeux",
-	"transport/memory": "bayeux transport",
+	"transport/memory": "bayeux transport internal/lock",
 	"codec":            "bayeux",
 	"negotiation":      "bayeux",
 	"wsclient":         "bayeux transport internal/wire",
 	"wsserver":         "bayeux transport internal/wire",
-	"longpoll":         "bayeux transport codec",
+	"longpoll":         "bayeux transport codec internal/lock",
 	"client":           "bayeux transport codec negotiation",
 	"server":           "bayeux transport codec negotiation",
-	"internal/wire":    "",
+	"internal/wire":    "internal/lock",
+	"internal/lock":    "",
 }
 
 // A package imports only what lies below it, so that clients carry no server,

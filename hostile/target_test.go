@@ -13,8 +13,6 @@ package hostile_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -23,7 +21,6 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,8 +28,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocometd/cometd"
-	"github.com/gocometd/cometd/bayeux"
-	"github.com/gocometd/cometd/client"
 	"github.com/gocometd/cometd/longpoll"
 	"github.com/gocometd/cometd/server"
 	"github.com/gocometd/cometd/transport"
@@ -62,6 +57,7 @@ type target struct {
 	log  *journal
 
 	clients [2]*healthy
+	memory  memory
 	before  usage
 	peers   []net.Conn // the attackers
 }
@@ -113,7 +109,8 @@ func (x *target) attend() {
 			case <-stop:
 				return
 			case <-time.After(5 * time.Millisecond):
-				x.Publish(context.Background(), "/healthy", n)
+				x.Publish(context.Background(), "/healthy", beat{n, time.Since(began)})
+				x.memory.note()
 			}
 		}
 	}()
@@ -127,6 +124,14 @@ func (x *target) attend() {
 	for _, c := range x.clients {
 		c.await(5)
 	}
+	if measuring() {
+		for _, c := range x.clients {
+			c.await(quiet)
+		}
+	}
+	for _, c := range x.clients {
+		c.attacked()
+	}
 	for range 20 {
 		x.before = x.before.max(x.use())
 		time.Sleep(5 * time.Millisecond)
@@ -139,6 +144,7 @@ func (x *target) over() {
 	x.t.Helper()
 	for _, c := range x.clients {
 		c.await(5)
+		c.relieved()
 	}
 	for _, p := range x.peers {
 		p.Close()
@@ -158,6 +164,7 @@ func (x *target) over() {
 		assert.NoError(x.t, c.fault(), "the healthy client over %s", c.Stats().Transport)
 		assert.Zero(x.t, c.Stats().Reconnects, "the healthy client lost its connection")
 	}
+	x.report()
 }
 
 // usage is what an attack must not leave behind.
@@ -167,12 +174,18 @@ type usage struct {
 }
 
 func (x *target) use() usage {
-	s := x.Stats()
+	s, u := x.Stats(), present()
+	u.sessions, u.channels, u.queued = s.Sessions, s.Channels, s.QueuedBytes > 4096
+	return u
+}
+
+// present is what the process has.
+func present() usage {
 	files, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		files = nil // not on this system
 	}
-	return usage{s.Sessions, s.Channels, runtime.NumGoroutine(), len(files), s.QueuedBytes > 4096}
+	return usage{goroutines: runtime.NumGoroutine(), files: len(files)}
 }
 
 func (u usage) max(v usage) usage {
@@ -182,71 +195,6 @@ func (u usage) max(v usage) usage {
 // within allows what comes and goes with a healthy client's polls.
 func (u usage) within(v usage) bool {
 	return u.sessions <= v.sessions && u.channels <= v.channels && u.goroutines <= v.goroutines+2 && u.files <= v.files+2 && !u.queued
-}
-
-// A healthy client checks that numbers come in order, none missing.
-type healthy struct {
-	*client.Client
-	t *testing.T
-
-	got  atomic.Int64
-	mu   sync.Mutex
-	next int
-	bad  error
-}
-
-func newHealthy(x *target, d transport.Dialer) *healthy {
-	ctx, cancel := context.WithTimeout(x.t.Context(), long)
-	defer cancel()
-	c, err := cometd.Dial(ctx, x.url(), client.WithTransports(d))
-	require.NoError(x.t, err)
-	x.Session(c.ID()).SetTiming(server.Timing{MaxInterval: long}) // a busy machine is no attack
-	h := &healthy{Client: c, t: x.t, next: -1}
-	_, err = c.SubscribeFunc(ctx, "/healthy", h.hear, client.WithOnGap(func(g client.Gap) { h.fail(fmt.Errorf("a gap: %+v", g)) }))
-	require.NoError(x.t, err)
-	return h
-}
-
-func (h *healthy) hear(_ context.Context, m *bayeux.Message) error {
-	var n int
-	if err := json.Unmarshal(m.Data, &n); err != nil {
-		h.fail(err)
-	}
-	h.mu.Lock()
-	want := h.next
-	h.next = n + 1
-	h.mu.Unlock()
-	if want >= 0 && n != want {
-		h.fail(fmt.Errorf("got message %d, want %d", n, want))
-	}
-	h.got.Add(1)
-	return nil
-}
-
-func (h *healthy) fail(err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.bad == nil {
-		h.bad = err
-	}
-}
-
-func (h *healthy) fault() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.bad
-}
-
-// await waits for n more messages.
-func (h *healthy) await(n int64) {
-	h.t.Helper()
-	n += h.got.Load()
-	require.Eventually(h.t, func() bool { return h.got.Load() >= n }, long, time.Millisecond, "the healthy client hears nothing")
-}
-
-func (h *healthy) end() {
-	h.Close()
-	<-h.Done()
 }
 
 // A journal is a log that tests read.

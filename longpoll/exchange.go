@@ -10,9 +10,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -28,7 +28,7 @@ type exchange struct {
 	body   io.ReadCloser
 	answer bounded
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lock.Conn]
 	request []byte
 	kind    transport.Kind
 	handed  chan struct{} // closed when request is there
@@ -48,6 +48,7 @@ func (e *exchange) Context() context.Context { return e.ctx }
 // Send keeps a copy of p for Receive. The copy is not pooled: net/http may read
 // a request's body until after it has returned.
 func (e *exchange) Send(p *transport.Payload) error {
+	lock.None()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.sent || e.ctx.Err() != nil {

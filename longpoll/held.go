@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -31,7 +32,7 @@ type held struct {
 	// a Send to end takes writing alone.
 	writing sync.Mutex
 
-	mu     sync.Mutex
+	mu     lock.Mutex[lock.Conn]
 	state  state
 	cut    bool             // Close has freed the Send in progress
 	reason transport.Reason // why it ended unanswered
@@ -72,6 +73,7 @@ func (h *held) Receive() (io.Reader, error) {
 
 // Send answers.
 func (h *held) Send(p *transport.Payload) error {
+	lock.None()
 	h.mu.Lock()
 	if h.state != open || h.ctx.Err() != nil {
 		h.mu.Unlock()

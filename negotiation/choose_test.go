@@ -1,6 +1,7 @@
 package negotiation
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,6 +74,23 @@ func FuzzCheckVersion(f *testing.F) {
 		}
 		if longer := CheckVersion(version+".0", minimum+".0"); (longer == nil) != (err == nil) {
 			t.Errorf("CheckVersion(%q, %q) = %v, with .0 behind them %v", version, minimum, err, longer)
+		}
+	})
+}
+
+// Whatever two peers offer each other: what is chosen is offered by both, is the
+// first that is, and there is none only if they share nothing.
+func FuzzChoose(f *testing.F) {
+	f.Add("websocket,long-polling", "long-polling,websocket")
+	f.Add("websocket", "")
+	f.Add("", ",")
+	f.Add("a,b,a", "c,a,a")
+	f.Fuzz(func(t *testing.T, mine, theirs string) {
+		ours, yours := strings.Split(mine, ","), strings.Split(theirs, ",")
+		chosen, ok := Choose(ours, yours)
+		shared := slices.DeleteFunc(ours, func(typ string) bool { return !slices.Contains(yours, typ) })
+		if ok != (len(shared) > 0) || ok && chosen != shared[0] {
+			t.Errorf("Choose(%q, %q) = %q, %t; they share %q", mine, theirs, chosen, ok, shared)
 		}
 	})
 }

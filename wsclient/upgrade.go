@@ -134,7 +134,7 @@ func (d *dialer) unanswered(ctx context.Context, up *upgrade, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	if err == errSlow {
+	if errors.Is(err, errSlow) {
 		err = fmt.Errorf("%w of %v", errSlow, d.open)
 		if up.asked {
 			err = unsupported(err)

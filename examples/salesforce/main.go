@@ -122,8 +122,8 @@ func runDemo(ctx context.Context, s settings, out io.Writer) error {
 		return err
 	}
 	hs := &http.Server{Handler: o, ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- hs.Serve(ln) }()
+	served := make(chan struct{})
+	go func() { defer close(served); _ = hs.Serve(ln) }()
 	moods := make(chan struct{})
 	go func() {
 		defer close(moods)

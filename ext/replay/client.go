@@ -160,7 +160,7 @@ func (x *extension) event(m *bayeux.Message) {
 	if !ok {
 		return
 	}
-	m.Ext.Set(Name, id) // for done, which gets the message as it is now
+	_ = m.Ext.Set(Name, id) // for done, which gets the message as it is now
 	var inside map[string]json.RawMessage
 	if strings.Contains(string(m.Data), `"`+Envelope+`"`) && json.Unmarshal(m.Data, &inside) == nil && len(inside) == 2 && inside[Envelope] != nil {
 		m.Data = inside[Envelope]

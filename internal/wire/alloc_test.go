@@ -1,4 +1,4 @@
-//go:build !js && !race
+//go:build !js && !race && !lockcheck
 
 package wire
 

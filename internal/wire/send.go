@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // piece is what one write takes at most, so that the stall limit measures
@@ -40,6 +42,7 @@ func (s *Socket) explain(err error) error {
 // Send writes body as one frame and returns when the kernel has it. One Send at
 // a time. Shut and Close free it. It uses body only until it starts to wait.
 func (s *Socket) Send(body Body) error {
+	lock.None()
 	buf := newBuffer()
 	s.mu.Lock()
 	if err := s.refusal(); err != nil {

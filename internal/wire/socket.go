@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // Why a Socket was cut.
@@ -40,7 +42,7 @@ type Socket struct {
 	raw     syscall.RawConn // nil: only blocking writes
 	pulse   *pulse          // nil: no pings
 
-	mu        sync.Mutex
+	mu        lock.Mutex[lock.Socket]
 	busy      bool   // someone writes without holding mu
 	shut      bool   // a close frame was sent or waits: no data after it
 	lingering bool   // the deadline for reads is Linger's
@@ -50,8 +52,8 @@ type Socket struct {
 
 	drains sync.WaitGroup
 
-	reading sync.Mutex // held during a read
-	mute    bool       // reads find the end
+	reading lock.Turn // held during a read
+	mute    bool      // reads find the end
 
 	reads atomic.Uint32 // odd: a read is waiting
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"net/http"
-	"sync"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -37,7 +37,7 @@ type dialer struct {
 	serve func(transport.Conn)
 	typ   string
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lock.Dialer]
 	browser string // the cookie, when there is no jar
 }
 

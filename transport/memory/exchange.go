@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -19,7 +20,7 @@ type exchange struct {
 	polled sync.Once     // the requester asks for the answer once
 	ready  chan struct{} // closed when answer or err is set
 
-	mu     sync.Mutex
+	mu     lock.Mutex[lock.Conn]
 	sent   bool
 	closed bool   // by the requester
 	over   bool   // answered or refused
@@ -35,6 +36,7 @@ func newExchange(d *dialer, t *transport.Target) *exchange {
 }
 
 func (e *exchange) Send(p *transport.Payload) error {
+	lock.None()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.sent || e.closed {
@@ -120,6 +122,7 @@ func (h *held) Receive() (io.Reader, error) {
 }
 
 func (h *held) Send(p *transport.Payload) error {
+	lock.None()
 	if p.Kind == transport.Handshake && h.peer.Fresh {
 		h.e.d.setCookie(h.e.t, h.peer.Browser)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -59,6 +60,7 @@ func (s *stream) Receive() (io.Reader, error) {
 }
 
 func (s *stream) Send(p *transport.Payload) error {
+	lock.None()
 	return s.out.put(p.AppendTo(make([]byte, 0, p.Len())))
 }
 
@@ -76,7 +78,7 @@ func (s *stream) Context() context.Context { return s.ctx }
 
 // A flow is one direction of a stream: payloads on their way.
 type flow struct {
-	mu     sync.Mutex
+	mu     lock.Mutex[lock.Conn]
 	moved  sync.Cond // something was put or taken, or the flow ended
 	queue  [][]byte
 	bytes  int

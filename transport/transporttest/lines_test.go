@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -38,7 +39,7 @@ func (l *lines) Receive() (io.Reader, error) {
 		return bytes.NewReader(l.in.Bytes()), nil
 	}
 	err := cmp.Or(l.in.Err(), io.EOF)
-	if err == bufio.ErrTooLong || len(l.in.Bytes()) > l.limit {
+	if errors.Is(err, bufio.ErrTooLong) || len(l.in.Bytes()) > l.limit {
 		err = &transport.Error{Type: "lines", Op: "receive", Reason: transport.TooLarge, Limit: l.limit}
 	}
 	l.cancel()
