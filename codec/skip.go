@@ -10,7 +10,9 @@ type skipper struct {
 	deep bool // the last skip ended because the value was nested too deep
 }
 
-// skip validates the value at i, nested at most room levels deep.
+// skip validates the value at i, nested at most room levels deep. It returns
+// where the value ends, or the complement of where it is wrong. It is one long
+// loop because calls cost here: see BenchmarkDecode in package bench.
 func (s *skipper) skip(b []byte, i, room int) int {
 	var stack uint64 // 1 for an object, 0 for an array, innermost lowest
 	depth := 0

@@ -28,14 +28,21 @@ func (s *Session) settled(l *link, events, sent, connect bool, w *wakes) {
 		}
 		s.out.settle(sent)
 		s.sender = nil
+		if s.flown != nil {
+			close(s.flown)
+			s.flown = nil
+		}
+		if l.peer.Once {
+			s.laneAt = time.Now()
+		}
 		s.urgent = s.urgent && s.out.waiting()
 		if s.stream != nil && s.stream != l {
 			w.link(s.stream) // its replies and its connect may have waited for these events
 		}
 	}
 	switch {
-	case s.phase == gone && s.stream == nil:
-		s.out.discard() // nobody will ask for the rest
+	case s.forsaken():
+		s.discard(w)
 	case connect && s.held.link == nil && s.phase != gone:
 		s.startClock()
 	}
@@ -76,12 +83,14 @@ func (s *Session) takeFor(l *link, kind transport.Kind, h *held) (f flight) {
 	on := laneOther
 	if h != nil {
 		on = laneConnect
+	} else {
+		s.awaitFlight()
 	}
 	if s.mayTake(l, kind, on) {
 		f.events = s.out.take(nil, s.srv.limits.FrameBytes, none)
 		f.taken = true
 		s.sender = l
-		s.lane, s.laneAt = on, time.Now()
+		s.lane = on
 	}
 	if h != nil {
 		s.out.carries(h.batch, f.taken)
@@ -94,12 +103,36 @@ func (s *Session) takeFor(l *link, kind transport.Kind, h *held) (f flight) {
 	return f
 }
 
+// awaitFlight waits for events that an earlier answer takes along. A client may
+// have read that answer, and have asked again on another connection, before the
+// goroutine that sent it knows that it has left; what waits for the client now
+// would otherwise miss the reply that it belongs to.
+// The caller holds mu, and has it again.
+func (s *Session) awaitFlight() {
+	if s.sender == nil || s.lane == laneConnect || !s.sender.peer.Once || !s.out.waiting() {
+		return
+	}
+	if s.flown == nil {
+		s.flown = make(chan struct{})
+	}
+	flown := s.flown
+	s.mu.Unlock()
+	select {
+	case <-flown:
+	case <-time.After(laneGuard):
+	}
+	s.mu.Lock()
+}
+
 // mayTake reports whether events may leave with an answer. The caller holds mu.
 func (s *Session) mayTake(l *link, kind transport.Kind, on lane) bool {
 	if s.sender != nil || !s.out.waiting() || !s.out.opens(l.peer) || kind == transport.Handshake {
 		return false
 	}
-	return on == laneConnect || !s.onConnectOnly(l) && s.out.number == nil && s.stream == nil && s.laneFree(on) <= 0
+	if s.laneFree(on) > 0 {
+		return false
+	}
+	return on == laneConnect || !s.onConnectOnly(l) && s.out.number == nil && s.stream == nil
 }
 
 // filter lets the application see events that are about to leave.

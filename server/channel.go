@@ -38,7 +38,9 @@ func (s *Server) Channel(name string) *Channel {
 // OnCreate runs f for each channel that matches pattern and comes into being,
 // before anybody can publish or subscribe on it, and returns what stops that.
 // f sets attributes; whoever wants the channel waits for it, so it must neither
-// publish nor subscribe on the channel. It panics if pattern is illegal.
+// publish nor subscribe on the channel. If f panics, the subscribe or publish
+// fails with 500::internal, and the next one tries again. OnCreate panics if
+// pattern is illegal.
 func (s *Server) OnCreate(pattern string, f func(*Channel)) (remove func()) {
 	mustPattern(pattern)
 	return attach(&s.channels, &s.channels.rules.inits,

@@ -107,18 +107,31 @@ func (r *registry) get(name []byte) *channel {
 }
 
 // create returns the channel of that name, which must be legal, and whether
-// this call made it. Everybody who creates it waits for its initializers.
+// this call made it. Everybody who creates it waits for its initializers. If
+// one panics there is no such channel, and who waited tries for itself.
 func (r *registry) create(srv *Server, name, creator string) (ch *channel, made bool) {
-	ch, made = r.insert(name, creator)
-	if !ch.ready.Load() {
-		ch.made.Do(func() {
-			defer ch.ready.Store(true)
-			for _, x := range r.rules.initializers(name) {
-				x.f(&Channel{srv, ch})
-			}
-		})
+	for {
+		ch, made = r.insert(name, creator)
+		if ch.ready.Load() {
+			return ch, made
+		}
+		ch.made.Do(func() { r.initialize(srv, ch) })
+		if ch.ready.Load() {
+			return ch, made
+		}
 	}
-	return ch, made
+}
+
+func (r *registry) initialize(srv *Server, ch *channel) {
+	defer func() {
+		if !ch.ready.Load() {
+			r.forget(ch)
+		}
+	}()
+	for _, x := range r.rules.initializers(ch.name) {
+		x.f(&Channel{srv, ch})
+	}
+	ch.ready.Store(true)
 }
 
 func (r *registry) insert(name, creator string) (ch *channel, made bool) {
@@ -153,9 +166,22 @@ func (r *registry) sweep() {
 func (r *registry) remove(ch *channel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.byName[ch.name] != ch || !ch.retire() {
-		return
+	if r.byName[ch.name] == ch && ch.retire() {
+		r.drop(ch)
 	}
+}
+
+// forget takes out a channel that nobody has got yet.
+func (r *registry) forget(ch *channel) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byName[ch.name] == ch {
+		r.drop(ch)
+	}
+}
+
+// drop takes out ch. The caller holds mu.
+func (r *registry) drop(ch *channel) {
 	delete(r.byName, ch.name)
 	if ch.wild {
 		r.generation.Add(1)

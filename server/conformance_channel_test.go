@@ -281,5 +281,5 @@ func TestSubscribeRacingTheEndOfItsSessionLeavesNothing(t *testing.T) {
 			assert.Zero(t, w.SubscriberCount(fmt.Sprint("/race/", i)))
 		}
 		w.wire[0].eventually(func() bool { return w.Stats().QueuedBytes == 0 })
-	})
+	}, server.WithTiming(server.Timing{MaxInterval: 3 * time.Second})) // for that long a kick waits to be told
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -428,4 +429,23 @@ func TestServerSideSendNeedsALegalChannelAndEncodableData(t *testing.T) {
 		assert.Error(t, w.Publish(t.Context(), "/service/a", 1))
 		assert.Error(t, w.SendUser("", "/a", 1))
 	})
+}
+
+// A client that uses a connection per request may ask again before the server
+// knows that its last answer has left.
+func TestAPublishersOwnEchoComesWithTheReplyOnAConnectionOfItsOwn(t *testing.T) {
+	w := newRealWorld(t, bayeux.LongPolling)
+	defer w.end()
+	c := w.client()
+	c.target.HTTP.Transport = &http.Transport{DisableKeepAlives: true}
+	c.handshake()
+	c.send(`{"channel":"/meta/subscribe","id":"s","clientId":"$","subscription":"/echo"}`)
+	c.expect(bayeux.MetaSubscribe, "s")
+	for i := range 300 {
+		id := fmt.Sprint("p", i)
+		c.send(fmt.Sprintf(`{"channel":"/echo","id":%q,"clientId":"$","data":%d}`, id, i))
+		echo := c.wait() // events come first
+		require.Equal(t, fmt.Sprint(i), string(echo.Data))
+		c.expect("/echo", id)
+	}
 }

@@ -230,6 +230,37 @@ func TestEveryLimitNamesItselfAndIsCounted(t *testing.T) {
 	}
 }
 
+// A hook may ask the server what it likes: nothing is locked.
+func TestAHookThatHearsOfALimitMayUseTheServer(t *testing.T) {
+	var w *world
+	asked := map[string]bool{}
+	hooks := server.WithHooks(server.Hooks{Limited: func(limit string) {
+		w.Stats()
+		for s := range w.Sessions() {
+			s.Subscriptions()
+			s.Outbox().Len()
+		}
+		asked[limit] = true
+	}})
+	onBoth(t, func(t *testing.T, x *world) {
+		w = x
+		clear(asked)
+		c := w.session("/a")
+		m := c.ask(`{"channel":"/meta/subscribe","id":"s","clientId":"$","subscription":"/b"}`)
+		assert.Equal(t, "429:subscriptions,1:limit_exceeded", m.Error)
+		assert.True(t, asked["subscriptions"])
+		if w.polling() {
+			tab := w.client()
+			tab.target = c.target // the same cookie
+			tab.handshake()
+			tab.connect("1")
+			tab.connect("2")
+			assert.True(t, tab.expect(bayeux.MetaConnect, "2").Advice.MultipleClients)
+			assert.True(t, asked["held_per_browser"])
+		}
+	}, hooks, server.WithLimits(server.Limits{Subscriptions: 1}))
+}
+
 func TestAFullOutboxIsCountedByItsLimit(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		c := w.session("/a")

@@ -108,6 +108,41 @@ func TestASessionHopsFromPollingToASocketAndBack(t *testing.T) {
 	}
 }
 
+func TestASessionKnowsHowItsLastMessageCame(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		if !w.polling() {
+			return
+		}
+		used := make(chan string, 1)
+		w.HandleService("/service/how", func(_ context.Context, s *server.Session, _ *bayeux.Message) (any, error) {
+			used <- s.Transport()
+			return server.NoAnswer, nil
+		})
+		how := func(c *wire, id string) string {
+			c.ask(`{"channel":"/service/how","id":"` + id + `","clientId":"$"}`)
+			return <-used
+		}
+		c, ws := w.client(), w.clientOn(bayeux.WebSocket)
+		ws.target = c.target // the same browser
+		ws.handshake()
+		s := w.Session(ws.id)
+		assert.Equal(t, bayeux.WebSocket, how(ws, "1"))
+
+		c.id = ws.id
+		c.connect("c1")
+		c.expect(bayeux.MetaConnect, "c1")
+		assert.Equal(t, bayeux.LongPolling, s.Transport(), "between two polls")
+		assert.Equal(t, bayeux.LongPolling, how(c, "2"))
+		c.hold("c2")
+		assert.Equal(t, bayeux.LongPolling, how(c, "3"))
+
+		assert.Equal(t, bayeux.WebSocket, how(ws, "4"))
+		ws.cut()
+		assert.Equal(t, bayeux.WebSocket, s.Transport(), "nobody has said anything since")
+		assert.Equal(t, bayeux.LongPolling, how(c, "5"))
+	}, server.WithTrustedSessionIDs())
+}
+
 func TestASecondHandshakeOnASocketLeavesTheFirstSessionBehind(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		if w.polling() {
@@ -244,6 +279,37 @@ func TestASlowHandlerDoesNotCostItsSession(t *testing.T) {
 		time.Sleep(12 * time.Second)
 		assert.Nil(t, w.Session(c.id))
 	})
+}
+
+func TestAHandlerThatHangsCostsItsSessionWhereThatIsBounded(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		freed := make(chan time.Duration, 1)
+		w.HandleService("/service/hang", func(ctx context.Context, _ *server.Session, _ *bayeux.Message) (any, error) {
+			called := time.Now()
+			<-ctx.Done()
+			freed <- time.Since(called)
+			return nil, ctx.Err()
+		})
+		w.HandleService("/service/slow", func(context.Context, *server.Session, *bayeux.Message) (any, error) {
+			time.Sleep(25 * time.Second)
+			return "done", nil
+		})
+		slow, c := w.session(), w.session()
+		begin := time.Now()
+		slow.send(`{"channel":"/service/slow","id":"r","clientId":"$","data":1}`)
+		c.send(`{"channel":"/service/hang","id":"r","clientId":"$","data":1}`)
+		if w.polling() { // connects go on, and do not hide it
+			c.expect(bayeux.MetaConnect, "c2")
+			c.connect("c3")
+			m := c.expect(bayeux.MetaConnect, "c3")
+			assert.Equal(t, bayeux.HandshakeAgain, m.Advice.Reconnect)
+		}
+		time.Sleep(time.Until(begin.Add(32 * time.Second)))
+		assert.InDelta(t, 30.5, (<-freed).Seconds(), 1)
+		assert.Nil(t, w.Session(c.id))
+		assert.Equal(t, `"done"`, slow.data(1)[0])
+		assert.NotNil(t, w.Session(slow.id))
+	}, server.WithTiming(server.Timing{Processing: 30 * time.Second}))
 }
 
 func TestASessionMayHaveATimingOfItsOwn(t *testing.T) {

@@ -11,9 +11,10 @@ import (
 type held struct {
 	link     *link // nil: there is none
 	id       string
-	advise   bool   // its reply carries advice
-	multiple bool   // another session of the browser is held: poll slowly
-	kick     []byte // says so to the client in the same payload
+	advise   bool           // its reply carries advice
+	multiple bool           // another session of the browser is held: poll slowly
+	kick     []byte         // says so to the client before the reply
+	last     *bayeux.Advice // in place of the usual: the session has ended
 	refusal  *bayeux.Error
 	until    time.Time // when it is answered at the latest
 	browser  string    // counted in the server's limit per browser
@@ -27,15 +28,22 @@ func (t *turn) connected(m *bayeux.Message) {
 	h := held{link: l, id: m.ID, advise: m.Advice != nil}
 	s.mu.Lock()
 	if s.phase == gone {
+		parts := s.part(&h)
 		s.mu.Unlock()
-		t.refuse(m, unknownSession())
+		if parts {
+			t.answer(&h)
+		} else {
+			t.refuse(m, unknownSession())
+		}
 		return
 	}
 	s.deadline.Store(0)
 	old := s.takeHeld()
+	var stuck *link
 	if l.peer.Once {
+		s.via = l.peer.Type
 		s.seen(laneConnect)
-		s.detach(&t.wakes)
+		stuck = s.detach(&t.wakes)
 	}
 	h.advise = h.advise || s.phase == shaken || s.advised != l.peer.Type
 	hold := s.phase == connected && s.mayHold(t, m, &h)
@@ -50,17 +58,29 @@ func (t *turn) connected(m *bayeux.Message) {
 	}
 	s.mu.Unlock()
 
+	if h.multiple {
+		_, limit := t.srv.limits.heldPerBrowser(l.peer.Proto)
+		t.srv.limited(limit)
+	}
 	if old.link != nil && old.link != l && old.link.peer.Once {
 		old.link.close(transport.Replaced)
+	}
+	if stuck != nil {
+		stuck.close(transport.Replaced)
 	}
 	if hold {
 		t.holding = true
 		return
 	}
+	t.answer(&h)
+}
+
+// answer has h answered with this payload, last of all.
+func (t *turn) answer(h *held) {
 	if t.connect != nil { // two in one payload
-		t.add(t.srv.connectReply(s, t.connect, nil))
+		t.add(t.srv.connectReply(t.session, t.connect))
 	}
-	t.connect = &h
+	t.connect = h
 }
 
 // mayHold decides whether a connect waits, and until when. The caller holds mu.
@@ -74,12 +94,13 @@ func (s *Session) mayHold(t *turn, m *bayeux.Message, h *held) bool {
 	switch {
 	case timeout <= 0, once && !t.alone, s.srv.draining.Load():
 		return false
+	case !once && s.stream != t.link: // another has just taken its place
+		return false
 	case waiting && (once || s.onConnectOnly(t.link)):
 		return false
 	}
-	if limit, name := s.srv.limits.heldPerBrowser(t.link.peer.Proto); once && limit >= 0 {
+	if limit, _ := s.srv.limits.heldPerBrowser(t.link.peer.Proto); once && limit >= 0 {
 		if !s.srv.browsers.take(s.browser, limit) {
-			s.srv.limited(name)
 			h.multiple, h.advise = true, true
 			return false
 		}
@@ -123,7 +144,7 @@ func (s *Session) connectTimeout() {
 		}
 		h := s.takeHeld()
 		s.mu.Unlock()
-		s.answer(h, nil)
+		s.answer(h)
 	})
 }
 
@@ -135,14 +156,19 @@ func (s *Session) answerHeld() {
 		s.mu.Unlock()
 		return
 	}
+	if wait := s.laneFree(laneConnect); wait > 0 && s.held.link.peer.Once { // another answer was quicker
+		s.wakeIn(wait)
+		s.mu.Unlock()
+		return
+	}
 	h := s.takeHeld()
 	s.mu.Unlock()
-	s.answer(h, nil)
+	s.answer(h)
 }
 
 // answer sends the reply to a connect, with the events that go with it.
-func (s *Session) answer(h held, a *bayeux.Advice) {
-	text := s.srv.connectReply(s, &h, a)
+func (s *Session) answer(h held) {
+	text := s.srv.connectReply(s, &h)
 	if h.link.peer.Once {
 		var replies [][]byte
 		for _, r := range [][]byte{h.kick, text} {
@@ -154,6 +180,9 @@ func (s *Session) answer(h held, a *bayeux.Advice) {
 		return
 	}
 	s.mu.Lock()
+	if h.kick != nil {
+		h.link.add(reply{text: h.kick, session: s, after: s.out.end()})
+	}
 	if s.stream == h.link && text != nil {
 		s.due, s.dueAt = text, s.out.end()
 		s.out.due = h.batch
@@ -166,19 +195,17 @@ func (s *Session) answer(h held, a *bayeux.Advice) {
 	s.srv.flush(h.link)
 }
 
-// connectReply encodes the reply to a connect. a is the advice if there is a
-// special one.
-func (s *Server) connectReply(to *Session, h *held, a *bayeux.Advice) []byte {
-	r := &bayeux.Message{Channel: bayeux.MetaConnect, ID: h.id, Outcome: bayeux.Succeeded, Advice: a}
-	if h.multiple && a == nil && s.mayNotPoll(to, h.link) {
+// connectReply encodes the reply to a connect.
+func (s *Server) connectReply(to *Session, h *held) []byte {
+	if h.multiple && h.last == nil && s.mayNotPoll(to, h.link) {
 		h.refusal = &bayeux.Error{Code: 403, Message: "multiple_clients"}
-		r.Advice = &bayeux.Advice{Reconnect: bayeux.NoReconnect, MultipleClients: true}
-		a = r.Advice
+		h.last = &bayeux.Advice{Reconnect: bayeux.NoReconnect, MultipleClients: true}
 	}
+	r := &bayeux.Message{Channel: bayeux.MetaConnect, ID: h.id, Outcome: bayeux.Succeeded, Advice: h.last}
 	if h.refusal != nil {
 		r.Outcome, r.Error = bayeux.Failed, h.refusal.Wire()
 	}
-	if a == nil && (h.advise || s.draining.Load()) {
+	if h.last == nil && (h.advise || s.draining.Load()) {
 		r.Advice = s.advice(to, h)
 	}
 	h.batch = to.out.nextBatch()
@@ -212,8 +239,8 @@ func (s *Server) advice(to *Session, h *held) *bayeux.Advice {
 		to.pause = bayeux.SpanOf(t.Multiple)
 		a.MultipleClients, a.Interval = true, to.pause
 	}
-	if s.draining.Load() {
-		a.Interval = bayeux.SpanOf(s.spreadOut())
+	if s.draining.Load() || to.parting != nil {
+		to.comeAgain(a, h.link)
 	}
 	return a
 }

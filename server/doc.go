@@ -53,8 +53,8 @@
 //
 // Handlers, listeners, policies and extensions run in the receive order of the
 // session whose message they see: a slow one delays that session and no other,
-// and its session does not expire meanwhile. No lock is held while they run,
-// so they may call any method here. A panic in one costs the message that it
-// looked at, and nothing else. Hooks are the exception: they run in the middle
-// of things, and should only count.
+// and its session does not expire meanwhile, unless [Timing] bounds Processing.
+// No lock is held while they run, so they may call any method here. A panic in
+// one costs the message that it looked at, and nothing else. Hooks are the
+// exception: they run in the middle of things, and should only count.
 package server

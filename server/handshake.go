@@ -45,7 +45,7 @@ func (t *turn) handshake(v *codec.View) {
 func (t *turn) admit(s *Session, m *bayeux.Message) error {
 	srv := t.srv
 	if srv.draining.Load() {
-		return busy("shutdown", srv.spreadOut())
+		return srv.elsewhere()
 	}
 	if !srv.allowHandshake() {
 		srv.limited(limitHandshakeRate)
@@ -69,9 +69,9 @@ func (t *turn) admit(s *Session, m *bayeux.Message) error {
 		srv.limited(broken)
 		return busy(broken+","+strconv.Itoa(limit), 10*time.Second)
 	}
-	if !s.open(t) || srv.isClosed() { // Close may have looked for sessions already
+	if !s.open(t) || srv.draining.Load() || srv.isClosed() { // who ends all may have looked for sessions already
 		srv.end(s, transport.GoingAway)
-		return busy("shutdown", srv.spreadOut())
+		return srv.elsewhere()
 	}
 	return nil
 }
@@ -98,6 +98,13 @@ func busy(limit string, pause time.Duration) *bayeux.Error {
 		Code: 503, Args: strings.Split(limit, ","), Message: "try_again_later",
 		Advice: &bayeux.Advice{Reconnect: bayeux.HandshakeAgain, Interval: bayeux.SpanOf(pause)},
 	}
+}
+
+// elsewhere refuses a handshake because the server shuts down.
+func (s *Server) elsewhere() *bayeux.Error {
+	e := busy("shutdown", s.spreadOut())
+	e.Advice.Hosts = s.hosts
+	return e
 }
 
 // checkHandshake is what the specification asks and the reference does not do.
@@ -169,8 +176,7 @@ func (t *turn) disconnect(m *bayeux.Message) {
 	s.mu.Unlock()
 	t.srv.end(s, transport.Normal)
 	if h.link == t.link {
-		if text := t.srv.connectReply(s, &h, &bayeux.Advice{Reconnect: bayeux.NoReconnect}); text != nil {
-			t.replies = append(t.replies, text)
-		}
+		h.last = &bayeux.Advice{Reconnect: bayeux.NoReconnect}
+		t.add(t.srv.connectReply(s, &h))
 	}
 }

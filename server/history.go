@@ -116,6 +116,7 @@ func (t *turn) join(name string, m *bayeux.Message) (begun bool, refused *bayeux
 		return false, nil
 	}
 	s := t.session
+	t.settle()
 	start, err := h.Join(t.context(), s, name, m)
 	if err != nil {
 		return true, t.srv.refusal(err, 403, "subscribe_denied")
@@ -131,7 +132,11 @@ func (t *turn) join(name string, m *bayeux.Message) (begun bool, refused *bayeux
 		j.sub.channel.unsubscribe(j.sub)
 		return true, refused
 	}
-	t.joining = append(t.joining, func() { start(j) })
+	t.joining = append(t.joining, func() {
+		var failed error // is in the log
+		defer t.srv.recovered(name, &failed)
+		start(j)
+	})
 	return true, nil
 }
 
@@ -152,7 +157,9 @@ func (srv *Server) expectedChannel(name string, s *Session) *channel {
 // keep gives the message to the history, which delivers it.
 func (p *publishing) keep() {
 	p.wakes = &p.own // delivery is another goroutine's
-	p.kept = p.srv.history.Append(p.ctx, p.channel.name, p.data, func(data codec.Raw) {
+	p.kept = p.srv.history.Append(p.context(), p.channel.name, p.data, func(data codec.Raw) {
+		var failed error // is in the log
+		defer p.srv.recovered(p.channel.name, &failed)
 		p.data = data
 		p.onto(p.channel) // who has joined meanwhile must not be missed
 		if p.message != nil {

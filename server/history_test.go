@@ -21,12 +21,14 @@ type shelf struct {
 	deliver []func()
 	failing bool
 	joining *server.Joining
+	asked   []context.Context // those of Append
 }
 
 func (h *shelf) history() *server.History {
 	return &server.History{
 		Keeps: func(ch string) bool { return ch == "/kept" },
-		Append: func(_ context.Context, _ string, data codec.Raw, deliver func(codec.Raw)) func() error {
+		Append: func(ctx context.Context, _ string, data codec.Raw, deliver func(codec.Raw)) func() error {
+			h.asked = append(h.asked, ctx)
 			if h.failing {
 				return func() error { return errors.New("disk full") }
 			}
@@ -62,6 +64,8 @@ func TestAPublishIsToldAndDeliveredWhenItIsSafe(t *testing.T) {
 		b.send(`{"channel":"/kept","id":"p2","clientId":"$","data":1}`)
 		assert.Equal(t, "500::history_failed", b.expect("/kept", "p2").Error)
 		assert.ErrorContains(t, w.Publish(t.Context(), "/kept", 1), "disk full")
+		assert.NotNil(t, server.PeerOf(h.asked[0]), "the publisher's context")
+		assert.Equal(t, t.Context(), h.asked[2])
 	}, server.WithHistory(h.history()))
 }
 

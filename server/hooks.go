@@ -19,8 +19,12 @@ type Hooks struct {
 	FrameIn       func(connectionType string, messages, bytes int)
 	FrameOut      func(connectionType string, messages, bytes int)
 	Published     func(ch string, subscribers, bytes int)
-	Dropped       func(s *Session, ch string, n int, why transport.Reason)
 	Refused       func(p *transport.Peer, err *bayeux.Error)
+
+	// Dropped is told of n messages of one channel ("" for Session.Send) that
+	// never leave: why is Overflow if the outbox was full, else the reason for
+	// which the session ended while they waited.
+	Dropped func(s *Session, ch string, n int, why transport.Reason)
 
 	// Limited is told each time something breaks one of [Limits], by its name
 	// in lower case, such as "message_bytes".
@@ -28,7 +32,7 @@ type Hooks struct {
 }
 
 // Stats are counts at one moment. Queued, Published, Delivered and Dropped are
-// messages; the last three only grow.
+// messages; the last three only grow. Dropped are those that Hooks.Dropped is told.
 type Stats struct {
 	Sessions, Conns, Channels, Held int
 	Queued, QueuedBytes             int

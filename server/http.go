@@ -42,7 +42,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "cometd: no transport for "+r.Method+" here; use "+strings.Join(s.types(), ", "), http.StatusBadRequest)
 		return
 	}
-	if s.draining.Load() || s.isClosed() {
+	if s.isClosed() {
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(s.spreadOut().Seconds()))))
 		http.Error(w, "cometd: the server is shutting down", http.StatusServiceUnavailable)
 		return

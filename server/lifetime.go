@@ -12,6 +12,21 @@ import (
 	"github.com/gocometd/cometd/transport"
 )
 
+// takes reports whether the session takes messages on ch: one that has ended
+// only the connect that is answered with that.
+func (s *Session) takes(ch []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase != gone || s.parting != nil && string(ch) == bayeux.MetaConnect
+}
+
+// listens reports whether there is still something to be said to the client.
+func (s *Session) listens() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase != gone || s.parting != nil
+}
+
 // ended reports whether the session has ended.
 func (s *Session) ended() bool {
 	s.mu.Lock()
@@ -22,7 +37,7 @@ func (s *Session) ended() bool {
 // attach makes l the stream where events leave. The caller does not hold mu.
 func (s *Session) attach(l *link) {
 	s.mu.Lock()
-	if s.stream == l || s.phase == gone {
+	if s.stream == l || s.phase == gone && s.parting == nil {
 		s.mu.Unlock()
 		return
 	}
@@ -34,7 +49,7 @@ func (s *Session) attach(l *link) {
 		h = held{}
 	}
 	busy, old := s.sender, s.stream
-	s.stream, s.due = l, nil
+	s.stream, s.due, s.via = l, nil, l.peer.Type
 	s.ensureClock()
 	if old != nil {
 		w.link(old) // replies there need no longer wait for events
@@ -50,17 +65,26 @@ func (s *Session) attach(l *link) {
 	w.flush(s.srv)
 }
 
-// detach takes the session off its stream, because it polls now. The caller
-// holds mu.
-func (s *Session) detach(w *wakes) {
-	if s.stream != nil {
-		w.link(s.stream)
-		s.stream, s.due = nil, nil
+// detach takes the session off its stream, because it polls now, and returns
+// the stream if it is sending: it may be stuck, and with it the events. The
+// caller holds mu.
+func (s *Session) detach(w *wakes) (sending *link) {
+	old := s.stream
+	if old == nil {
+		return nil
 	}
+	w.link(old)
+	s.stream, s.due = nil, nil
+	if s.sender != old {
+		return nil
+	}
+	return old
 }
 
 // lost notes that l has ended: what waits stays, and the clock runs.
 func (s *Session) lost(l *link) {
+	var w wakes
+	defer w.flush(s.srv)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held.link == l {
@@ -70,8 +94,32 @@ func (s *Session) lost(l *link) {
 		s.stream, s.due = nil, nil
 	}
 	s.ensureClock()
-	if s.phase == gone && s.stream == nil && s.sender == nil {
-		s.out.discard()
+	if s.forsaken() {
+		s.discard(&w)
+	}
+}
+
+// forsaken reports whether nobody will ask for what is left. The caller holds
+// mu.
+func (s *Session) forsaken() bool {
+	return s.phase == gone && s.parting == nil && (s.stream == nil || s.why != transport.Kicked)
+}
+
+// discard drops what is left of a session that has ended, and notes in w whom
+// to tell. The caller holds mu.
+func (s *Session) discard(w *wakes) {
+	waited := s.out.discard()
+	s.out.lost += uint64(len(waited))
+	s.srv.stats.dropped.Add(uint64(len(waited)))
+	if s.srv.hooks.Dropped == nil {
+		return
+	}
+	n := map[string]int{}
+	for _, e := range waited {
+		n[e.name()]++
+	}
+	for _, ch := range slices.Sorted(maps.Keys(n)) {
+		w.drops = append(w.drops, drop{s, ch, n[ch], s.why})
 	}
 }
 
@@ -82,7 +130,7 @@ const longestPause = time.Hour
 // startClock sets when the session expires unless its client comes back. The
 // caller holds mu.
 func (s *Session) startClock() {
-	t := s.srv.timingFor(s.advised, s.timing)
+	t := s.srv.timingFor(s.via, s.timing)
 	s.deadline.Store(time.Now().Add(s.pause.Or(t.Interval) + t.MaxInterval).UnixNano())
 }
 
@@ -98,17 +146,33 @@ func (s *Session) ensureClock() {
 func (s *Session) extendClock() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.deadline.Load() == 0 {
+	if s.deadline.Load() == 0 || s.phase == gone {
 		return
 	}
-	t := s.srv.timingFor(s.advised, s.timing)
+	t := s.srv.timingFor(s.via, s.timing)
 	next := time.Now().Add(t.MaxInterval).UnixNano()
 	s.deadline.Store(max(next, s.deadline.Load()))
 }
 
-func (s *Session) expired(now time.Time) bool {
+func (s *Session) expired(now time.Time) bool { return s.late(now) && s.running.Load() == 0 }
+
+// late reports whether the grace is over.
+func (s *Session) late(now time.Time) bool {
 	d := s.deadline.Load()
-	return d != 0 && now.UnixNano() > d && s.running.Load() == 0
+	return d != 0 && now.UnixNano() > d
+}
+
+// overdue reports whether the application's code takes longer than
+// Timing.Processing.
+func (s *Session) overdue(now time.Time) bool {
+	if s.running.Load() == 0 {
+		return false
+	}
+	s.mu.Lock()
+	limit := s.srv.timingFor(s.via, s.timing).Processing
+	s.mu.Unlock()
+	over := func(since int64) bool { return limit > 0 && since != 0 && now.UnixNano()-since > int64(limit) }
+	return over(s.turnAt.Load()) || over(s.connectAt.Load())
 }
 
 // An ending is why a session ends.
@@ -122,20 +186,24 @@ type ending struct {
 func (srv *Server) end(s *Session, why transport.Reason) { srv.endWith(s, ending{why: why}) }
 
 func (srv *Server) endWith(s *Session, x ending) {
+	var w wakes
 	s.mu.Lock()
 	if s.phase == gone || x.due && !s.expired(time.Now()) {
 		s.mu.Unlock()
 		return
 	}
 	reachable := s.phase != fresh
-	s.phase = gone
+	s.phase, s.why = gone, x.why
 	subs := s.subs
 	s.subs = nil
 	h := s.takeHeld()
 	stream := s.stream
-	if x.why != transport.Kicked || h.link == nil && stream == nil {
-		s.out.discard()
+	if x.why == transport.Kicked && reachable {
+		s.tellKicked(&h, kickMessage(x.text), &w)
+	} else {
+		s.discard(&w)
 	}
+	parts := s.parting != nil
 	cancel := s.cancel
 	if s.personal {
 		srv.personal.Add(-1)
@@ -149,12 +217,13 @@ func (srv *Server) endWith(s *Session, x ending) {
 	if cancel != nil {
 		cancel()
 	}
-	srv.sessions.remove(s)
+	srv.sessions.remove(s, parts)
 	srv.users.set(s, "")
 	for _, sub := range subs {
 		sub.channel.unsubscribe(sub)
 	}
 	s.farewell(h, stream, x)
+	w.flush(srv)
 	if reachable {
 		srv.log.Info("session ended", slog.Any("session", s), slog.String("reason", x.why.String()))
 		if f := srv.hooks.SessionClosed; f != nil {
@@ -176,15 +245,18 @@ func (srv *Server) emitEnd(s *Session, subs map[string]*subscription, x ending) 
 func (s *Session) farewell(h held, stream *link, x ending) {
 	switch x.why {
 	case transport.Kicked:
-		s.sayKicked(h, stream, x.text)
+		if h.link != nil {
+			s.answer(h)
+		}
 	case transport.Normal:
 		if h.link != nil {
-			s.answer(h, &bayeux.Advice{Reconnect: bayeux.NoReconnect})
+			h.last = &bayeux.Advice{Reconnect: bayeux.NoReconnect}
+			s.answer(h)
 		}
 	case transport.Expired:
 		if h.link != nil { // its client handshakes again at once; without a connect, the next message does it
-			h.refusal = unknownSession()
-			s.answer(h, handshakeAgain(0))
+			h.refusal, h.last = unknownSession(), handshakeAgain(0)
+			s.answer(h)
 		}
 	default:
 		if h.link != nil {
@@ -196,26 +268,59 @@ func (s *Session) farewell(h held, stream *link, x ending) {
 	}
 }
 
-// sayKicked tells the client with a disconnect that answers no request, then
-// answers its connect (docs/protocol.md §3.5).
-func (s *Session) sayKicked(h held, stream *link, text string) {
-	kick := kicked(text)
-	if stream != nil {
-		s.mu.Lock()
-		after := s.out.end()
-		s.mu.Unlock()
-		stream.add(reply{text: kick, session: s, after: after})
-		s.srv.flush(stream)
-	}
-	if h.link != nil {
-		if stream == nil {
-			h.kick = kick
-		}
-		s.answer(h, &bayeux.Advice{Reconnect: bayeux.NoReconnect})
+// tellKicked has the client told with a disconnect that answers no request, and
+// with the answer to its connect (docs/protocol.md §3.5): at once where messages
+// leave by themselves, else with a connect. The caller holds mu.
+func (s *Session) tellKicked(h *held, kick []byte, w *wakes) {
+	s.parting = kick
+	s.startClock()
+	switch {
+	case h.link != nil:
+		s.part(h)
+	case s.flows():
+		s.stream.add(reply{text: kick, session: s, after: s.out.end()})
+		w.link(s.stream)
+		s.parting = nil
 	}
 }
 
-func kicked(reason string) []byte {
+// part decides about the answer to a connect of a session that was kicked: what
+// waits leaves first, and with the last of it the client is told. It is false
+// if that has happened. The caller holds mu.
+func (s *Session) part(h *held) bool {
+	if s.parting == nil {
+		return false
+	}
+	h.advise = true
+	if s.flows() || !s.out.overflows(s.srv.limits.FrameBytes) {
+		h.kick, h.last = s.parting, &bayeux.Advice{Reconnect: bayeux.NoReconnect}
+		s.parting = nil
+	}
+	return true
+}
+
+// giveUp lets go of sessions that were kicked, whether their clients know or
+// not.
+func (srv *Server) giveUp(now func(*Session) bool) {
+	for _, s := range srv.sessions.parting() {
+		var w wakes
+		s.mu.Lock()
+		if now(s) {
+			s.parting = nil
+		}
+		told := s.parting == nil
+		if s.forsaken() {
+			s.discard(&w)
+		}
+		s.mu.Unlock()
+		w.flush(srv)
+		if told {
+			srv.sessions.forget(s)
+		}
+	}
+}
+
+func kickMessage(reason string) []byte {
 	m := &bayeux.Message{Channel: bayeux.MetaDisconnect, Outcome: bayeux.Succeeded}
 	if reason != "" {
 		text, _ := json.Marshal(reason) // a string cannot fail

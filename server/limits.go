@@ -152,6 +152,7 @@ type Timing struct {
 	Timeout     time.Duration // how long a connect is held; default 20s
 	Interval    time.Duration // the pause advised between two connects; default 0
 	MaxInterval time.Duration // the grace: how long a session outlives its last connect; default 10s
+	Processing  time.Duration // how long the application's code may take with one payload before its session ends as expired, which ends the code's context; default none, however long its session waits (docs/protocol.md §12)
 	Lazy        time.Duration // how long a lazy message may wait for company; default 5s
 	Sweep       time.Duration // how often expired sessions and idle channels are looked for; default 1s. Of the whole server, not of a session
 	Multiple    time.Duration // the pause advised to the second session of one browser; default 2s; negative: it is told not to come back (docs/protocol.md §11)
@@ -168,6 +169,7 @@ func (t Timing) over(below Timing) Timing {
 		Timeout:     cmp.Or(t.Timeout, below.Timeout),
 		Interval:    cmp.Or(t.Interval, below.Interval),
 		MaxInterval: cmp.Or(t.MaxInterval, below.MaxInterval),
+		Processing:  cmp.Or(t.Processing, below.Processing),
 		Lazy:        cmp.Or(t.Lazy, below.Lazy),
 		Sweep:       cmp.Or(t.Sweep, below.Sweep),
 		Multiple:    cmp.Or(t.Multiple, below.Multiple),
@@ -176,7 +178,7 @@ func (t Timing) over(below Timing) Timing {
 
 // settled replaces negative durations, which mean zero, once all layers are merged.
 func (t Timing) settled() Timing {
-	for _, d := range []*time.Duration{&t.Timeout, &t.Interval, &t.MaxInterval, &t.Lazy, &t.Multiple} {
+	for _, d := range []*time.Duration{&t.Timeout, &t.Interval, &t.MaxInterval, &t.Processing, &t.Lazy, &t.Multiple} {
 		*d = max(*d, 0)
 	}
 	return t

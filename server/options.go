@@ -39,6 +39,7 @@ type config struct {
 	history    *History
 	flushDelay time.Duration
 	spread     time.Duration
+	hosts      []string // of other servers
 
 	trustIDs          bool
 	handshakePerConn  bool
@@ -368,7 +369,22 @@ func WithBrowserIDs(next func() string) Option {
 
 // WithShutdownSpread sets over how long [Server.Shutdown] tells clients to
 // spread their return at most; few clients are spread over a millisecond each.
-// The default is 5 seconds.
+// Who has a session comes back after a tenth of a second at the earliest. The
+// default is 5 seconds.
 func WithShutdownSpread(d time.Duration) Option {
 	return func(c *config) error { c.spread = d; return nil }
+}
+
+// WithShutdownHosts names other servers in the advice of [Server.Shutdown], as
+// URLs or host:port, for clients that follow "hosts" (docs/protocol.md §5; the
+// clients of the reference do not, nor does package client). A client gets them
+// with its last messages. The default is none: come back here.
+func WithShutdownHosts(hosts ...string) Option {
+	return func(c *config) error {
+		if slices.Contains(hosts, "") {
+			return errors.New("server: shutdown hosts: a host is empty")
+		}
+		c.hosts = slices.Clone(hosts)
+		return nil
+	}
 }

@@ -55,8 +55,10 @@ func (o *Outbox) Bytes() int {
 	return o.bytes
 }
 
-// Dropped returns how many messages were dropped because the outbox was full.
-// Messages replaced by a newer one of the same channel count too.
+// Dropped returns how many messages were dropped because the outbox was full,
+// or still waited when the session had ended. Messages replaced by a newer one
+// of the same channel count too; those that were sent and not acknowledged do
+// not.
 func (o *Outbox) Dropped() uint64 {
 	o.session.mu.Lock()
 	defer o.session.mu.Unlock()
@@ -154,6 +156,28 @@ func (o *Outbox) forget(e *event, place uint64) {
 // waiting reports whether there is something to send.
 func (o *Outbox) waiting() bool { return len(o.queue) > o.busy() }
 
+// overflows reports whether something will still wait after the next answer,
+// which takes at most limit bytes along.
+func (o *Outbox) overflows(limit int) bool {
+	if !o.waiting() {
+		return false
+	}
+	if o.session.sender != nil || o.session.laneFree(laneConnect) > 0 {
+		return true
+	}
+	next := o.queue
+	if o.number != nil {
+		next = next[o.kept:]
+	}
+	size := 0
+	for i, e := range next {
+		if size += len(e.text) + 1; over(size, limit) && i > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // end is the place after the last message, counted from the session's first.
 func (o *Outbox) end() uint64 { return o.base + uint64(len(o.queue)) }
 
@@ -222,12 +246,19 @@ func (o *Outbox) reset() {
 	o.queue = o.queue[:0]
 }
 
-// discard drops everything; what waited for it to leave waits no more.
-func (o *Outbox) discard() {
-	o.base = o.end()
-	o.add(-o.bytes)
-	o.queue, o.marks, o.latest = nil, nil, nil
-	o.flying, o.kept = 0, 0
+// discard lets go of everything but what is being sent, and returns the
+// messages that waited. What waited for them to leave waits no more.
+func (o *Outbox) discard() (waited []*event) {
+	end, n := o.end(), o.flying
+	waited = o.queue[o.busy():]
+	for _, e := range o.queue[n:] {
+		o.add(-len(e.text))
+	}
+	o.queue = o.queue[:n:n]
+	o.base = end - uint64(n)
+	o.marks, o.latest = nil, nil
+	o.retain, o.kept = false, 0
+	return waited
 }
 
 // add reports the bytes queued in the whole server now.

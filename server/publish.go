@@ -12,13 +12,16 @@ import (
 // match it. data is encoded once; Publish queues it for everybody and waits
 // for nobody. It fails if ch is not a broadcast channel without wildcard, if
 // data cannot be encoded, if a listener or extension refuses the message, and
-// with [ErrClosed]. It asks no policy. Messages published by one goroutine
-// keep their order. On a channel with [History] it returns when the message is
-// kept.
+// with [ErrClosed]. What the application's code panics with on the message's
+// way is logged, and the error then is a [*bayeux.Error] with the code 500. It
+// asks no policy. Messages published by one goroutine keep their order. On a
+// channel with [History] it returns when the message is kept. ctx is what
+// listeners, extensions and the history get; it ends nothing, for a message
+// that is under way cannot be taken back.
 //
 // A codec.Raw, a json.RawMessage and a []byte are JSON text; everything else
 // is encoded as by encoding/json, nil as null.
-func (s *Server) Publish(ctx context.Context, ch string, data any) error {
+func (s *Server) Publish(ctx context.Context, ch string, data any) (err error) {
 	c, err := bayeux.ParseChannel(ch)
 	if err != nil {
 		return err
@@ -33,6 +36,7 @@ func (s *Server) Publish(ctx context.Context, ch string, data any) error {
 	if s.isClosed() {
 		return ErrClosed
 	}
+	defer s.recovered(ch, &err)
 	p := &publishing{srv: s, ctx: ctx, data: raw}
 	p.wakes = &p.own
 	p.onto(s.createChannel(string(c), nil))
@@ -90,6 +94,9 @@ func (t *turn) publish(v *codec.View) {
 	if p.channel.kind == bayeux.Service {
 		t.serve(v, p)
 		return
+	}
+	if p.ctx == nil && t.srv.history != nil {
+		p.ctx = t.context()
 	}
 	if err := p.broadcast(); err != nil {
 		t.turnDown(p.detached(v), err, 404, "message_deleted")

@@ -46,7 +46,8 @@ func (l *link) receive(b *codec.Batch) {
 }
 
 // process processes messages in the receive order of their session. The
-// session does not expire meanwhile.
+// session does not expire meanwhile, unless that takes longer than
+// Timing.Processing.
 func (t *turn) process(views []codec.View) {
 	if len(views) == 0 {
 		return
@@ -56,11 +57,15 @@ func (t *turn) process(views []codec.View) {
 		s.running.Add(1)
 		defer s.running.Add(-1)
 		defer s.extendClock() // also for the time that handlers took
+		since := &s.connectAt
 		if !t.alone || string(views[0].Channel) != bayeux.MetaConnect {
 			s.turn.Lock()
 			defer s.turn.Unlock()
+			since = &s.turnAt
 			t.seen()
 		}
+		since.Store(time.Now().UnixNano())
+		defer since.Store(0)
 	}
 	for i := range views {
 		t.message(&views[i])
@@ -71,6 +76,7 @@ func (t *turn) process(views []codec.View) {
 func (t *turn) seen() {
 	if s := t.session; t.link.peer.Once {
 		s.mu.Lock()
+		s.via = t.link.peer.Type
 		s.seen(laneOther)
 		s.mu.Unlock()
 	}
@@ -83,7 +89,7 @@ func (t *turn) message(v *codec.View) {
 	defer func() {
 		if p := recover(); p != nil {
 			t.srv.panicked("handler", p, slog.Any("session", t.session))
-			t.replies = t.replies[:before]
+			t.replies = t.replies[:min(before, len(t.replies))] // await may have taken one out
 			t.fail(v, &bayeux.Error{Code: 500, Message: "internal"})
 		}
 	}()
@@ -111,6 +117,15 @@ func (s *Server) panicked(where string, p any, more ...any) {
 	s.log.Error("panic in a "+where, append(more, slog.Any("panic", p), slog.String("stack", string(debug.Stack())))...)
 }
 
+// recovered is deferred by what the application calls and what runs its code:
+// a panic there is logged, and err is what the caller learns.
+func (s *Server) recovered(ch string, err *error) {
+	if p := recover(); p != nil {
+		s.panicked("handler", p, slog.String("channel", ch))
+		*err = &bayeux.Error{Code: 500, Channel: ch, Message: "internal"}
+	}
+}
+
 // check refuses what no later step should see (docs/protocol.md §4, §15).
 func (t *turn) check(v *codec.View) *bayeux.Error {
 	switch {
@@ -120,7 +135,7 @@ func (t *turn) check(v *codec.View) *bayeux.Error {
 		return &bayeux.Error{Code: 405, Message: "message_id_invalid"}
 	case string(v.Channel) == bayeux.MetaHandshake:
 		return nil
-	case t.session == nil || string(v.ClientID) != t.session.id || t.session.ended():
+	case t.session == nil || string(v.ClientID) != t.session.id || !t.session.takes(v.Channel):
 		return unknownSession()
 	}
 	return nil
@@ -133,13 +148,13 @@ func unknownSession() *bayeux.Error { return &bayeux.Error{Code: 402, Message: "
 // stream carry it.
 func (t *turn) findSession(v *codec.View) *Session {
 	l := t.link
-	if s := l.session.Load(); s != nil && !s.ended() {
+	if s := l.session.Load(); s != nil && s.listens() {
 		if string(v.ClientID) == s.id {
 			s.attach(l)
 		}
 		return s
 	}
-	s := t.srv.sessions.get(v.ClientID)
+	s := t.srv.sessions.find(v.ClientID)
 	if s == nil || !s.accepts(l) {
 		return nil
 	}
@@ -166,6 +181,8 @@ func (s *Session) accepts(l *link) bool {
 	defer s.mu.Unlock()
 	p := l.peer
 	switch {
+	case s.phase == gone && s.parting == nil:
+		return false
 	case s.srv.trustIDs:
 		return true
 	case p.Browser != "" && (!p.Fresh || p.Browser == s.browser):
@@ -314,7 +331,7 @@ func (t *turn) finish() {
 func (t *turn) answerStream() {
 	l, s := t.link, t.session
 	if t.connect != nil {
-		s.answer(*t.connect, nil)
+		s.answer(*t.connect)
 	}
 	if len(t.replies) == 0 {
 		return
@@ -337,7 +354,9 @@ func (t *turn) answerStream() {
 
 func (t *turn) answerExchange() {
 	if t.connect != nil {
-		t.add(t.srv.connectReply(t.session, t.connect, nil)) // always the last one
+		text := t.srv.connectReply(t.session, t.connect)
+		t.add(t.connect.kick)
+		t.add(text) // always the last one
 	}
 	t.srv.respond(t.session, t.link, t.kind, t.replies, t.connect)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -63,7 +64,7 @@ func New(opts ...Option) (*Server, error) {
 	s.channels.init()
 	s.channels.rules.configured = c.channels
 	s.channels.rules.extensions = c.extensions
-	s.sessions.byID, s.sessions.byAddr = map[string]*Session{}, map[string]int{}
+	s.sessions.init()
 	s.links.all = map[*link]struct{}{}
 	s.users.byName = map[string]map[*Session]struct{}{}
 	s.events.limit = c.limits.Events
@@ -119,6 +120,7 @@ func (s *Server) Close() error {
 	for _, x := range s.sessions.all() {
 		s.end(x, transport.GoingAway)
 	}
+	s.giveUp(func(*Session) bool { return true })
 	for _, l := range s.links.snapshot() {
 		l.close(transport.GoingAway)
 	}
@@ -188,10 +190,15 @@ func (s *Server) sweep() {
 
 func (s *Server) sweepSessions(now time.Time) {
 	for _, x := range s.sessions.all() {
-		if x.expired(now) {
+		switch {
+		case x.expired(now):
 			s.endWith(x, ending{why: transport.Expired, due: true})
+		case x.overdue(now):
+			s.log.Warn("the application's code takes too long", slog.Any("session", x), slog.String("transport", x.Transport()))
+			s.end(x, transport.Expired)
 		}
 	}
+	s.giveUp(func(x *Session) bool { return x.late(now) })
 }
 
 // sweepLinks closes streams that have carried no session for too long.

@@ -28,6 +28,10 @@ type Session struct {
 	deadline atomic.Int64 // unix nanoseconds when it expires; 0: the clock stands still
 	running  atomic.Int32 // payloads being processed
 
+	// Since when the payload that has the turn, and a connect that does not need
+	// it, are processed, in unix nanoseconds; 0: there is none.
+	turnAt, connectAt atomic.Int64
+
 	// turn is held while a payload of this session is processed, user code
 	// included, so that two polls at once keep their order. Connects do not
 	// take it.
@@ -41,8 +45,11 @@ type Session struct {
 	due     []byte      // the reply to a stream's connect waits for the writer
 	dueAt   uint64      // it leaves after this many events
 	phase   phase
+	why     transport.Reason // of its end
+	parting []byte           // what a client that was kicked while it was away has yet to be told
 	subs    map[string]*subscription
 	created int    // channels
+	via     string // the connection type of what carried its last message, but for more on one stream
 	advised string // the connection type it was last given advice for
 	timing  Timing
 	pause   bayeux.Span // the interval that its last connect asked for
@@ -50,14 +57,15 @@ type Session struct {
 	bound   bool        // its client has presented the cookie: only with it from now on
 	user    string
 
-	sender    *link // its events are on their way there; nobody else may take any
-	answering bool  // somebody is about to answer the held connect
-	urgent    bool  // what waits is not only lazy
-	lazing    bool  // a timer will make it urgent
-	guarding  bool  // a timer will wake it once its lane is free
-	batching  int   // open calls of Batch
+	sender    *link         // its events are on their way there; nobody else may take any
+	flown     chan struct{} // closed when they have left, for who waits
+	answering bool          // somebody is about to answer the held connect
+	urgent    bool          // what waits is not only lazy
+	lazing    bool          // a timer will make it urgent
+	guarding  bool          // a timer will wake it once its lane is free
+	batching  int           // open calls of Batch
 	lane      lane
-	laneAt    time.Time
+	laneAt    time.Time // when the last answer on it has left
 
 	noEcho   atomic.Bool
 	own      atomic.Pointer[[]Extension]
@@ -78,7 +86,7 @@ const (
 )
 
 func newSession(srv *Server, l *link) *Session {
-	s := &Session{srv: srv, peer: l.peer, browser: l.peer.Browser}
+	s := &Session{srv: srv, peer: l.peer, via: l.peer.Type, browser: l.peer.Browser}
 	s.bound = s.browser != "" && !l.peer.Fresh
 	s.id = srv.node + srv.newID()
 	s.out.session = s
@@ -120,17 +128,15 @@ func (s *Session) context() context.Context {
 }
 
 // Transport returns the connection type in use: that of the stream that
-// carries the session now, or of its handshake.
+// carries the session now, or of what carried its last message. [PeerOf] has
+// that of the message being handled.
 func (s *Session) Transport() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stream != nil {
 		return s.stream.peer.Type
 	}
-	if s.held.link != nil {
-		return s.held.link.peer.Type
-	}
-	return s.peer.Type
+	return s.via
 }
 
 // Outbox returns the queue of messages that wait for the session.
@@ -177,9 +183,11 @@ func (s *Session) Subscriptions() []string {
 	return slices.Sorted(maps.Keys(s.subs))
 }
 
-// Disconnect kicks the session: its client is told that it is disconnected and
-// should not come back (docs/protocol.md §3.5). What was queued before still
-// leaves. It waits for nobody.
+// Disconnect kicks the session, which ends at once: its client is told that it
+// is disconnected and should not come back (docs/protocol.md §3.5). What was
+// queued before still leaves. A client that is between two polls, or without a
+// connection, gets all that with its next connect, if that comes within the
+// grace ([Timing]). It waits for nobody.
 func (s *Session) Disconnect() { s.Kick("") }
 
 // Kick is [Session.Disconnect] with a reason, which the client finds as

@@ -11,7 +11,12 @@ import (
 type sessionTable struct {
 	mu     sync.RWMutex
 	byID   map[string]*Session
-	byAddr map[string]int // sessions of each remote address that counts
+	byAddr map[string]int      // sessions of each remote address that counts
+	kicked map[string]*Session // have ended, but their clients do not know yet
+}
+
+func (t *sessionTable) init() {
+	t.byID, t.byAddr, t.kicked = map[string]*Session{}, map[string]int{}, map[string]*Session{}
 }
 
 func (t *sessionTable) get(id []byte) *Session {
@@ -38,7 +43,19 @@ func (t *sessionTable) add(s *Session, c *config) (broken string, limit int) {
 	return "", 0
 }
 
-func (t *sessionTable) remove(s *Session) {
+// find is get for messages of a client, which may not know yet that its session
+// was kicked.
+func (t *sessionTable) find(id []byte) *Session {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if s := t.byID[string(id)]; s != nil {
+		return s
+	}
+	return t.kicked[string(id)]
+}
+
+// remove takes out s, whose client may have to be told yet.
+func (t *sessionTable) remove(s *Session, parts bool) {
 	addr := s.addr(&s.srv.config)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -46,6 +63,9 @@ func (t *sessionTable) remove(s *Session) {
 		return
 	}
 	delete(t.byID, s.id)
+	if parts {
+		t.kicked[s.id] = s
+	}
 	if addr == "" {
 		return
 	}
@@ -75,6 +95,19 @@ func (t *sessionTable) all() []*Session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return slices.AppendSeq(make([]*Session, 0, len(t.byID)), maps.Values(t.byID))
+}
+
+// parting are the sessions that were kicked while their clients were away.
+func (t *sessionTable) parting() []*Session {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.Collect(maps.Values(t.kicked))
+}
+
+func (t *sessionTable) forget(s *Session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.kicked, s.id)
 }
 
 // Session returns the session of that id, nil if there is none now.

@@ -9,18 +9,26 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/transport"
 )
 
 // Shutdown ends the server gently. It takes no more handshakes (clients are
-// told to come again, spread over the time of [WithShutdownSpread]), answers
-// the connects that are held, sends what is queued for whoever is there, and
-// then is like [Server.Close]. What is published meanwhile may be lost. When
-// ctx ends first, what is left is cut off and ctx's error returned. A handler
-// must not call it.
+// told to come again, spread over the time of [WithShutdownSpread], and where,
+// see [WithShutdownHosts]), answers the connects that are held, sends what was
+// queued before, and then is like [Server.Close]. A client that polls, or gets
+// messages with connect replies only, must ask for them: it is advised to do
+// so at once, and waited for until it has stayed away for two seconds longer
+// than its pause. What is published meanwhile may be lost. When ctx ends
+// first, what is left is cut off and ctx's error returned. A handler must not
+// call it.
+//
+// Advice travels with connect replies. A socket whose client has no connect
+// under way just gets the close code 1001; when such a client comes back is up
+// to its own backoff.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
-	all := s.sessions.all()
+	all := append(s.sessions.all(), s.sessions.parting()...)
 	until := make([]uint64, len(all))
 	var answers sync.WaitGroup
 	for i, x := range all {
@@ -31,7 +39,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		x.endLaziness()
 		if h.link != nil {
 			answers.Add(1)
-			if !s.run(func() { defer answers.Done(); x.answer(h, nil) }) {
+			if !s.run(func() { defer answers.Done(); x.answer(h) }) {
 				answers.Done()
 			}
 		}
@@ -47,6 +55,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // drained waits until what was queued before has left, where it can.
 func (s *Server) drained(ctx context.Context, answered <-chan struct{}, all []*Session, until []uint64) error {
+	begun := time.Now()
 	select {
 	case <-answered:
 	case <-s.closing:
@@ -57,7 +66,7 @@ func (s *Server) drained(ctx context.Context, answered <-chan struct{}, all []*S
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for i := range all {
-		for all[i].leaving(until[i]) {
+		for all[i].leaving(until[i], begun) {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
@@ -72,14 +81,56 @@ func (s *Server) drained(ctx context.Context, answered <-chan struct{}, all []*S
 
 // leaving reports whether one of the first messages is on its way to the
 // client, or could be, or the reply to its connect.
-func (s *Session) leaving(until uint64) bool {
+func (s *Session) leaving(until uint64, begun time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	waits := s.out.base < until && s.out.waiting()
 	if s.stream == nil {
-		return s.sender != nil
+		return s.sender != nil || waits && s.awaited(begun)
 	}
-	return s.due != nil || s.out.base < until && (s.sender != nil || s.out.waiting() && !s.onConnectOnly(s.stream)) ||
-		s.stream.owes()
+	if s.due != nil || s.sender != nil && s.out.base < until || s.stream.owes() {
+		return true
+	}
+	return waits && (s.flows() || s.awaited(begun))
+}
+
+// flows reports whether messages leave on the stream, without being asked for.
+// The caller holds mu.
+func (s *Session) flows() bool {
+	return s.stream != nil && !s.onConnectOnly(s.stream) && s.out.opens(s.stream.peer)
+}
+
+// comingBack is how much longer than its pause a client may take to ask for
+// the messages that wait for it while the server shuts down.
+const comingBack = 2 * time.Second
+
+// awaited reports whether a client that has to ask for its messages may be
+// about to. The caller holds mu.
+func (s *Session) awaited(begun time.Time) bool {
+	end := s.deadline.Load()
+	if end == 0 {
+		return true // it has asked
+	}
+	t := s.srv.timingFor(s.via, s.timing)
+	pause := s.pause.Or(t.Interval)
+	seen := time.Unix(0, end).Add(-t.MaxInterval - pause)
+	if seen.Before(begun) {
+		seen = begun
+	}
+	// One that has asked for a long pause is not waited for.
+	return time.Since(seen) < comingBack+min(pause, max(t.Interval, s.srv.spread))
+}
+
+// comeAgain advises when to come back, and where: at once and here while more
+// waits than the next answer takes along. The caller holds mu.
+func (s *Session) comeAgain(a *bayeux.Advice, l *link) {
+	const soonest = 100 * time.Millisecond // who comes too early finds the server that it is leaving
+	s.pause = bayeux.SpanOf(0)
+	if !(l.peer.Once || s.onConnectOnly(l)) || !s.out.overflows(s.srv.limits.FrameBytes) {
+		s.pause = bayeux.SpanOf(max(soonest, s.srv.spreadOut()))
+		a.Hosts = slices.Clone(s.srv.hosts)
+	}
+	a.Interval = s.pause
 }
 
 // spreadOut is when one client should come back.
@@ -103,6 +154,7 @@ func (s *Server) shed() {
 		session *Session
 		bytes   int
 	}
+	s.giveUp(func(*Session) bool { return true })
 	var loads []load
 	for _, x := range s.sessions.all() {
 		loads = append(loads, load{x, x.out.Bytes()})

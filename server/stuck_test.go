@@ -92,7 +92,7 @@ func TestAStuckPeerDoesNotHoldUpClose(t *testing.T) {
 func TestEveryKindOfEndGivesBackItsBytes(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		for _, end := range []func(c *wire){
-			func(c *wire) { w.Session(c.id).Disconnect() },
+			func(c *wire) { w.Session(c.id).Disconnect(); time.Sleep(12 * time.Second) },
 			func(c *wire) { time.Sleep(15 * time.Second) },
 			func(c *wire) { w.Session(c.id).Expire(time.Now(), 0); w.settle() },
 			func(c *wire) { c.send(`{"channel":"/meta/disconnect","id":"d","clientId":"$"}`) },

@@ -155,9 +155,10 @@ func (s *Server) checkSize(c bayeux.Channel, code int, what string) *bayeux.Erro
 }
 
 // Subscribe subscribes the session to ch, without asking policy or
-// authorizers. It fails if ch is not a legal broadcast channel or pattern, or
-// the session has too many subscriptions. Again is harmless.
-func (s *Session) Subscribe(ch string) error {
+// authorizers. It fails if ch is not a legal broadcast channel or pattern, if
+// the session has too many subscriptions, and with the code 500 if a function
+// of [Server.OnCreate] panics. Again is harmless.
+func (s *Session) Subscribe(ch string) (err error) {
 	c, err := bayeux.ParsePattern(ch)
 	if err != nil {
 		return err
@@ -165,6 +166,7 @@ func (s *Session) Subscribe(ch string) error {
 	if c.Kind() != bayeux.Broadcast {
 		return &bayeux.Error{Code: 403, Channel: ch, Message: "subscription_invalid"}
 	}
+	defer s.srv.recovered(ch, &err)
 	if err := s.srv.subscribe(s, string(c)); err != nil {
 		return err
 	}
@@ -219,21 +221,30 @@ func (srv *Server) list(ch *channel, sub *subscription) bool {
 }
 
 func (s *Session) addSubscription(name string, sub *subscription) (known bool, err *bayeux.Error) {
+	limit := s.srv.limits.Subscriptions
+	known, full, err := s.putSubscription(name, sub, limit)
+	if full {
+		err = s.srv.limitError(limitSubscriptions, limit)
+	}
+	return known, err
+}
+
+func (s *Session) putSubscription(name string, sub *subscription, limit int) (known, full bool, err *bayeux.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch limit := s.srv.limits.Subscriptions; {
+	switch {
 	case s.phase == gone:
-		return false, subscribeFailed()
+		return false, false, subscribeFailed()
 	case s.subs[name] != nil:
-		return true, nil
+		return true, false, nil
 	case over(len(s.subs)+1, limit):
-		return false, s.srv.limitError(limitSubscriptions, limit)
+		return false, true, nil
 	}
 	if s.subs == nil {
 		s.subs = map[string]*subscription{}
 	}
 	s.subs[name] = sub
-	return false, nil
+	return false, false, nil
 }
 
 // dropSubscription takes out the subscription to name, or only that one.

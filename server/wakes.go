@@ -17,10 +17,11 @@ type wakes struct {
 	drops  []drop
 }
 
-// A drop is a message that did not fit.
+// A drop is messages of one channel that did not fit, or whose session ended.
 type drop struct {
 	session *Session
 	channel string
+	n       int
 	why     transport.Reason
 }
 
@@ -55,7 +56,7 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 		srv.end(s, transport.Overflow)
 	}
 	for _, d := range w.drops {
-		srv.hooks.Dropped(d.session, d.channel, 1, d.why)
+		srv.hooks.Dropped(d.session, d.channel, d.n, d.why)
 	}
 	if w.full {
 		w.full = false
@@ -107,7 +108,7 @@ func (s *Session) dropped(w *wakes, fits bool) {
 		return
 	}
 	for _, e := range w.gone {
-		w.drops = append(w.drops, drop{s, e.name(), transport.Overflow})
+		w.drops = append(w.drops, drop{s, e.name(), 1, transport.Overflow})
 	}
 }
 
@@ -164,7 +165,7 @@ func (s *Session) waitLazily(o ChannelOptions) {
 	s.lazing = true
 	d := o.Lazy
 	if d < 0 {
-		d = s.srv.timingFor(s.advised, s.timing).Lazy
+		d = s.srv.timingFor(s.via, s.timing).Lazy
 	}
 	time.AfterFunc(d, s.endLaziness)
 }
@@ -172,7 +173,8 @@ func (s *Session) waitLazily(o ChannelOptions) {
 // endLaziness makes what waits leave now.
 func (s *Session) endLaziness() {
 	s.mu.Lock()
-	s.lazing, s.urgent = false, s.out.waiting()
+	s.lazing = false
+	s.urgent = len(s.out.queue) > s.out.kept // also what is being sent, and may have to wait again
 	s.mu.Unlock()
 	s.wake()
 }

@@ -32,7 +32,6 @@ func (c *conn) Close(r transport.Reason) error {
 	c.cancel()
 	c.sock.Shut(r.CloseCode(), r.Text())
 	c.sock.Close()
-	c.in.End()
 	return nil
 }
 

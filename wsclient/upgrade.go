@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -16,8 +17,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-
-	"github.com/coder/websocket"
 
 	"github.com/gocometd/cometd/internal/wire"
 	"github.com/gocometd/cometd/transport"
@@ -28,68 +27,102 @@ var errSlow = errors.New("no answer within the open timeout")
 func (d *dialer) dial(ctx context.Context, t *transport.Target, u *url.URL) (transport.Conn, error) {
 	opening, cancel := context.WithTimeoutCause(ctx, d.open, errSlow)
 	defer cancel()
-	up := &upgrade{}
-	ws, resp, err := websocket.Dial(opening, u.String(), d.options(t, up))
+	up := &upgrade{key: wire.NewKey()}
+	resp, err := up.ask(opening, d, t, u)
 	if err != nil {
-		if resp != nil {
-			return nil, d.refused(resp, err)
-		}
 		return nil, d.unanswered(opening, up, err)
 	}
-	if d.subprotocol != "" && ws.Subprotocol() == "" {
-		ws.CloseNow()
-		return nil, d.failed(unsupported(fmt.Errorf("the server does not speak the subprotocol %q", d.subprotocol)))
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		defer resp.Body.Close()
+		return nil, d.refused(resp)
 	}
-	up.sock.Mute(false)
-	if d.deflate > 0 && resp.Header.Get("Sec-WebSocket-Extensions") != "" {
-		up.sock.Deflate(d.deflate)
+	taken, takeover, err := up.check(resp, d)
+	if err != nil {
+		resp.Body.Close()
+		e := d.failed(unsupported(err))
+		e.Status = resp.StatusCode
+		return nil, e
+	}
+	sock := wire.NewSocket(&body{resp.Body.(io.ReadWriteCloser), up.nc}, wire.Config{Client: true, Explain: explain})
+	c := &conn{sock: sock}
+	c.peer = transport.Peer{Type: d.Type(), Addr: sock.RemoteAddr().String(), URL: u, Header: resp.Header, TLS: resp.TLS, Proto: resp.ProtoMajor}
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	c.in = wire.NewReader(sock, nil, t.Limit, c.cancel)
+	if taken {
+		sock.Deflate(d.deflate)
+		c.in.Inflate(takeover)
 	}
 	if d.every > 0 {
-		up.sock.Pulse(d.every, d.wait)
+		sock.Pulse(d.every, d.wait)
 	}
-	c := &conn{sock: up.sock}
-	c.peer = transport.Peer{Type: d.Type(), Addr: up.sock.RemoteAddr().String(), URL: u, Header: resp.Header, TLS: resp.TLS, Proto: resp.ProtoMajor}
-	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	c.in = wire.NewReader(ws, up.sock, t.Limit, c.cancel)
 	return c, nil
 }
 
-// options makes the library dial through t.HTTP, jar included, and stop at a
-// redirect: where it points belongs in the error.
-func (d *dialer) options(t *transport.Target, up *upgrade) *websocket.DialOptions {
+// An upgrade is the request for one WebSocket.
+type upgrade struct {
+	key   string
+	nc    net.Conn // the connection itself, if the RoundTripper tells
+	asked bool     // there was one
+}
+
+// ask sends the request through t.HTTP, jar included, and stops at a redirect:
+// where it points belongs in the error.
+func (u *upgrade) ask(ctx context.Context, d *dialer, t *transport.Target, to *url.URL) (*http.Response, error) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) { u.nc, u.asked = i.Conn, true },
+	})
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, to.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(r.Header, t.Header)
+	r.Host = cmp.Or(t.Header.Get("Host"), r.Host)
+	r.Header["Upgrade"], r.Header["Connection"] = []string{"websocket"}, []string{"Upgrade"}
+	r.Header["Sec-WebSocket-Version"], r.Header["Sec-WebSocket-Key"] = []string{"13"}, []string{u.key}
+	if d.subprotocol != "" {
+		r.Header["Sec-WebSocket-Protocol"] = []string{d.subprotocol}
+	}
+	if d.deflate > 0 {
+		r.Header["Sec-WebSocket-Extensions"] = []string{wire.Deflate}
+	}
 	hc := http.Client{}
 	if t.HTTP != nil {
 		hc = *t.HTTP
 	}
-	up.through = hc.Transport
-	if up.through == nil {
-		up.through = http.DefaultTransport
-	}
-	hc.Transport = up
+	hc.Timeout = 0 // it would cut the WebSocket; ctx bounds the upgrade
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	o := &websocket.DialOptions{HTTPClient: &hc, HTTPHeader: t.Header.Clone(), Host: t.Header.Get("Host")}
-	if d.subprotocol != "" {
-		o.Subprotocols = []string{d.subprotocol}
+	return hc.Do(r)
+}
+
+// check reads a 101 (RFC 6455 §4.1). taken is what became of the offer to
+// compress.
+func (u *upgrade) check(resp *http.Response, d *dialer) (taken, takeover bool, err error) {
+	h := resp.Header
+	protocol := h.Get("Sec-Websocket-Protocol")
+	switch _, ok := resp.Body.(io.ReadWriteCloser); {
+	case !ok:
+		return false, false, errors.New("the http.RoundTripper does not hand over the connection")
+	case !wire.HasToken(h["Upgrade"], "websocket"), !wire.HasToken(h["Connection"], "upgrade"):
+		return false, false, errors.New("the answer is not an upgrade to WebSocket")
+	case h.Get("Sec-Websocket-Accept") != wire.AcceptOf(u.key):
+		return false, false, errors.New("the answer is to another request: Sec-WebSocket-Accept is wrong")
+	case protocol != d.subprotocol && protocol == "":
+		return false, false, fmt.Errorf("the server does not speak the subprotocol %q", d.subprotocol)
+	case protocol != d.subprotocol:
+		return false, false, fmt.Errorf("the subprotocol %q was not offered", protocol)
 	}
-	if d.deflate > 0 {
-		o.CompressionMode = websocket.CompressionNoContextTakeover
-	}
-	return o
+	return wire.DeflateTaken(d.deflate > 0, h["Sec-Websocket-Extensions"])
 }
 
 // refused is the error for an answer that did not open a WebSocket.
-func (d *dialer) refused(resp *http.Response, err error) error {
+func (d *dialer) refused(resp *http.Response) error {
 	e := d.failed(nil)
 	e.Status = resp.StatusCode
 	e.Reason = transport.StatusReason(resp.StatusCode)
 	e.Location = resp.Header.Get("Location")
 	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
 	e.Detail = firstLine(resp.Body)
-	switch resp.StatusCode {
-	case http.StatusUnauthorized:
-	case http.StatusSwitchingProtocols:
-		e.Err = unsupported(err) // not a 101 that RFC 6455 §4.1 allows
-	default:
+	if resp.StatusCode != http.StatusUnauthorized {
 		e.Err = transport.ErrUnsupported
 	}
 	return e
@@ -135,31 +168,6 @@ func firstLine(body io.Reader) string {
 		}
 		return -1
 	}, line)
-}
-
-// An upgrade is the RoundTripper of one Dial. It puts our Socket between the
-// library and the connection that the 101 hands over.
-type upgrade struct {
-	through http.RoundTripper
-	nc      net.Conn // the connection itself, if through tells
-	asked   bool     // the request was written
-	sock    *wire.Socket
-}
-
-func (u *upgrade) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-		GotConn: func(i httptrace.GotConnInfo) { u.nc, u.asked = i.Conn, true },
-	})
-	resp, err := u.through.RoundTrip(r.WithContext(ctx))
-	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
-		return resp, err
-	}
-	if rwc, ok := resp.Body.(io.ReadWriteCloser); ok {
-		u.sock = wire.NewSocket(&body{rwc, u.nc}, nil, wire.Config{Client: true, Explain: explain})
-		u.sock.Mute(true) // until Dial has found the answer good
-		resp.Body = u.sock
-	}
-	return resp, err
 }
 
 // A body is a 101's body as a net.Conn. Without nc it has no deadlines.

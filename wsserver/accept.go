@@ -5,10 +5,7 @@ package wsserver
 import (
 	"context"
 	"net/http"
-	"strings"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"github.com/gocometd/cometd/internal/wire"
 	"github.com/gocometd/cometd/transport"
@@ -40,18 +37,7 @@ func (a *acceptor) Type() string { return "websocket" }
 // Serve says what is wrong.
 func (a *acceptor) Match(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.ProtoMajor == 1 &&
-		hasToken(r.Header["Upgrade"], "websocket") && hasToken(r.Header["Connection"], "upgrade")
-}
-
-func hasToken(values []string, want string) bool {
-	for _, v := range values {
-		for t := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(strings.TrimSpace(t), want) {
-				return true
-			}
-		}
-	}
-	return false
+		wire.HasToken(r.Header["Upgrade"], "websocket") && wire.HasToken(r.Header["Connection"], "upgrade")
 }
 
 // Serve upgrades r and runs serve on a goroutine of its own: net/http's has a
@@ -61,29 +47,28 @@ func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Ac
 		http.Error(w, a.err.Error(), http.StatusInternalServerError)
 		return
 	}
-	if !canHijack(w) { // asked before the library says 101
-		http.Error(w, "no upgrade is possible here", http.StatusNotImplemented)
+	if refused(w, r) {
 		return
 	}
 	peer := a.peer(r, o)
-	up := &upgrade{ResponseWriter: w, stall: o.Stall, sendBuffer: a.sendBuffer}
 	if peer.Fresh {
-		up.cookie = o.BrowserCookie(r, peer)
+		http.SetCookie(w, o.BrowserCookie(r, peer))
 	}
-	ws, err := websocket.Accept(up, r, &a.accept)
+	deflate := a.deflate > 0 && wire.TakesDeflate(r.Header["Sec-Websocket-Extensions"])
+	sock, early, err := a.switchTo(w, r, o.Stall, deflate)
 	if err != nil {
-		return // answered
+		return // the connection is gone
 	}
-	up.slim()
-	if a.deflate > 0 && w.Header().Get("Sec-WebSocket-Extensions") != "" {
-		up.sock.Deflate(a.deflate)
+	c := &conn{sock: sock, peer: peer}
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
+	c.in = wire.NewReader(sock, early, o.Limit, c.cancel)
+	if deflate {
+		sock.Deflate(a.deflate)
+		c.in.Inflate(false)
 	}
 	if a.every > 0 {
-		up.sock.Pulse(a.every, a.wait)
+		sock.Pulse(a.every, a.wait)
 	}
-	c := &conn{sock: up.sock, peer: peer}
-	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
-	c.in = wire.NewReader(ws, up.sock, o.Limit, c.cancel)
 	go c.run(serve)
 }
 

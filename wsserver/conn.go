@@ -45,7 +45,6 @@ func (c *conn) Wait() {
 	c.ending.Do(func() {
 		c.Close(transport.Normal)
 		c.sock.Linger(linger)
-		c.in.End()
 	})
 }
 

@@ -4,30 +4,25 @@ package wsserver
 
 import (
 	"fmt"
+	"strings"
 	"time"
-
-	"github.com/coder/websocket"
 )
 
 // An Option configures an Acceptor. The zero set of options is a working one.
 type Option func(*config) error
 
 type config struct {
-	accept     websocket.AcceptOptions
-	deflate    int
-	every      time.Duration
-	wait       time.Duration
-	sendBuffer int
+	subprotocols []string
+	deflate      int
+	every        time.Duration
+	wait         time.Duration
+	sendBuffer   int
 }
 
 const defaultSendBuffer = 256 << 10
 
 func newConfig(opts []Option) (config, error) {
-	c := config{
-		// Origins are checked by the server, for every transport alike.
-		accept:     websocket.AcceptOptions{InsecureSkipVerify: true},
-		sendBuffer: defaultSendBuffer,
-	}
+	c := config{sendBuffer: defaultSendBuffer}
 	for _, o := range opts {
 		if err := o(&c); err != nil {
 			return c, err
@@ -42,11 +37,11 @@ func newConfig(opts []Option) (config, error) {
 func WithSubprotocols(names ...string) Option {
 	return func(c *config) error {
 		for _, n := range names {
-			if n == "" {
-				return fmt.Errorf("wsserver: subprotocol has no name: %q", names)
+			if n == "" || strings.ContainsAny(n, ", \r\n") {
+				return fmt.Errorf("wsserver: no name of a subprotocol: %q", n)
 			}
 		}
-		c.accept.Subprotocols = names
+		c.subprotocols = names
 		return nil
 	}
 }
@@ -60,7 +55,6 @@ func WithCompression(threshold int) Option {
 		if threshold <= 0 {
 			return fmt.Errorf("wsserver: compression threshold is not positive: %d", threshold)
 		}
-		c.accept.CompressionMode = websocket.CompressionNoContextTakeover
 		c.deflate = threshold
 		return nil
 	}

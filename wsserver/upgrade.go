@@ -3,57 +3,69 @@
 package wsserver
 
 import (
-	"bufio"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gocometd/cometd/internal/wire"
 )
 
-// writeSize holds any control frame whole: the library writes nothing else.
-const writeSize = 144
-
-// An upgrade is the ResponseWriter that the library hijacks: it hands over our
-// Socket in place of the connection, with buffers an idle socket can afford.
-type upgrade struct {
-	http.ResponseWriter
-	stall      time.Duration
-	sendBuffer int
-	cookie     *http.Cookie // nil: the peer has one. It goes with the 101 only
-
-	sock *wire.Socket
-	in   *bufio.Reader
-}
-
-// WriteHeader leaves the 101 to Hijack: net/http would copy the header, and keep
-// more than it needs to.
-func (u *upgrade) WriteHeader(status int) {
-	if status != http.StatusSwitchingProtocols {
-		u.ResponseWriter.WriteHeader(status)
+// refused answers an upgrade that cannot be (RFC 6455 §4.2.1).
+func refused(w http.ResponseWriter, r *http.Request) bool {
+	switch keys := r.Header["Sec-Websocket-Key"]; {
+	case !canHijack(w): // asked before anything else is done
+		http.Error(w, "no upgrade is possible here", http.StatusNotImplemented)
+	case r.Header.Get("Sec-Websocket-Version") != "13":
+		w.Header().Set("Sec-WebSocket-Version", "13")
+		http.Error(w, "Sec-WebSocket-Version must be 13", http.StatusBadRequest)
+	case len(keys) != 1 || !wire.GoodKey(keys[0]):
+		http.Error(w, "Sec-WebSocket-Key must be 16 bytes in base64", http.StatusBadRequest)
+	default:
+		return false
 	}
+	return true
 }
 
-// Hijack takes the connection from net/http and says 101, with all that the
-// library and others have put into the header. That the peer is gone already is
-// found by who reads.
-func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	nc, brw, err := http.NewResponseController(u.ResponseWriter).Hijack()
+// switchTo takes the connection from net/http and says 101, with all that others
+// have put into the header. It also gives what the peer has sent already. That
+// the peer is gone is found by who reads.
+func (a *acceptor) switchTo(w http.ResponseWriter, r *http.Request, stall time.Duration, deflate bool) (*wire.Socket, []byte, error) {
+	nc, brw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
-	if u.cookie != nil {
-		http.SetCookie(u.ResponseWriter, u.cookie)
+	out := brw.Writer
+	out.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ")
+	out.WriteString(wire.AcceptOf(r.Header["Sec-Websocket-Key"][0]))
+	if name := a.subprotocol(r.Header["Sec-Websocket-Protocol"]); name != "" {
+		out.WriteString("\r\nSec-WebSocket-Protocol: " + name)
 	}
-	brw.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
-	u.Header().Write(brw)
-	brw.WriteString("\r\n")
-	brw.Flush()
-	bound(nc, u.sendBuffer)
+	if deflate {
+		out.WriteString("\r\nSec-WebSocket-Extensions: " + wire.Deflate)
+	}
+	out.WriteString("\r\n")
+	w.Header().Write(out)
+	out.WriteString("\r\n")
+	out.Flush()
+	bound(nc, a.sendBuffer)
 	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
-	u.sock = wire.NewSocket(nc, early, wire.Config{Stall: max(u.stall, 0), Explain: explain})
-	u.in = bufio.NewReaderSize(u.sock, wire.ReadSize)
-	return u.sock, bufio.NewReadWriter(u.in, bufio.NewWriterSize(u.sock, writeSize)), nil
+	return wire.NewSocket(nc, wire.Config{Stall: max(stall, 0), Explain: explain}), slices.Clone(early), nil
+}
+
+// subprotocol is the first of ours that the client offers.
+func (a *acceptor) subprotocol(offers []string) string {
+	for _, ours := range a.subprotocols {
+		for _, v := range offers {
+			for name := range strings.SplitSeq(v, ",") {
+				if strings.TrimSpace(name) == ours {
+					return ours
+				}
+			}
+		}
+	}
+	return ""
 }
 
 // canHijack looks through middlewares as http.ResponseController does.
@@ -69,10 +81,6 @@ func canHijack(w http.ResponseWriter) bool {
 		}
 	}
 }
-
-// slim takes out what the library put between its reader and the Socket for
-// bytes that came early: the Socket has those.
-func (u *upgrade) slim() { u.in.Reset(u.sock) }
 
 // bound sets the kernel's send buffer under nc.
 func bound(nc net.Conn, n int) {

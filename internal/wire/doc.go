@@ -1,15 +1,19 @@
 //go:build !js
 
-// Package wire is what both ends of the WebSocket transport put around
-// github.com/coder/websocket: the library opens the connection, reads it and
-// answers its control frames; this package writes whole frames past it.
+// Package wire is the frames of a WebSocket (RFC 6455, RFC 7692) after it was
+// opened, for both ends of the transport.
 //
-// A [Socket] stands between the library and the connection. Data goes out
-// through [Socket.Send] or [Socket.Start] as one prebuilt frame in one write;
-// what the library writes are control frames only, each in a single Write, and
-// the Socket lets them in between two frames. A [Reader] gives text messages
-// one after the other and enforces what the library leaves to its user: text
-// only, valid UTF-8, a limit with a name.
+// It is our own because it is the path of a delivery: a server writes one
+// prebuilt frame to each of thousands of sockets without ever blocking on one,
+// and a socket that is idle, as most are, holds no buffer. A general library
+// has to hold a reader, a writer and their locks for each; docs/performance.md
+// has what that costs. In a browser none of this is built: the browser has the
+// socket.
+//
+// A [Socket] writes: data through [Socket.Send] or [Socket.Start] as one frame
+// in one write, control frames in between. A [Reader] reads text messages one
+// after the other, answers control frames, and closes the connection of who
+// breaks the rules or the limit.
 //
 // # Who writes
 //
@@ -23,4 +27,10 @@
 // Whoever holds busy is alone on the wire. Others leave what they have: one
 // data frame, and the newest control frame. The holder takes those before it
 // gives busy back. So nothing but data ever waits, and what waits is bounded.
+//
+// # Who reads
+//
+// One goroutine, which waits for a plain TCP connection without a buffer: it
+// borrows one when there is something to read, and gives it back when all of it
+// is used. What is left of a large frame is read to where it is wanted.
 package wire

@@ -11,12 +11,18 @@ import (
 
 // The first byte of a frame (RFC 6455 §5.2).
 const (
-	finText  = 0x81
-	finClose = 0x88
-	finPing  = 0x89
-	deflated = 0x40 // RSV1: the payload is compressed (RFC 7692 §6)
+	fin      = 0x80
+	rsv1     = 0x40 // the payload is compressed (RFC 7692 §6)
+	reserved = 0x30
 	opcode   = 0x0f
-	opClose  = 0x08
+	controls = 0x08 // the bit that all control frames have
+
+	opContinuation = 0x0
+	opText         = 0x1
+	opBinary       = 0x2
+	opClose        = 0x8
+	opPing         = 0x9
+	opPong         = 0xa
 )
 
 const (
@@ -103,26 +109,16 @@ func control(first byte, payload []byte, client bool) []byte {
 	return b.frame(first, client)
 }
 
-// closeFrame builds a close frame. A text that is too long is cut.
+// closeFrame builds a close frame: with 1005, which is no code for the wire, one
+// without a code. A text that is too long is cut.
 func closeFrame(code int, text string, client bool) []byte {
+	if code == 1005 {
+		return control(fin|opClose, nil, client)
+	}
 	for len(text) > maxControl-2 {
 		_, last := utf8.DecodeLastRuneInString(text)
 		text = text[:len(text)-last]
 	}
 	p := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(text)), uint16(code))
-	return control(finClose, append(p, text...), client)
-}
-
-// closeText is the text of a close frame that the library has built.
-func closeText(f []byte, client bool) []byte {
-	p := f[2:]
-	if client {
-		key := binary.LittleEndian.Uint32(p)
-		p = append([]byte(nil), p[4:]...)
-		xor(p, key)
-	}
-	if len(p) < 2 {
-		return nil
-	}
-	return p[2:]
+	return control(fin|opClose, append(p, text...), client)
 }

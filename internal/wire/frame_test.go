@@ -21,8 +21,8 @@ func TestFramesHaveTheShortestHead(t *testing.T) {
 			payload := strings.Repeat("0123456789", n/10+1)[:n]
 			b := newBuffer()
 			b.b = append(b.b, payload...)
-			f := b.frame(finText, client)
-			want := wiretest.Frame(finText, payload)
+			f := b.frame(fin|opText, client)
+			want := wiretest.Frame(fin|opText, payload)
 			if !client {
 				require.Equal(t, want, string(f))
 				continue
@@ -39,7 +39,7 @@ func TestFramesHaveTheShortestHead(t *testing.T) {
 func TestEveryFrameHasItsOwnMask(t *testing.T) {
 	keys := map[[4]byte]bool{}
 	for range 100 {
-		f := control(finPing, []byte("x"), true)
+		f := control(fin|opPing, []byte("x"), true)
 		seen, err := wiretest.Read(bufio.NewReader(bytes.NewReader(f)))
 		require.NoError(t, err)
 		keys[seen.Key] = true
@@ -48,10 +48,14 @@ func TestEveryFrameHasItsOwnMask(t *testing.T) {
 }
 
 func TestLongCloseTextsAreCutBetweenRunes(t *testing.T) {
-	f := closeFrame(1000, strings.Repeat("é", 100), false)
-	assert.LessOrEqual(t, len(f), 2+maxControl)
-	assert.True(t, utf8.Valid(closeText(f, false)))
-	assert.Equal(t, "bye", string(closeText(closeFrame(1000, "bye", true), true)))
+	for _, client := range []bool{false, true} {
+		f, err := wiretest.Read(bufio.NewReader(bytes.NewReader(closeFrame(1000, strings.Repeat("é", 100), client))))
+		require.NoError(t, err)
+		code, text, why := parseClose([]byte(f.Payload))
+		assert.Equal(t, 1000, code)
+		assert.Equal(t, strings.Repeat("é", 61), text)
+		assert.Empty(t, why)
+	}
 }
 
 // However a text is cut into pieces, it is judged as a whole.

@@ -49,7 +49,7 @@ func (s *Socket) beat() {
 	case reading && quiet >= p.every:
 		p.asked, p.reads = true, reads
 		p.timer.Reset(p.wait)
-		s.put(control(finPing, nil, s.cfg.Client))
+		s.put(control(fin|opPing, nil, s.cfg.Client))
 		return
 	case quiet >= p.every:
 		p.asked = false

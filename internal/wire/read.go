@@ -5,20 +5,30 @@ package wire
 import (
 	"io"
 	"sync"
+	"syscall"
 )
 
-// ReadSize is the library's read buffer: an idle connection holds no more. A
-// read that fills it is followed by one into a pooled buffer of aheadSize.
-const ReadSize = 256
-
+// aheadSize is what one read of a busy connection takes at most. The memory is
+// lent for as long as something of it is unused, so an idle connection, which
+// waits without any, holds none.
 const aheadSize = 16 << 10
+
+// idleSize is what a connection holds that cannot be asked whether there is
+// something to read, such as TLS, which has larger buffers anyway.
+const idleSize = 1 << 10
+
+// direct is from where on payload is read to where it is wanted, past ahead.
+const direct = 4 << 10
 
 var aheads = sync.Pool{New: func() any { return new([aheadSize]byte) }}
 
 // ahead is what was read before anybody asked for it.
 type ahead struct {
 	b    []byte
-	pool *[aheadSize]byte
+	lent *[aheadSize]byte      // where b lies, if that is lent
+	own  []byte                // where it lies otherwise
+	try  func(fd uintptr) bool // attempt, made once
+	err  error                 // of attempt
 }
 
 func (a *ahead) put(p []byte) {
@@ -36,53 +46,78 @@ func (a *ahead) take(p []byte) int {
 }
 
 func (a *ahead) drop() {
-	if a.pool != nil {
-		aheads.Put(a.pool)
+	if a.lent != nil {
+		aheads.Put(a.lent)
 	}
-	*a = ahead{}
+	a.b, a.lent = nil, nil
 }
 
-// Read reads for the library.
-func (s *Socket) Read(p []byte) (int, error) {
+// wait waits for bytes of a connection that tells when there are some.
+func (a *ahead) wait(raw syscall.RawConn) error {
+	if a.try == nil {
+		a.try = a.attempt
+	}
+	a.err = nil
+	if err := raw.Read(a.try); err != nil {
+		return err
+	}
+	return a.err
+}
+
+// waitIn waits for bytes of any other connection.
+func (a *ahead) waitIn(r io.Reader) error {
+	if a.own == nil {
+		a.own = make([]byte, idleSize)
+	}
+	n, err := r.Read(a.own)
+	if n > 0 {
+		err = nil // it comes again
+	}
+	a.b = a.own[:n]
+	return err
+}
+
+// receive waits for bytes and puts them into a, which is empty.
+func (s *Socket) receive(a *ahead) error {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if s.mute {
+		return io.EOF
+	}
+	s.reads.Add(1)
+	defer s.reads.Add(1)
+	var err error
+	if s.raw != nil {
+		err = a.wait(s.raw)
+	} else {
+		err = a.waitIn(s.Conn)
+	}
+	if err == nil {
+		s.pulse.hear()
+	}
+	return err
+}
+
+// receiveInto waits for bytes and puts them into p.
+func (s *Socket) receiveInto(p []byte) (int, error) {
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	if s.mute {
 		return 0, io.EOF
 	}
-	if len(s.ahead.b) > 0 {
-		return s.ahead.take(p), nil
-	}
 	s.reads.Add(1)
+	defer s.reads.Add(1)
 	n, err := s.Conn.Read(p)
-	s.reads.Add(1)
-	if err != nil {
-		s.readErr = err
-		return n, err
+	if n > 0 {
+		s.pulse.hear()
+		return n, nil
 	}
-	s.pulse.hear()
-	if n == ReadSize && s.raw != nil {
-		s.readAhead()
-	}
-	return n, nil
+	return 0, err
 }
 
-// Mute makes every Read find the end, or no longer. It waits for a Read under
-// way. It keeps the library from waiting three seconds for more of an answer
-// that opens no WebSocket.
-func (s *Socket) Mute(on bool) {
+// Mute makes every read find the end. It waits for a read under way.
+func (s *Socket) Mute() {
 	s.reading.Lock()
-	s.mute = on
+	s.mute = true
 	s.reading.Unlock()
-}
-
-// readAhead takes what has arrived already, so that a peer with much to say
-// costs a system call per 16 KiB and not per 256 bytes.
-func (s *Socket) readAhead() {
-	pool := aheads.Get().(*[aheadSize]byte)
-	n, err := tryRead(s.raw, pool[:])
-	if n <= 0 || err != nil { // the next Read says what is wrong
-		aheads.Put(pool)
-		return
-	}
-	s.ahead = ahead{pool[:n], pool}
 }

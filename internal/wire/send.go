@@ -112,10 +112,10 @@ func (s *Socket) build(buf *buffer, body Body) (*buffer, []byte) {
 	if s.deflate > 0 && len(buf.payload()) >= s.deflate {
 		if small, ok := buf.deflate(); ok {
 			buf.free()
-			return small, small.frame(finText|deflated, s.cfg.Client)
+			return small, small.frame(fin|rsv1|opText, s.cfg.Client)
 		}
 	}
-	return buf, buf.frame(finText, s.cfg.Client)
+	return buf, buf.frame(fin|opText, s.cfg.Client)
 }
 
 // attempt writes f without blocking and returns what the kernel refused. If the

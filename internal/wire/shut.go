@@ -22,7 +22,7 @@ var past = time.Unix(1, 0)
 // Shut sends a close frame and lets nothing out after it. It waits for nobody:
 // a frame that is being written gets a moment to end, and if that does not do,
 // the connection is cut without the close frame. It frees a read that waits.
-// Only the first close frame counts, the library's included.
+// Only the first close frame counts.
 func (s *Socket) Shut(code int, text string) {
 	s.mu.Lock()
 	if s.err != nil || s.shut {
@@ -55,7 +55,7 @@ func (s *Socket) Linger(d time.Duration) {
 	s.lingering = true
 	s.mu.Unlock()
 	if open {
-		s.Mute(true) // Shut has freed who reads
+		s.Mute() // Shut has freed who reads
 		if c, ok := s.Conn.(interface{ CloseWrite() error }); ok && !busy {
 			c.CloseWrite()
 		}

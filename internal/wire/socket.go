@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unicode/utf8"
 )
 
 // Why a Socket was cut.
@@ -33,7 +32,7 @@ type Config struct {
 	Explain func(op string, err error) error
 }
 
-// A Socket is the net.Conn that the library gets. See the package comment.
+// A Socket writes frames to a connection. See the package comment.
 type Socket struct {
 	net.Conn
 	cfg     Config
@@ -51,20 +50,15 @@ type Socket struct {
 
 	drains sync.WaitGroup
 
-	reading sync.Mutex // held during a read; guards what follows
-	ahead   ahead
-	readErr error
-	mute    bool // reads find the end
+	reading sync.Mutex // held during a read
+	mute    bool       // reads find the end
 
 	reads atomic.Uint32 // odd: a read is waiting
 }
 
 // NewSocket wraps nc, which must be good for one reader and one writer at once.
-// early is what was read from it too soon.
-func NewSocket(nc net.Conn, early []byte, cfg Config) *Socket {
-	s := &Socket{Conn: nc, cfg: cfg, raw: bare(nc)}
-	s.ahead.put(early)
-	return s
+func NewSocket(nc net.Conn, cfg Config) *Socket {
+	return &Socket{Conn: nc, cfg: cfg, raw: bare(nc)}
 }
 
 // Deflate compresses payloads of n bytes and more from now on. The peer must
@@ -79,25 +73,16 @@ func (s *Socket) Deflate(n int) {
 // written without blocking.
 func (s *Socket) CanStart() bool { return s.raw != nil }
 
-// Write sends a control frame for the library, which gives a whole one at a
-// time. It never waits for data frames: while one is being written, the newest
-// control frame waits, and older ones are forgotten, which RFC 6455 §5.5.3
-// allows for pongs.
-func (s *Socket) Write(p []byte) (int, error) {
+// pong answers a ping. It never waits for data frames: while one is being
+// written the newest control frame waits, and older ones are forgotten, which
+// RFC 6455 §5.5.3 allows for pongs.
+func (s *Socket) pong(payload []byte) {
 	s.mu.Lock()
 	if s.err != nil || s.shut {
 		s.mu.Unlock()
-		return 0, net.ErrClosed
+		return
 	}
-	f := p
-	if p[0]&opcode == opClose {
-		s.shut = true
-		if !utf8.Valid(closeText(p, s.cfg.Client)) { // an echo of the peer's
-			f = closeFrame(1007, "close reason is not UTF-8", s.cfg.Client)
-		}
-	}
-	s.put(f)
-	return len(p), nil
+	s.put(control(fin|opPong, payload, s.cfg.Client))
 }
 
 // put sends a control frame now, or leaves it to who is writing. It unlocks mu.
@@ -120,8 +105,7 @@ func (s *Socket) put(f []byte) {
 	s.pass(s.push(f))
 }
 
-// Close cuts the connection. The library calls it when the close handshake is
-// over.
+// Close cuts the connection.
 func (s *Socket) Close() error {
 	s.mu.Lock()
 	s.stop(net.ErrClosed)
@@ -158,11 +142,4 @@ func (s *Socket) cause() error {
 		return net.ErrClosed
 	}
 	return s.err
-}
-
-// dead reports whether the connection is closed.
-func (s *Socket) dead() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err != nil
 }

@@ -28,7 +28,7 @@ func asIs(_ string, err error) error { return err }
 func inMemory(t *testing.T, cfg Config) (*Socket, net.Conn) {
 	here, there := net.Pipe()
 	cfg.Explain = asIs
-	s := NewSocket(here, nil, cfg)
+	s := NewSocket(here, cfg)
 	require.False(t, s.CanStart())
 	t.Cleanup(func() { there.Close(); s.Shut(1000, ""); s.Linger(0) })
 	return s, there
@@ -47,18 +47,23 @@ func overTCP(t *testing.T, cfg Config) (*Socket, net.Conn) {
 	here.(*net.TCPConn).SetWriteBuffer(32 << 10)
 	there.(*net.TCPConn).SetReadBuffer(32 << 10)
 	cfg.Explain = asIs
-	s := NewSocket(here, nil, cfg)
+	s := NewSocket(here, cfg)
 	require.True(t, s.CanStart())
 	t.Cleanup(func() { there.Close(); s.Shut(1000, ""); s.Linger(time.Second) })
 	return s, there
 }
 
-// read pumps what the peer sends into nothing, as the library would.
+// read takes whatever the peer sends, as a Reader would.
 func read(s *Socket) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
-		_, err := io.Copy(io.Discard, struct{ io.Reader }{s})
-		ended <- err
+		for {
+			var a ahead
+			if err := s.receive(&a); err != nil {
+				ended <- err
+				return
+			}
+		}
 	}()
 	return ended
 }
@@ -70,8 +75,7 @@ func TestSendFailsAfterTheStallLimitWithoutProgress(t *testing.T) {
 		assert.ErrorIs(t, s.Send(say("1")), ErrStalled)
 		assert.Equal(t, 10*time.Second, time.Since(start))
 		assert.ErrorIs(t, s.Send(say("2")), ErrStalled, "it stays dead, and says why")
-		_, err := s.Read(make([]byte, 1))
-		assert.Error(t, err, "the reader hears of it")
+		assert.Error(t, s.receive(new(ahead)), "the reader hears of it")
 	})
 }
 
@@ -146,9 +150,7 @@ func TestControlFramesDoNotWait(t *testing.T) {
 		go s.Send(say("1"))
 		synctest.Wait()
 		for _, p := range []string{"a", "b", "c"} { // nothing of the frame is out yet
-			n, err := s.Write([]byte(wiretest.Frame(wiretest.Fin|wiretest.Pong, p)))
-			require.NoError(t, err)
-			require.Equal(t, 3, n)
+			s.pong([]byte(p))
 		}
 		go s.Send(say("2"))
 		synctest.Wait()
@@ -235,7 +237,7 @@ func TestStartNeverBlocksAndKeepsOrder(t *testing.T) {
 					break
 				}
 			}
-			s.Write([]byte(wiretest.Frame(wiretest.Fin|wiretest.Pong, "p")))
+			s.pong([]byte("p"))
 		}
 		refused <- kept
 	}()
@@ -281,7 +283,7 @@ func TestPongsForAPeerThatDoesNotReadAreBounded(t *testing.T) {
 	s, peer := overTCP(t, Config{Stall: time.Minute})
 	frames, done := fill(t, s)
 	for i := range 10_000 {
-		s.Write([]byte(wiretest.Frame(wiretest.Fin|wiretest.Pong, string(rune('a'+i%26)))))
+		s.pong([]byte{byte('a' + i%26)})
 	}
 	in := bufio.NewReader(peer)
 	for range frames {
@@ -354,23 +356,4 @@ func TestASecondFrameAtOnceIsRefused(t *testing.T) {
 	for range 2 {
 		assert.Error(t, <-done)
 	}
-}
-
-func TestReadAheadGivesTheSameBytes(t *testing.T) {
-	s, peer := overTCP(t, Config{})
-	s.ahead.put([]byte("early "))
-	sent := strings.Repeat("0123456789", 20_000)
-	go func() { io.WriteString(peer, sent); peer.Close() }()
-	var got strings.Builder
-	buf := make([]byte, ReadSize)
-	for {
-		n, err := s.Read(buf)
-		got.Write(buf[:n])
-		if err == io.EOF {
-			break
-		}
-		require.NoError(t, err)
-	}
-	assert.Equal(t, "early "+sent, got.String())
-	assert.Nil(t, s.ahead.pool, "nothing is held")
 }

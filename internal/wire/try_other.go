@@ -8,8 +8,12 @@ import (
 	"syscall"
 )
 
-// bare is nil where a socket cannot be written without blocking.
+// bare is nil where a socket cannot be used without blocking.
 func bare(net.Conn) syscall.RawConn { return nil }
 
 func tryWrite(syscall.RawConn, []byte) (int, error) { return 0, errors.ErrUnsupported }
-func tryRead(syscall.RawConn, []byte) (int, error)  { return 0, errors.ErrUnsupported }
+
+func (a *ahead) attempt(uintptr) bool {
+	a.err = errors.ErrUnsupported
+	return true
+}

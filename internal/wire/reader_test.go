@@ -1,0 +1,242 @@
+//go:build !js
+
+package wire
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/internal/wire/wiretest"
+)
+
+// However frames are cut on their way, on a connection that tells when there is
+// something as on one that does not, the texts are the same, and nothing is held
+// when all has been read.
+func TestTextsAreTheSameHoweverTheirBytesCome(t *testing.T) {
+	var bytes string
+	var want []string
+	for _, n := range []int{0, 1, 3, 125, 126, 4095, 4096, 5000, 16<<10 - 6, 16 << 10, 65535, 65536, 200_001} {
+		text := strings.Repeat("0123456789", n/10+1)[:n]
+		want = append(want, text, text)
+		bytes += wiretest.Masked(wiretest.Fin|wiretest.Text, text)
+		bytes += wiretest.Masked(wiretest.Text, text[:n/3]) + wiretest.Masked(wiretest.Fin|wiretest.Pong, "x") + wiretest.Masked(wiretest.Fin|wiretest.Cont, text[n/3:])
+	}
+	for name, open := range map[string]func(*testing.T, Config) (*Socket, net.Conn){"TCP": overTCP, "another": inMemory} {
+		for _, piece := range []int{7, 1000, 100_000} {
+			for _, room := range []int{10, 3000, 70_000} {
+				s, peer := open(t, Config{})
+				r := NewReader(s, []byte(bytes[:5]), 1<<20, func() {})
+				go func() {
+					for rest := bytes[5:]; rest != ""; rest = rest[min(len(rest), piece):] {
+						io.WriteString(peer, rest[:min(len(rest), piece)])
+					}
+				}()
+				for i, text := range want {
+					m, err := r.Next()
+					require.NoError(t, err)
+					require.Equal(t, text, all(t, m, room), "%s, text %d, pieces of %d, read into %d", name, i, piece, room)
+				}
+				assert.Empty(t, r.ahead.b)
+				assert.Nil(t, r.ahead.lent)
+			}
+		}
+	}
+}
+
+func all(t *testing.T, r io.Reader, room int) string {
+	t.Helper()
+	var b strings.Builder
+	p := make([]byte, room)
+	for {
+		n, err := r.Read(p)
+		b.Write(p[:n])
+		if err == io.EOF {
+			return b.String()
+		}
+		require.NoError(t, err)
+	}
+}
+
+func TestWhatIsLeftOfATextIsSkipped(t *testing.T) {
+	s, peer := overTCP(t, Config{})
+	r := NewReader(s, nil, 0, func() {})
+	r.Inflate(false)
+	go func() {
+		io.WriteString(peer, wiretest.Masked(wiretest.Text, "first")+wiretest.Masked(wiretest.Fin|wiretest.Cont, " and more"))
+		io.WriteString(peer, wiretest.Masked(wiretest.Fin|wiretest.RSV1|wiretest.Text, wiretest.Deflate("second")))
+		io.WriteString(peer, wiretest.Masked(wiretest.Fin|wiretest.Text, "third"))
+	}()
+	m, err := r.Next()
+	require.NoError(t, err)
+	p := make([]byte, 3)
+	n, err := m.Read(p)
+	require.NoError(t, err)
+	assert.Equal(t, "fir", string(p[:n]))
+	_, err = r.Next()
+	require.NoError(t, err)
+	m, err = r.Next()
+	require.NoError(t, err)
+	assert.Equal(t, "third", all(t, m, 100))
+	n, err = m.Read(p)
+	assert.Zero(t, n)
+	assert.Equal(t, io.EOF, err, "again and again")
+}
+
+// A peer that keeps its window refers to what it has sent before.
+func TestWithTakeoverAMessageRefersToTheOnesBefore(t *testing.T) {
+	s, peer := overTCP(t, Config{})
+	r := NewReader(s, nil, 0, func() {})
+	r.Inflate(true)
+	long := strings.Repeat("0123456789", 10_000)
+	// RFC 7692 §7.2.3.2: "Hello" twice, the second with the window of the first.
+	go func() {
+		io.WriteString(peer, wiretest.Masked(wiretest.Fin|wiretest.RSV1|wiretest.Text, wiretest.Deflate(long)))
+		io.WriteString(peer, wiretest.Masked(wiretest.Fin|wiretest.RSV1|wiretest.Text, "\xf2\x48\xcd\xc9\xc9\x07\x00"))
+		io.WriteString(peer, wiretest.Masked(wiretest.Fin|wiretest.RSV1|wiretest.Text, "\xf2\x00\x11\x00\x00"))
+	}()
+	for _, want := range []string{long, "Hello", "Hello"} {
+		m, err := r.Next()
+		require.NoError(t, err)
+		require.Equal(t, want, all(t, m, 5000))
+	}
+}
+
+// RFC 7692 §7.2.3.4: a last block need not be the end of the message.
+func TestAMessageMayGoOnAfterALastBlock(t *testing.T) {
+	s, peer := overTCP(t, Config{})
+	r := NewReader(s, nil, 0, func() {})
+	r.Inflate(false)
+	go func() {
+		io.WriteString(peer, wiretest.Masked(wiretest.Fin|wiretest.RSV1|wiretest.Text, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"))
+		io.WriteString(peer, wiretest.Masked(wiretest.Fin|wiretest.Text, "next"))
+	}()
+	for _, want := range []string{"Hello", "next"} {
+		m, err := r.Next()
+		require.NoError(t, err)
+		require.Equal(t, want, all(t, m, 100))
+	}
+}
+
+func TestEmptyBlocksWithoutEndAreTooLarge(t *testing.T) {
+	s, peer := overTCP(t, Config{})
+	r := NewReader(s, nil, 1000, func() {})
+	r.Inflate(false)
+	go func() {
+		io.WriteString(peer, wiretest.Masked(wiretest.RSV1|wiretest.Text, "\x00\x00\x00\xff\xff"))
+		for range 100 {
+			io.WriteString(peer, wiretest.Masked(wiretest.Cont, strings.Repeat("\x00\x00\x00\xff\xff", 10)))
+		}
+	}()
+	m, err := r.Next()
+	require.NoError(t, err)
+	_, err = io.ReadAll(m)
+	var end *CloseError
+	require.ErrorAs(t, err, &end)
+	assert.Equal(t, 1009, end.Code)
+	assert.Equal(t, 1000, end.Limit)
+}
+
+func TestAFrameOverTheLimitIsRefusedByItsHeader(t *testing.T) {
+	s, peer := overTCP(t, Config{})
+	r := NewReader(s, nil, 1000, func() {})
+	io.WriteString(peer, wiretest.MaskedHead(wiretest.Fin|wiretest.Text, 1001))
+	m, err := r.Next()
+	require.NoError(t, err)
+	_, err = m.Read(make([]byte, 10))
+	assert.ErrorContains(t, err, "1000 bytes")
+	_, err = r.Next()
+	assert.ErrorContains(t, err, "1000 bytes")
+}
+
+func TestOffersOfCompression(t *testing.T) {
+	for offer, want := range map[string]bool{
+		"permessage-deflate":                         true,
+		"permessage-deflate; client_max_window_bits": true,
+		"x, Permessage-Deflate; client_max_window_bits=10 ; server_no_context_takeover": true,
+		`permessage-deflate; server_max_window_bits="15"`:                               true,
+		"permessage-deflate; server_max_window_bits=10":                                 false,
+		"permessage-deflate; server_max_window_bits=10, permessage-deflate":             true,
+		"permessage-deflate; client_max_window_bits=16":                                 false,
+		"permessage-deflate; server_no_context_takeover=1":                              false,
+		"permessage-deflate; client_max_window_bits; client_max_window_bits":            false,
+		"permessage-deflate; unknown":                                                   false,
+		"x-webkit-deflate-frame":                                                        false,
+		"":                                                                              false,
+		", ;":                                                                           false,
+	} {
+		assert.Equal(t, want, TakesDeflate([]string{offer}), offer)
+	}
+}
+
+func TestAnswersAboutCompression(t *testing.T) {
+	for _, c := range []struct {
+		answer          string
+		taken, takeover bool
+		bad             bool
+	}{
+		{answer: ""},
+		{answer: Deflate, taken: true},
+		{answer: "permessage-deflate", taken: true, takeover: true},
+		{answer: "permessage-deflate; server_no_context_takeover; server_max_window_bits=12", taken: true},
+		{answer: "permessage-deflate; client_max_window_bits=15", bad: true}, // not offered
+		{answer: "permessage-deflate, permessage-deflate", bad: true},
+		{answer: "x", bad: true},
+	} {
+		taken, takeover, err := DeflateTaken(true, []string{c.answer})
+		assert.Equal(t, c.bad, err != nil, c.answer)
+		assert.Equal(t, c.taken, taken, c.answer)
+		assert.Equal(t, c.takeover, takeover, c.answer)
+	}
+	_, _, err := DeflateTaken(false, []string{Deflate})
+	assert.Error(t, err, "nothing was offered")
+}
+
+// spoken is a connection whose peer has said all it will.
+type spoken struct {
+	net.Conn
+	in io.Reader
+}
+
+func (s *spoken) Read(p []byte) (int, error)     { return s.in.Read(p) }
+func (*spoken) Write(p []byte) (int, error)      { return len(p), nil }
+func (*spoken) Close() error                     { return nil }
+func (*spoken) SetReadDeadline(time.Time) error  { return nil }
+func (*spoken) SetWriteDeadline(time.Time) error { return nil }
+
+// Whatever a peer says, either end reads texts in UTF-8 within its limit, and
+// then its end.
+func FuzzReader(f *testing.F) {
+	f.Add([]byte(wiretest.Masked(wiretest.Fin|wiretest.Text, "text")), false)
+	f.Add([]byte(wiretest.Frame(wiretest.Fin|wiretest.Text, "text")), true)
+	f.Add([]byte(wiretest.Masked(wiretest.RSV1|wiretest.Text, "\xf2\x48\xcd")+wiretest.Masked(wiretest.Fin|wiretest.Cont, "\xc9\xc9\x07\x00")), false)
+	f.Add([]byte(wiretest.Frame(wiretest.Fin|wiretest.Ping, "?")+wiretest.Frame(wiretest.Fin|wiretest.Close, wiretest.Code(1000, "bye"))), true)
+	f.Fuzz(func(t *testing.T, said []byte, client bool) {
+		const limit = 1000
+		ends := 0
+		explain := func(_ string, err error) error { return fmt.Errorf("ended: %w", err) } // io.EOF is the end of a text
+		s := NewSocket(&spoken{in: strings.NewReader(string(said))}, Config{Client: client, Explain: explain})
+		r := NewReader(s, nil, limit, func() { ends++ })
+		r.Inflate(client)
+		for range len(said) + 1 {
+			m, err := r.Next()
+			if err != nil {
+				break
+			}
+			if b, err := io.ReadAll(m); err == nil && (len(b) > limit || !utf8.Valid(b)) {
+				t.Fatalf("read %q", b)
+			}
+		}
+		if _, err := r.Next(); err == nil || ends != 1 {
+			t.Fatalf("there is no end: %v, %d", err, ends)
+		}
+		s.drains.Wait()
+	})
+}
