@@ -138,6 +138,7 @@ func TestASessionKnowsHowItsLastMessageCame(t *testing.T) {
 
 		assert.Equal(t, bayeux.WebSocket, how(ws, "4"))
 		ws.cut()
+		ws.eventually(func() bool { return w.Stats().Conns == 0 })
 		assert.Equal(t, bayeux.WebSocket, s.Transport(), "nobody has said anything since")
 		assert.Equal(t, bayeux.LongPolling, how(c, "5"))
 	}, server.WithTrustedSessionIDs())

@@ -111,3 +111,21 @@ func TestWhatIsStuckWhenItsSessionEndsIsCountedOnceItCannotLeave(t *testing.T) {
 		assert.Zero(t, w.Stats().QueuedBytes)
 	})
 }
+
+// What was sent and waits for its acknowledgement is not being sent, also after
+// a reply that nothing new went with.
+func TestAnEndedSessionKeepsNothingThatItsClientDidNotAcknowledge(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		c := w.session("/a")
+		have(c, "h1", 0)
+		require.NoError(t, w.Publish(t.Context(), "/a", 1))
+		c.all()
+		c.send(`{"channel":"/meta/connect","id":"h2","clientId":"$","advice":{"timeout":0}}`)
+		c.expect(bayeux.MetaConnect, "h2")
+		require.NotZero(t, w.Stats().QueuedBytes)
+		w.Session(c.id).Expire(time.Now(), 0)
+		w.settle()
+		assert.Zero(t, w.Stats().QueuedBytes)
+		assert.Zero(t, w.Stats().Dropped)
+	}, server.WithExtension(numbering))
+}

@@ -192,7 +192,9 @@ func (f *frame) takeEvents(s *Session, l *link) {
 		f.session, f.filter = s, s.out.filter
 		f.taken = true
 		s.sender = l
+		return
 	}
+	s.out.flying = 0 // what is kept does not fly
 }
 
 // takeReplies adds the replies whose events have left or leave with them, up
