@@ -53,20 +53,42 @@ func (s *Session) settled(l *link, events, sent, connect bool, w *wakes) {
 // may go along, then the replies. s is nil if it belongs to no session, h
 // unless the payload answers a connect.
 func (srv *Server) respond(s *Session, l *link, kind transport.Kind, replies [][]byte, h *held) {
+	r := srv.prepare(s, l, kind, replies, h)
+	r.send()
+}
+
+// A response is the payload that answers an exchange, with the events that it
+// takes along. Whoever prepares it sends it.
+type response struct {
+	session *Session // nil: of none
+	link    *link
+	payload transport.Payload
+	events  int  // so many, first of all
+	taken   bool // whether it may have had some
+	connect bool // it answers one
+}
+
+func (srv *Server) prepare(s *Session, l *link, kind transport.Kind, replies [][]byte, h *held) response {
 	var f flight
 	if s != nil {
 		f = s.takeFor(l, kind, h)
 	}
 	p := transport.Payload{Kind: kind, Messages: append(f.events, replies...)}
-	err := l.conn.Send(&p)
+	return response{s, l, p, len(f.events), f.taken, h != nil}
+}
+
+// send waits for the network.
+func (r *response) send() {
+	l := r.link
+	err := l.conn.Send(&r.payload)
 	if err != nil {
 		l.unsent(err)
 	}
-	if s != nil {
-		s.settle(l, f.taken, err == nil, h != nil)
+	if r.session != nil {
+		r.session.settle(l, r.taken, err == nil, r.connect)
 	}
 	if err == nil {
-		srv.count(l, &p, len(f.events))
+		l.srv.count(l, &r.payload, r.events)
 	}
 }
 

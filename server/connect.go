@@ -169,16 +169,40 @@ func (s *Session) answerHeld() {
 // answer sends the reply to a connect, with the events that go with it.
 func (s *Session) answer(h held) {
 	text := s.srv.connectReply(s, &h)
-	if h.link.peer.Once {
-		var replies [][]byte
-		for _, r := range [][]byte{h.kick, text} {
-			if r != nil {
-				replies = append(replies, r)
-			}
-		}
-		s.srv.respond(s, h.link, transport.Connect, replies, &h)
+	if !h.link.peer.Once {
+		s.answerOnStream(&h, text)
 		return
 	}
+	r := s.answerTo(&h, text)
+	r.send()
+}
+
+// answerApart is answer for a caller that the network must not hold up: what
+// leaves is decided at once.
+func (s *Session) answerApart(h held) {
+	text := s.srv.connectReply(s, &h)
+	if !h.link.peer.Once {
+		s.answerOnStream(&h, text)
+		return
+	}
+	r := s.answerTo(&h, text)
+	if !s.srv.run(r.send) {
+		r.send() // the server is closed, and so is the link
+	}
+}
+
+func (s *Session) answerTo(h *held, text []byte) response {
+	var replies [][]byte
+	for _, r := range [][]byte{h.kick, text} {
+		if r != nil {
+			replies = append(replies, r)
+		}
+	}
+	return s.srv.prepare(s, h.link, transport.Connect, replies, h)
+}
+
+// answerOnStream leaves the answer to the stream's writer.
+func (s *Session) answerOnStream(h *held, text []byte) {
 	s.mu.Lock()
 	if h.kick != nil {
 		h.link.add(reply{text: h.kick, session: s, after: s.out.end()})

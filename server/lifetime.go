@@ -246,17 +246,17 @@ func (s *Session) farewell(h held, stream *link, x ending) {
 	switch x.why {
 	case transport.Kicked:
 		if h.link != nil {
-			s.answer(h)
+			s.answerApart(h)
 		}
 	case transport.Normal:
 		if h.link != nil {
 			h.last = &bayeux.Advice{Reconnect: bayeux.NoReconnect}
-			s.answer(h)
+			s.answerApart(h)
 		}
 	case transport.Expired:
 		if h.link != nil { // its client handshakes again at once; without a connect, the next message does it
 			h.refusal, h.last = unknownSession(), handshakeAgain(0)
-			s.answer(h)
+			s.answerApart(h)
 		}
 	default:
 		if h.link != nil {

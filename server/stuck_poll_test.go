@@ -96,3 +96,18 @@ func TestASlowAnswerHoldsUpAShutdownNoLongerThanItsContext(t *testing.T) {
 		w.end()
 	})
 }
+
+func TestAKickOverPollingWaitsForNobody(t *testing.T) {
+	synced(t, bayeux.LongPolling, func(t *testing.T, w *world) {
+		free := make(chan struct{})
+		c := w.client()
+		c.dialer = memory.NewPollDialer(func(conn transport.Conn) { w.ServeConn(slowAnswer{conn, free}) })
+		c.handshake()
+		c.begin("/a")
+		begin := time.Now()
+		w.Session(c.id).Disconnect()
+		assert.Zero(t, time.Since(begin))
+		close(free)
+		assert.Equal(t, bayeux.NoReconnect, c.expect(bayeux.MetaConnect, "c2").Advice.Reconnect)
+	})
+}
