@@ -104,7 +104,11 @@ func (e *exchange) perform() (*http.Response, error) {
 	if own := e.target.HTTP; own != nil {
 		c.Transport, c.Jar = own.Transport, own.Jar
 	}
-	return c.Do(req)
+	resp, err := c.Do(req)
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		failed.URL = transport.Redacted(u)
+	}
+	return resp, err
 }
 
 // stay gives a redirect to us instead of following it: as a GET it would do

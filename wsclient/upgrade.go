@@ -34,7 +34,7 @@ func (d *dialer) dial(ctx context.Context, t *transport.Target, u *url.URL) (tra
 		if resp != nil {
 			return nil, d.refused(resp, err)
 		}
-		return nil, d.unanswered(opening, up, err)
+		return nil, d.unanswered(opening, u, up, err)
 	}
 	if d.subprotocol != "" && ws.Subprotocol() == "" {
 		ws.CloseNow()
@@ -97,9 +97,13 @@ func (d *dialer) refused(resp *http.Response, err error) error {
 
 // unanswered is the error for no answer. A server that was reached and asked
 // but says nothing has something in between that knows no upgrade.
-func (d *dialer) unanswered(ctx context.Context, up *upgrade, err error) error {
+func (d *dialer) unanswered(ctx context.Context, u *url.URL, up *upgrade, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
+	}
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		failed.URL = transport.Redacted(u)
+		err = failed // without the library's words around it, which have the URL as it was
 	}
 	if err == errSlow {
 		err = fmt.Errorf("%w of %v", errSlow, d.open)
