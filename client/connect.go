@@ -33,6 +33,7 @@ const strikes = 3
 // client ends. It returns with no link left.
 func (c *Client) keep(l *link) verdict {
 	b, struck := beat{soon: true}, 0
+	var down time.Time // the first of the failures in a row
 	c.quick = 0
 	for {
 		began, events := time.Now(), c.count.events()
@@ -47,14 +48,17 @@ func (c *Client) keep(l *link) verdict {
 		c.noteWorked(err)
 		v := c.judge(m, err)
 		if v.next == again {
-			if struck += strike(l, err); struck >= strikes {
+			if down.IsZero() {
+				down = time.Now()
+			}
+			if struck += c.strike(l, err, time.Since(down)); struck >= strikes {
 				v.next = anew
 				c.shun(l, err)
 			}
 		}
 		switch v.next {
 		case goOn:
-			struck = 0
+			struck, down = 0, time.Time{}
 			c.answeredWell(l, b, time.Since(began) >= heldConnect || c.count.events() > events)
 			if !c.rest(l, max(interval(c.advice), tooQuick(c.quick))) {
 				return c.leave(l)
@@ -214,7 +218,7 @@ func (c *Client) forgetWorked() { c.since, c.worked = time.Time{}, 0 }
 // was held, or something came meanwhile; quick counts those in a row that were
 // not.
 func (c *Client) answeredWell(l *link, b beat, useful bool) {
-	l.fresh, c.broken = false, false
+	l.fresh, c.broken, c.connected = false, false, true
 	c.setFailure(nil)
 	c.step(bayeux.ConnectOK, l.typ(), c.lesser)
 	c.outbox.open(true)
@@ -261,25 +265,32 @@ func tooQuick(quick int) time.Duration {
 	return min(time.Duration(quick-2)*100*time.Millisecond, 5*time.Second)
 }
 
-// shun has the next handshake try other transports before l's: something between
-// may let no more through than a stream's first messages.
+// shun has the next handshake try other transports before l's, over which no
+// connect of the session was ever answered: something between may let no more
+// through than a stream's first messages.
 func (c *Client) shun(l *link, err error) {
-	if _, refused := errors.AsType[*bayeux.Error](err); !refused && l.conn != nil {
+	if _, refused := errors.AsType[*bayeux.Error](err); !refused && l.conn != nil && !c.connected {
 		c.shunned, c.shunnedFor = l.typ(), err
 	}
 }
 
 // strike is 1 for a failure that may show the session, not the network, to be
 // what is wrong: an answer that makes no sense, or none over a connection that
-// did open; of an exchange any but that there was no connection. Three in a row
-// are worth a new handshake.
-func strike(l *link, err error) int {
+// did open. Three in a row are worth a new handshake. An exchange that broke is
+// the network's fault for as long as a connect could be out, and worth three
+// then; one for which there was no connection always is. down is for how long
+// connects have failed.
+func (c *Client) strike(l *link, err error, down time.Duration) int {
 	te, _ := errors.AsType[*transport.Error](err)
 	_, refused := errors.AsType[*bayeux.Error](err)
 	_, garbage := errors.AsType[*codec.Error](err)
-	broken := te != nil && te.Status != 0 || errors.Is(err, transport.ErrTooLarge) // which a new session does not get again
-	if refused || garbage || broken || l.conn == nil && !neverSent(err) || l.conn != nil && l.fresh {
+	odd := te != nil && (te.Status != 0 || te.Reason == transport.BadPayload || te.Reason == transport.TooLarge)
+	silent := l.conn != nil && l.fresh || l.conn == nil && errors.Is(err, bayeux.ErrTimeout)
+	switch {
+	case refused, garbage, odd, silent:
 		return 1
+	case l.conn == nil && !neverSent(err) && down > c.hold()+c.cfg.timeouts.NetworkDelay:
+		return strikes
 	}
 	return 0
 }

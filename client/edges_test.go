@@ -446,7 +446,11 @@ func TestMaxRetriesObeysTheAdvice(t *testing.T) {
 			t.Run(ch+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					f := newFake()
-					f.first = refuse(ch, 1, 2, tt.reply)
+					refused := refuse(ch, 1, 2, tt.reply)
+					f.first = func(w *wire, m *bayeux.Message) bool {
+						time.Sleep(time.Millisecond) // until somebody listens
+						return refused(w, m)
+					}
 					c := start(t, dialers(board(f, polls)), WithMaxRetries(5))
 					events := c.Events(t.Context())
 					time.Sleep(time.Minute)

@@ -99,7 +99,7 @@ func (l *link) unanswered(rs []*request, err error) {
 	case len(left) == 0:
 	case err == nil:
 		c.postpone(left)
-		c.giveBackAll(left, &transport.Error{Type: l.typ(), Op: "receive", Reason: transport.Internal, Err: errUnnamed})
+		c.giveBackAll(left, &transport.Error{Type: l.typ(), Op: "receive", Reason: transport.BadPayload, Err: errUnnamed})
 	case whole > 1 && refusedWhole(err):
 		c.cfg.log.Warn("server refuses a batch, sending one message at a time", "transport", l.typ(), "err", err)
 		c.outbox.oneByOne()

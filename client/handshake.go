@@ -164,7 +164,7 @@ func (c *Client) begin(l *link, m *bayeux.Message, offered []string) (*link, err
 		}
 	}
 	c.plan = c.plan.Opened(typ, time.Now())
-	c.advice, c.alive = m.Advice, time.Now()
+	c.advice, c.alive, c.connected = m.Advice, time.Now(), false
 	c.forgetWorked()
 	c.setSession("")
 	c.cfg.sessionBegins(m.ClientID)

@@ -23,6 +23,7 @@ type supervisor struct {
 	worked     time.Duration  // from then until a connect was answered, or it broke
 	alive      time.Time      // the last good answer to a connect, or the handshake's
 	by         time.Time      // when who waits in Dial gives up
+	connected  bool           // a connect of the session was answered
 	shunned    string         // a type that opened, and then carried no connect
 	shunnedFor error
 	tokens     inquiry[AccessToken]

@@ -3,6 +3,7 @@ package client
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,16 +130,18 @@ func TestALostSessionThatHasWorkedIsReplacedAtOnce(t *testing.T) {
 // A server may hang, or lose its mind, for one session alone, or a balancer lead
 // to a node that does: then only a new session helps.
 func TestASessionThatGetsNoAnswerIsReplaced(t *testing.T) {
-	for name, answer := range map[string]func(w *wire, m *bayeux.Message){
-		"hangs":      func(w *wire, m *bayeux.Message) { w.hang() },
-		"empty":      func(w *wire, m *bayeux.Message) { w.conn.Close(transport.Normal) },
-		"empty list": func(w *wire, m *bayeux.Message) { w.conn.Send(&transport.Payload{}) },
-		"another id": func(w *wire, m *bayeux.Message) { w.raw(`{"channel":"/meta/connect","id":"x9","successful":true}`) },
-		"a page":     func(w *wire, m *bayeux.Message) { w.raw(`<html>log in</html>`) },
+	for name, answer := range map[string]func(w *wire, d *switchboard){
+		"hangs":      func(w *wire, _ *switchboard) { w.hang() },
+		"500":        func(w *wire, _ *switchboard) { w.conn.Close(transport.Internal) },
+		"breaks":     func(_ *wire, d *switchboard) { d.cut() },
+		"empty list": func(w *wire, _ *switchboard) { w.conn.Send(&transport.Payload{}) },
+		"another id": func(w *wire, _ *switchboard) { w.raw(`{"channel":"/meta/connect","id":"x9","successful":true}`) },
+		"a page":     func(w *wire, _ *switchboard) { w.raw(`<html>log in</html>`) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFake()
+				d := board(f, polls)
 				var mu sync.Mutex
 				bad := false
 				f.first = func(w *wire, m *bayeux.Message) bool {
@@ -146,11 +149,11 @@ func TestASessionThatGetsNoAnswerIsReplaced(t *testing.T) {
 					now := bad && m.ClientID == "s1"
 					mu.Unlock()
 					if now {
-						answer(w, m)
+						answer(w, d)
 					}
 					return now
 				}
-				c := start(t, dialers(board(f, polls)))
+				c := start(t, dialers(d))
 				sub, err := c.Subscribe(t.Context(), "/a")
 				require.NoError(t, err)
 				time.Sleep(time.Hour)
@@ -165,6 +168,32 @@ func TestASessionThatGetsNoAnswerIsReplaced(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A few exchanges that break are no reason to give up a session, which may have
+// messages waiting.
+func TestASessionOutlivesExchangesThatBreak(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := board(f, polls)
+		var broken atomic.Bool
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			if broken.Load() {
+				d.cut()
+			}
+			return broken.Load()
+		}
+		c := start(t, dialers(d))
+		require.NoError(t, c.Wait(t.Context()))
+		time.Sleep(70 * time.Second)
+		broken.Store(true)
+		d.cut()
+		time.Sleep(25 * time.Second)
+		broken.Store(false)
+		time.Sleep(20 * time.Second)
+		assert.Equal(t, bayeux.Connected, c.State())
+		assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+	})
 }
 
 // While there is no connection at all the session is not to blame.
