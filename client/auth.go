@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+
+	"github.com/gocometd/cometd/bayeux"
 )
 
 // An AccessToken says the value of the Authorization header. It is asked for
@@ -53,8 +55,8 @@ func (t Token) LogValue() slog.Value { return slog.StringValue("***") }
 // MarshalText returns "***".
 func (t Token) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
-// authorize asks the token source, if there is one. The supervisor alone calls
-// it, before each handshake and after a 401, so it is never asked twice at once.
+// authorize asks the token source, if there is one, where a function that hangs
+// hangs the caller.
 func (e *endpoint) authorize(ctx context.Context) error {
 	if e.cfg.tokenSource == nil {
 		return nil
@@ -62,6 +64,11 @@ func (e *endpoint) authorize(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.timeouts.Open)
 	defer cancel()
 	t, err := e.cfg.tokenSource(ctx)
+	return e.authorized(t, err)
+}
+
+// authorized takes a token over.
+func (e *endpoint) authorized(t AccessToken, err error) error {
 	if err != nil {
 		return fmt.Errorf("client: token source: %w", err)
 	}
@@ -69,6 +76,15 @@ func (e *endpoint) authorize(ctx context.Context) error {
 	e.token = t
 	e.mu.Unlock()
 	return nil
+}
+
+// authorize asks the token source, if there is one: before each handshake and
+// after a 401.
+func (c *Client) authorize() error {
+	if c.cfg.tokenSource == nil {
+		return nil
+	}
+	return c.end.authorized(ask(c, &c.tokens, c.cfg.tokenSource))
 }
 
 // authorization is the current header value, "" without credentials.
@@ -88,4 +104,44 @@ func bare(authorization string) string {
 		return credential
 	}
 	return authorization
+}
+
+// handshakeExt adds the user's ext fields and the credential, where a function
+// that hangs hangs the caller.
+func (e *endpoint) handshakeExt(ctx context.Context, m *bayeux.Message) error {
+	var ext bayeux.Ext
+	if f := e.cfg.handshakeExt; f != nil {
+		ctx, cancel := context.WithTimeout(ctx, e.cfg.timeouts.Open)
+		defer cancel()
+		var err error
+		if ext, err = f(ctx); err != nil {
+			return fmt.Errorf("client: handshake ext: %w", err)
+		}
+	}
+	return e.addExt(m, ext)
+}
+
+// addExt adds ext fields and the credential to a handshake.
+func (e *endpoint) addExt(m *bayeux.Message, ext bayeux.Ext) error {
+	for k, v := range ext {
+		if err := m.Ext.Set(k, v); err != nil {
+			return err
+		}
+	}
+	if v := e.authorization(); v != "" && e.cfg.tokenExt != "" {
+		return m.Ext.Set(e.cfg.tokenExt, bare(v))
+	}
+	return nil
+}
+
+// handshakeExt asks the user for ext fields.
+func (c *Client) handshakeExt() (bayeux.Ext, error) {
+	if c.cfg.handshakeExt == nil {
+		return nil, nil
+	}
+	ext, err := ask(c, &c.exts, c.cfg.handshakeExt)
+	if err != nil {
+		return nil, fmt.Errorf("client: handshake ext: %w", err)
+	}
+	return ext, nil
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,7 +31,7 @@ func TestTokensNeverShow(t *testing.T) {
 		inner Token
 		any   AccessToken
 	}
-	c, err := New("http://user:"+secret+"@fake/", WithTransports(board(newFake(), streams)), WithAccessToken(token), WithHeader("X-Key", secret))
+	c, err := New("http://user:"+secret+"@fake/?token="+secret, WithTransports(board(newFake(), streams)), WithAccessToken(token), WithHeader("X-Key", secret))
 	require.NoError(t, err)
 	defer func() { c.Close(); <-c.Done() }()
 	var out bytes.Buffer
@@ -122,6 +123,67 @@ func TestATokenSourceMayFail(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		assert.Equal(t, bayeux.Connected, c.State())
 	})
+}
+
+// A token source may take no context and not return. The client goes on trying,
+// says so, never asks twice at once, and Close does not wait for it.
+func TestATokenSourceMayIgnoreItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		var asked atomic.Int32
+		release := make(chan struct{})
+		c := start(t, dialers(board(f, streams)), WithTokenSource(func(context.Context) (AccessToken, error) {
+			asked.Add(1)
+			<-release
+			return Bearer("t"), nil
+		}))
+		failures := c.Events(t.Context())
+		time.Sleep(time.Minute)
+		assert.EqualValues(t, 1, asked.Load())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		assert.ErrorContains(t, c.Wait(ctx), "token source: no answer within 10s")
+		began := time.Now()
+		c.Close()
+		assert.Zero(t, time.Since(began))
+		told := 0
+		for e := range failures {
+			if _, ok := e.(Failure); ok {
+				told++
+			}
+		}
+		assert.GreaterOrEqual(t, told, 3)
+		select {
+		case <-c.Done():
+			t.Error("done before the token source")
+		default:
+		}
+		close(release)
+		<-c.Done()
+	})
+}
+
+// What a slow token source returns after an attempt has failed is good for the
+// next.
+func TestASlowTokenIsNotAskedForAgain(t *testing.T) {
+	for _, took := range []time.Duration{10*time.Second + time.Millisecond, 15 * time.Second, 25 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			var asked, exts atomic.Int32
+			c := start(t, dialers(board(newFake(), streams)), WithTokenSource(func(context.Context) (AccessToken, error) {
+				asked.Add(1)
+				time.Sleep(took)
+				return Bearer("t"), nil
+			}), WithHandshakeExt(func(context.Context) (bayeux.Ext, error) {
+				exts.Add(1)
+				time.Sleep(took)
+				return bayeux.Ext{}, nil
+			}))
+			time.Sleep(2 * time.Minute)
+			assert.Equal(t, bayeux.Connected, c.State())
+			assert.LessOrEqual(t, asked.Load(), int32(4)) // one an attempt
+			assert.EqualValues(t, 1, exts.Load())
+		})
+	}
 }
 
 func TestEachClientHasItsCookies(t *testing.T) {

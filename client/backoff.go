@@ -24,8 +24,25 @@ func (b *backoff) next() time.Duration {
 		}
 	}
 	b.failures++
-	return d + rand.N(d/10+1)
+	return lengthened(d)
+}
+
+func lengthened(d time.Duration) time.Duration { return d + rand.N(d/10+1) }
+
+// nextAfter is next for what had worked for a while: that time counts, but the
+// shortest pause is made all the same.
+func (b *backoff) nextAfter(worked time.Duration) time.Duration {
+	return max(b.next()-worked, lengthened(b.min))
 }
 
 // reset is for a connection that has shown to last, not for one just opened.
 func (b *backoff) reset() { b.failures = 0 }
+
+// longEnough bounds what lasting asks for: attempts half a minute apart are no
+// storm, whatever the longest pause is.
+const longEnough = 30 * time.Second
+
+// lasting is how long a connection must have worked to show that it lasts. A
+// shorter time would let a server that ends each session after that time have a
+// handshake as often.
+func (b *backoff) lasting() time.Duration { return min(b.max, longEnough) }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/negotiation"
@@ -15,11 +17,11 @@ import (
 // A Client is one Bayeux session after another with one server, over the best
 // transport there is. All methods are safe for concurrent use, also from
 // handlers.
-//
-// Lock order: Client.mu and topics.mu → outbox.mu → link.mu; flow.mu →
-// queue.mu; hub.mu → receiver.mu. Nothing is sent and no user code runs while
-// one is held.
 type Client struct {
+	// Lock order: Client.mu and topics.mu → outbox.mu → link.mu; flow.mu →
+	// queue.mu; hub.mu → receiver.mu. Nothing is sent and no user code runs while
+	// one is held.
+
 	cfg     *config
 	end     *endpoint
 	follows bool // some extension wants to know which messages are handled
@@ -67,7 +69,10 @@ type Client struct {
 
 // New makes a client and starts it. It fails for bad options only, never for
 // the network: use [Client.Wait] or [Client.States] to learn how it goes.
-func New(url string, opts ...Option) (*Client, error) {
+func New(url string, opts ...Option) (*Client, error) { return begin(url, time.Time{}, opts) }
+
+// begin is New for somebody who waits until by, if that is not zero.
+func begin(url string, by time.Time, opts []Option) (*Client, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
 		return nil, err
@@ -91,6 +96,7 @@ func New(url string, opts ...Option) (*Client, error) {
 	c.topics.init()
 	c.callbacks.start = c.work
 	c.supervisor = newSupervisor(cfg)
+	c.by = by
 	for i := range cfg.extensions {
 		c.follows = c.follows || cfg.extensions[i].Done != nil
 		if f := cfg.extensions[i].Opened; f != nil {
@@ -116,10 +122,12 @@ func newSupervisor(cfg *config) supervisor {
 
 // Dial makes a client and waits until it is connected. Each transport is tried
 // once: the error is that of the first attempt, or ctx's and what has failed by
-// then. Afterwards the
-// client is as one from [New].
+// then. A transport that hangs gets a third of the time until ctx's deadline,
+// also of that until Timeouts.Open, if there is a lesser one to try. Afterwards
+// the client is as one from [New].
 func Dial(ctx context.Context, url string, opts ...Option) (*Client, error) {
-	c, err := New(url, opts...)
+	by, _ := ctx.Deadline()
+	c, err := begin(url, by, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +140,7 @@ func Dial(ctx context.Context, url string, opts ...Option) (*Client, error) {
 	}
 	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("client: dial %s: %w", c.end.url.Redacted(), err)
+		return nil, fmt.Errorf("client: dial %s: %w", transport.Redacted(c.end.url), err)
 	}
 	return c, nil
 }
@@ -220,11 +228,14 @@ func (c *Client) Nudge() {
 // String describes the client without any secret.
 func (c *Client) String() string {
 	ch := c.change()
-	return fmt.Sprintf("client(%s, %v, %s)", c.end.url.Redacted(), ch.To, ch.Transport)
+	return fmt.Sprintf("client(%s, %v, %s)", transport.Redacted(c.end.url), ch.To, ch.Transport)
 }
 
 // Format writes String for every verb, so that %+v shows no credentials.
 func (c *Client) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.String()) }
+
+// LogValue returns String, for log/slog.
+func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // work runs f on a goroutine that Done waits for, unless that is over.
 func (c *Client) work(f func()) bool {

@@ -13,9 +13,8 @@ import (
 // probePatience is how soon Nudge wants an answer.
 const probePatience = time.Second
 
-// lastingConnect is how long a connect must have been held to show that the
-// connection lasts, unless it brought messages.
-const lastingConnect = 500 * time.Millisecond
+// heldConnect is how long a connect must have been out to count as held.
+const heldConnect = 500 * time.Millisecond
 
 var errNudged = errors.New("client: nudged")
 
@@ -34,9 +33,10 @@ const strikes = 3
 // client ends. It returns with no link left.
 func (c *Client) keep(l *link) verdict {
 	b, struck := beat{soon: true}, 0
+	var down time.Time // the first of the failures in a row
 	c.quick = 0
 	for {
-		began, heard := time.Now(), c.count.received.Load()
+		began, events := time.Now(), c.count.events()
 		m, err := c.connect(l, b)
 		if errors.Is(err, errNudged) {
 			if l.conn == nil {
@@ -45,16 +45,21 @@ func (c *Client) keep(l *link) verdict {
 			b = beat{soon: true, probe: true}
 			continue
 		}
+		c.noteWorked(err)
 		v := c.judge(m, err)
 		if v.next == again {
-			if struck += strike(l, err); struck >= strikes {
+			if down.IsZero() {
+				down = time.Now()
+			}
+			if struck += c.strike(l, err, time.Since(down)); struck >= strikes {
 				v.next = anew
+				c.shun(l, err)
 			}
 		}
 		switch v.next {
 		case goOn:
-			struck = 0
-			c.answeredWell(l, b, time.Since(began) >= lastingConnect || c.count.received.Load() > heard+1)
+			struck, down = 0, time.Time{}
+			c.answeredWell(l, b, time.Since(began) >= heldConnect || c.count.events() > events)
 			if !c.rest(l, max(interval(c.advice), tooQuick(c.quick))) {
 				return c.leave(l)
 			}
@@ -198,11 +203,22 @@ func (c *Client) takeLoss() error {
 	return err
 }
 
-// answeredWell is for a connect that the server answered. A session has shown
-// to last when a connect was held, or brought something; quick counts those in
-// a row that were neither.
-func (c *Client) answeredWell(l *link, b beat, lasting bool) {
-	l.fresh, c.broken = false, false
+// noteWorked notes for how long the connection has worked: from its first good
+// answer to a connect until now, unless that is when somebody lost patience.
+func (c *Client) noteWorked(err error) {
+	if !c.since.IsZero() && !errors.Is(err, bayeux.ErrTimeout) {
+		c.worked = time.Since(c.since)
+	}
+}
+
+// forgetWorked is for a session, or its connection, that begins.
+func (c *Client) forgetWorked() { c.since, c.worked = time.Time{}, 0 }
+
+// answeredWell is for a connect that the server answered. It was useful if it
+// was held, or something came meanwhile; quick counts those in a row that were
+// not.
+func (c *Client) answeredWell(l *link, b beat, useful bool) {
+	l.fresh, c.broken, c.connected = false, false, true
 	c.setFailure(nil)
 	c.step(bayeux.ConnectOK, l.typ(), c.lesser)
 	c.outbox.open(true)
@@ -210,15 +226,35 @@ func (c *Client) answeredWell(l *link, b beat, lasting bool) {
 	case c.tried <- nil:
 	default:
 	}
+	c.alive = time.Now()
+	if c.since.IsZero() {
+		c.since = c.alive
+	}
+	if c.worked >= c.backoff.lasting() {
+		c.backoff.reset()
+	}
 	switch {
 	case b.soon:
-	case lasting:
-		c.lasted, c.quick = true, 0
-		c.backoff.reset()
+	case useful:
+		c.quick = 0
 	default:
 		c.quick++
 	}
 }
+
+// expired reports whether the server has dropped the session by now, by what it
+// advised: the last connect was answered longer ago than it holds one and then
+// waits for the next (docs/protocol.md §5).
+func (c *Client) expired() bool {
+	if c.advice == nil || c.advice.MaxInterval.Or(0) == 0 {
+		return false
+	}
+	keeps := c.hold() + interval(c.advice) + min(c.advice.MaxInterval.Or(0), longestKept)
+	return time.Since(c.alive) > keeps
+}
+
+// longestKept bounds a sum.
+const longestKept = 365 * 24 * time.Hour
 
 // tooQuick paces a server that answers at once, again and again, with nothing:
 // it may advise no interval, but it gets no endless loop.
@@ -229,16 +265,32 @@ func tooQuick(quick int) time.Duration {
 	return min(time.Duration(quick-2)*100*time.Millisecond, 5*time.Second)
 }
 
-// strike is 1 for a failure that shows the session, not the network, to be what
-// is wrong: an answer that makes no sense, or none over a connection that did
-// open. Three in a row are worth a new handshake.
-func strike(l *link, err error) int {
+// shun has the next handshake try other transports before l's, over which no
+// connect of the session was ever answered: something between may let no more
+// through than a stream's first messages.
+func (c *Client) shun(l *link, err error) {
+	if _, refused := errors.AsType[*bayeux.Error](err); !refused && l.conn != nil && !c.connected {
+		c.shunned, c.shunnedFor = l.typ(), err
+	}
+}
+
+// strike is 1 for a failure that may show the session, not the network, to be
+// what is wrong: an answer that makes no sense, or none over a connection that
+// did open. Three in a row are worth a new handshake. An exchange that broke is
+// the network's fault for as long as a connect could be out, and worth three
+// then; one for which there was no connection always is. down is for how long
+// connects have failed.
+func (c *Client) strike(l *link, err error, down time.Duration) int {
 	te, _ := errors.AsType[*transport.Error](err)
 	_, refused := errors.AsType[*bayeux.Error](err)
 	_, garbage := errors.AsType[*codec.Error](err)
-	broken := te != nil && te.Status != 0 || errors.Is(err, transport.ErrTooLarge) // which a new session does not get again
-	if refused || garbage || broken || l.fresh && l.conn != nil {
+	odd := te != nil && (te.Status != 0 || te.Reason == transport.BadPayload || te.Reason == transport.TooLarge)
+	silent := l.conn != nil && l.fresh || l.conn == nil && errors.Is(err, bayeux.ErrTimeout)
+	switch {
+	case refused, garbage, odd, silent:
 		return 1
+	case l.conn == nil && !neverSent(err) && down > c.hold()+c.cfg.timeouts.NetworkDelay:
+		return strikes
 	}
 	return 0
 }

@@ -366,20 +366,154 @@ func TestCloseWithoutAServerIsQuick(t *testing.T) {
 
 // A server that answers only a subscribe with errors is asked with pauses.
 func TestAFailingExchangeIsNotRepeatedAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		f.first = func(w *wire, m *bayeux.Message) bool {
-			if m.Channel == bayeux.MetaSubscribe {
-				w.conn.Close(transport.Internal)
-			}
-			return m.Channel == bayeux.MetaSubscribe
-		}
-		c := start(t, dialers(board(f, polls)))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		_, err := c.Subscribe(ctx, "/a")
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.LessOrEqual(t, f.count(bayeux.MetaSubscribe), 126)
-		assert.Greater(t, f.count(bayeux.MetaSubscribe), 50)
+	for name, fail := range map[string]func(w *wire){
+		"broken": func(w *wire) { w.conn.Close(transport.Internal) },
+		"empty":  func(w *wire) { w.conn.Send(&transport.Payload{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				f.first = func(w *wire, m *bayeux.Message) bool {
+					if m.Channel == bayeux.MetaSubscribe {
+						fail(w)
+					}
+					return m.Channel == bayeux.MetaSubscribe
+				}
+				c := start(t, dialers(board(f, polls)))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				_, err := c.Subscribe(ctx, "/a")
+				assert.ErrorIs(t, err, context.DeadlineExceeded)
+				assert.LessOrEqual(t, f.count(bayeux.MetaSubscribe), 126)
+				assert.Greater(t, f.count(bayeux.MetaSubscribe), 50)
+			})
+		})
+	}
+}
+
+// A refused subscribe may advise another session, and gets it.
+func TestASubscribeIsRepeatedInANewSessionIfThatIsTheAdvice(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			again := &bayeux.Advice{Reconnect: bayeux.HandshakeAgain}
+			f.first = refuse(bayeux.MetaSubscribe, 1, 2, bayeux.Message{Error: "500::busy", Advice: again})
+			c := start(t, dialers(d), WithMaxRetries(2))
+			_, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			assert.Equal(t, 3, f.count(bayeux.MetaHandshake))
+			assert.Equal(t, 3, f.count(bayeux.MetaSubscribe))
+		})
 	})
+}
+
+// A repeated subscribe that the server refuses is asked for as often as a first
+// one, in the same session or in another.
+func TestSubscribingAgainIsRetriedAsOftenAsAllowed(t *testing.T) {
+	for _, a := range []*bayeux.Advice{{Reconnect: bayeux.Retry}, nil} {
+		both(t, func(t *testing.T, f *fake, d *switchboard) {
+			synctest.Test(t, func(t *testing.T) {
+				f.hold = time.Second
+				f.first = refuse(bayeux.MetaSubscribe, 2, 100, bayeux.Message{Error: "500::busy", Advice: a})
+				c := start(t, dialers(d), WithMaxRetries(3))
+				sub, err := c.Subscribe(t.Context(), "/a")
+				require.NoError(t, err)
+				time.Sleep(time.Minute)
+				f.forget()
+				<-sub.Done()
+				assert.ErrorContains(t, sub.Err(), "500 busy")
+				assert.Equal(t, 5, f.count(bayeux.MetaSubscribe))
+				time.Sleep(time.Minute)
+				assert.Equal(t, bayeux.Connected, c.State())
+			})
+		})
+	}
+}
+
+// With WithMaxRetries the server says what is worth another attempt.
+func TestMaxRetriesObeysTheAdvice(t *testing.T) {
+	for _, ch := range []string{bayeux.MetaHandshake, bayeux.MetaConnect} {
+		for name, tt := range map[string]struct {
+			reply bayeux.Message
+			final bool
+		}{
+			"retry":       {bayeux.Message{Error: "500::x", Advice: &bayeux.Advice{Reconnect: bayeux.Retry}}, false},
+			"handshake":   {bayeux.Message{Error: "500::x", Advice: &bayeux.Advice{Reconnect: bayeux.HandshakeAgain}}, false},
+			"none":        {bayeux.Message{Error: "500::x", Advice: &bayeux.Advice{Reconnect: bayeux.NoReconnect}}, true},
+			"other":       {bayeux.Message{Error: "500::x", Advice: &bayeux.Advice{Reconnect: "wait"}}, true},
+			"no advice":   {bayeux.Message{Error: "500::x"}, true},
+			"unknown 402": {bayeux.Message{Error: "402::session_unknown"}, false},
+		} {
+			t.Run(ch+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := newFake()
+					refused := refuse(ch, 1, 2, tt.reply)
+					f.first = func(w *wire, m *bayeux.Message) bool {
+						time.Sleep(time.Millisecond) // until somebody listens
+						return refused(w, m)
+					}
+					c := start(t, dialers(board(f, polls)), WithMaxRetries(5))
+					events := c.Events(t.Context())
+					time.Sleep(time.Minute)
+					if !tt.final {
+						assert.Equal(t, bayeux.Connected, c.State())
+						return
+					}
+					<-c.Done()
+					var last []Event
+					for e := range events {
+						last = append(last, e)
+					}
+					require.Greater(t, len(last), 1)
+					assert.Equal(t, Failure{c.Err()}, last[len(last)-2], "told before the end")
+					assert.Equal(t, bayeux.Stopped, last[len(last)-1].(Change).To)
+				})
+			})
+		}
+	}
+}
+
+// Who hears everything hears of a publish that is lost, or refused by HTTP.
+func TestALostPublishIsAnEvent(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel == "/p" {
+					d.cut()
+				}
+				return m.Channel == "/p"
+			}
+			c := start(t, dialers(d))
+			require.NoError(t, c.Wait(t.Context()))
+			events := c.Events(t.Context())
+			err := c.Publish(t.Context(), "/p", 1)
+			require.ErrorIs(t, err, ErrLost)
+			c.Close()
+			found := false
+			for e := range events {
+				failure, ok := e.(Failure)
+				found = found || ok && failure.Err.Error() == err.Error()
+			}
+			assert.True(t, found)
+		})
+	})
+}
+
+// An answer that is about something else is not called late.
+func TestAnAnswerThatNamesNoRequest(t *testing.T) {
+	for _, answer := range []string{"", `{"channel":"/meta/handshake","id":"x9","successful":true,"clientId":"s"}`} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake()
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if answer == "" {
+					w.conn.Send(&transport.Payload{})
+				} else {
+					w.raw(answer)
+				}
+				return true
+			}
+			_, err := Dial(t.Context(), testURL, WithTransports(board(f, polls)))
+			assert.ErrorContains(t, err, "the answer names no request")
+			assert.NotErrorIs(t, err, bayeux.ErrTimeout)
+		})
+	}
 }

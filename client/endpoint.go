@@ -69,10 +69,10 @@ func parseURL(raw string) (*url.URL, error) {
 	case "http", "https":
 	default:
 		u.Opaque = "" // of user:password@host, which is a scheme and this
-		return nil, fmt.Errorf("client: URL is neither http nor https: %q", u.Redacted())
+		return nil, fmt.Errorf("client: URL is neither http nor https: %q", transport.Redacted(u))
 	}
 	if u.Host == "" {
-		return nil, fmt.Errorf("client: URL has no host: %q", u.Redacted())
+		return nil, fmt.Errorf("client: URL has no host: %q", transport.Redacted(u))
 	}
 	return u, nil
 }

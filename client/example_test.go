@@ -355,6 +355,43 @@ func ExampleWithTokenSource() {
 	// Output: connected
 }
 
+// An oauthToken and an oauthSource have the shape of golang.org/x/oauth2's Token
+// and TokenSource.
+type oauthToken struct{ AccessToken, TokenType string }
+
+func (t *oauthToken) Type() string { return t.TokenType }
+
+type oauthSource interface{ Token() (*oauthToken, error) }
+
+type staticSource oauthToken
+
+func (s *staticSource) Token() (*oauthToken, error) { return (*oauthToken)(s), nil }
+
+// A token source of golang.org/x/oauth2 needs these lines; that its Token takes
+// no context, and may block, does no harm.
+func ExampleWithTokenSource_oauth2() {
+	url, stop := market()
+	defer stop()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+
+	var source oauthSource = &staticSource{"00D…", "Bearer"}
+	c, err := client.Dial(ctx, url, client.WithTransports(longpoll.NewDialer()),
+		client.WithTokenSource(func(context.Context) (client.AccessToken, error) {
+			t, err := source.Token()
+			if err != nil {
+				return nil, err
+			}
+			return client.Authorization(t.Type() + " " + t.AccessToken), nil
+		}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Println(c.State())
+	// Output: connected
+}
+
 func ExampleManual() {
 	url, stop := market()
 	defer stop()

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -99,7 +98,8 @@ func (l *link) unanswered(rs []*request, err error) {
 	switch {
 	case len(left) == 0:
 	case err == nil:
-		c.giveBackAll(left, bayeux.ErrTimeout)
+		c.postpone(left)
+		c.giveBackAll(left, &transport.Error{Type: l.typ(), Op: "receive", Reason: transport.BadPayload, Err: errUnnamed})
 	case whole > 1 && refusedWhole(err):
 		c.cfg.log.Warn("server refuses a batch, sending one message at a time", "transport", l.typ(), "err", err)
 		c.outbox.oneByOne()
@@ -109,15 +109,16 @@ func (l *link) unanswered(rs []*request, err error) {
 	case refused(err):
 		l.refuse(left, err)
 	default:
-		for _, r := range left {
-			r.postpone(c.cfg.backoff)
-		}
+		c.postpone(left)
 		c.giveBackAll(left, err)
 	}
 	if errors.Is(err, transport.ErrUnauthorized) {
 		c.lose(c.ID(), err)
 	}
 }
+
+// errUnnamed is the end of an exchange whose answer had other things to say.
+var errUnnamed = errors.New("the answer names no request")
 
 // leftOf takes the unanswered ones of rs out of the pending requests. A call
 // whose exchange went well stays: its result may come with another.
@@ -149,7 +150,7 @@ func (l *link) refuse(rs []*request, err error) {
 			again = append(again, r)
 			continue
 		}
-		l.c.settle(r, nil, fmt.Errorf("client: %s: %w", r.channel, err))
+		l.c.refused(r, fmt.Errorf("client: %s: %w", r.channel, err))
 	}
 	if len(again) > 0 {
 		l.notSent(again, err)

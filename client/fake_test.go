@@ -444,7 +444,7 @@ func (s *switchboard) Dial(ctx context.Context, t *transport.Target) (transport.
 	s.mu.Unlock()
 	if hangs {
 		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
 	conn, dialErr := s.Dialer.Dial(ctx, t)
 	if dialErr != nil {

@@ -1,7 +1,9 @@
 package client
 
 import (
+	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,15 +36,58 @@ func TestARefusedUpgradeFallsBackAtOnce(t *testing.T) {
 	})
 }
 
+// A transport that hangs, or opens and is silent, leaves time for the next.
 func TestAHangingUpgradeFallsBackWithinTheOpenTimeout(t *testing.T) {
+	for name, hang := range map[string]func(f *fake, stream *switchboard){
+		"hangs": func(_ *fake, stream *switchboard) { stream.hangs = true },
+		"silent": func(f *fake, _ *switchboard) {
+			f.first = func(w *wire, _ *bayeux.Message) bool { return !w.conn.Peer().Once }
+		},
+	} {
+		for _, open := range []time.Duration{0, 3 * time.Second} {
+			t.Run(name+open.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f, stream, poll := pair()
+					hang(f, stream)
+					began := time.Now()
+					c := start(t, dialers(stream, poll), WithTimeouts(Timeouts{Open: open}))
+					require.NoError(t, c.Wait(t.Context()))
+					orDefault(&open, 10*time.Second)
+					assert.Equal(t, open/3, time.Since(began))
+					assert.Equal(t, bayeux.LongPolling, c.Stats().Transport)
+					require.Error(t, c.Stats().Err, "the state says why")
+				})
+			})
+		}
+	}
+}
+
+func TestDialLeavesTimeForEachTransport(t *testing.T) {
+	for _, patience := range []time.Duration{time.Second, 10 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			_, stream, poll := pair()
+			stream.hangs = true
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			began := time.Now()
+			c, err := Dial(ctx, testURL, WithTransports(dialers(stream, poll)...))
+			require.NoError(t, err)
+			assert.Equal(t, patience/3, time.Since(began))
+			c.Close()
+			<-c.Done()
+		})
+	}
+}
+
+// With no other transport to try, the one there is has all the time.
+func TestTheOnlyTransportHasTheWholeOpenTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, stream, poll := pair()
+		stream := board(newFake(), streams)
 		stream.hangs = true
 		began := time.Now()
-		c := start(t, dialers(stream, poll), WithTimeouts(Timeouts{Open: 3 * time.Second}))
-		require.NoError(t, c.Wait(t.Context()))
-		assert.Equal(t, 3*time.Second, time.Since(began))
-		assert.Equal(t, bayeux.LongPolling, c.Stats().Transport)
+		_, err := Dial(t.Context(), testURL, WithTransports(stream))
+		require.ErrorContains(t, err, "no connection within 10s")
+		assert.Equal(t, 10*time.Second, time.Since(began))
 	})
 }
 
@@ -55,6 +100,30 @@ func TestASilentStreamFallsBack(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		assert.Equal(t, bayeux.Connected, c.State())
 		assert.Equal(t, bayeux.LongPolling, c.Stats().Transport)
+	})
+}
+
+// A proxy may let a stream's handshake through and swallow what follows.
+func TestAStreamThatCarriesNoConnectIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, stream, poll := pair()
+		var healed atomic.Bool
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			return !healed.Load() && !w.conn.Peer().Once && m.Channel != bayeux.MetaHandshake
+		}
+		c := start(t, dialers(stream, poll))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		require.NoError(t, c.Wait(ctx))
+		assert.Equal(t, bayeux.LongPolling, c.Stats().Transport)
+		assert.ErrorIs(t, c.Stats().Err, bayeux.ErrTimeout, "the state says why")
+		tried := stream.tries()
+		time.Sleep(4 * time.Minute)
+		assert.Equal(t, tried, stream.tries(), "and is remembered")
+		healed.Store(true)
+		time.Sleep(2 * time.Minute)
+		assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
+		assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
 	})
 }
 

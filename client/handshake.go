@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,19 +24,23 @@ func (c *Client) handshake(why error) (*link, error) {
 	return c.handshakeOver(types, nil)
 }
 
-// offer is the types to try, in order; never none.
+// offer is the types to try, in order; never none. What is shunned comes last.
 func (c *Client) offer() []string {
-	if types := c.plan.Offer(time.Now()); len(types) > 0 {
-		return types
+	types := c.plan.Offer(time.Now())
+	if len(types) == 0 {
+		types = c.types
 	}
-	return c.types
+	if i := slices.Index(types, c.shunned); i >= 0 {
+		types = append(slices.Delete(slices.Clone(types), i, i+1), c.shunned)
+	}
+	return types
 }
 
 // handshakeOver tries the transports in turn until one lets a handshake
 // through, or the server refuses it. lesser is why a better one is not among
 // them.
 func (c *Client) handshakeOver(types []string, lesser error) (*link, error) {
-	if err := c.end.authorize(c.ctx); err != nil {
+	if err := c.authorize(); err != nil {
 		return nil, err
 	}
 	var failures []error
@@ -47,6 +50,11 @@ func (c *Client) handshakeOver(types []string, lesser error) (*link, error) {
 			for j, failed := range types[:i] {
 				c.plan = c.plan.Failed(failed, time.Now(), errors.Is(failures[j], transport.ErrUnsupported))
 			}
+			if c.shunned != "" && c.shunned != typ {
+				c.plan = c.plan.Failed(c.shunned, time.Now(), false)
+				lesser = errors.Join(lesser, c.shunnedFor)
+			}
+			c.shunned, c.shunnedFor = "", nil
 			c.lesser = errors.Join(lesser, errors.Join(failures...))
 			return c.begin(l, m, types[i:])
 		}
@@ -60,15 +68,36 @@ func (c *Client) handshakeOver(types []string, lesser error) (*link, error) {
 	return nil, errors.Join(failures...)
 }
 
-// greet opens one transport and handshakes over it, offering the given types.
+// share is how long a transport may take to open: where lesser ones could do
+// instead a third of the time there is, so that these have theirs.
+func (c *Client) share(lesser bool) time.Duration {
+	d := c.cfg.timeouts.Open
+	if left := time.Until(c.by); left > 0 {
+		d = min(d, left)
+	}
+	if lesser {
+		d /= 3
+	}
+	return d
+}
+
+// greet opens one transport and handshakes over it, offering the given types. If
+// it is not the last of them its share is for both: something between may let an
+// upgrade through and swallow what follows.
 func (c *Client) greet(typ string, offered []string) (*link, *bayeux.Message, error) {
-	l, err := c.open(c.dialers[typ], c.cfg.timeouts.Open)
+	lesser := len(offered) > 1
+	share, began := c.share(lesser), time.Now()
+	l, err := c.open(c.dialers[typ], share)
 	if err != nil {
 		return nil, nil, err
 	}
 	m, err := c.handshakeRequest(offered)
 	if err == nil {
-		m, err = c.supervise(l, m, transport.Handshake, c.cfg.timeouts.NetworkDelay)
+		patience := c.cfg.timeouts.NetworkDelay
+		if lesser {
+			patience = min(patience, share-time.Since(began))
+		}
+		m, err = c.supervise(l, m, transport.Handshake, patience)
 	}
 	if err == nil && m.ClientID == "" {
 		err = fmt.Errorf("client: handshake reply without a clientId over %s", typ)
@@ -107,28 +136,11 @@ func (c *Client) handshakeRequest(offered []string) (*bayeux.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m, c.end.handshakeExt(c.ctx, m)
-}
-
-// handshakeExt adds the user's ext fields and the credential.
-func (e *endpoint) handshakeExt(ctx context.Context, m *bayeux.Message) error {
-	if f := e.cfg.handshakeExt; f != nil {
-		ctx, cancel := context.WithTimeout(ctx, e.cfg.timeouts.Open)
-		defer cancel()
-		ext, err := f(ctx)
-		if err != nil {
-			return fmt.Errorf("client: handshake ext: %w", err)
-		}
-		for k, v := range ext {
-			if err := m.Ext.Set(k, v); err != nil {
-				return err
-			}
-		}
+	ext, err := c.handshakeExt()
+	if err != nil {
+		return nil, err
 	}
-	if v := e.authorization(); v != "" && e.cfg.tokenExt != "" {
-		return m.Ext.Set(e.cfg.tokenExt, bare(v))
-	}
-	return nil
+	return m, c.end.addExt(m, ext)
 }
 
 // begin starts the session that m, the handshake's reply over l, has made. If
@@ -152,7 +164,8 @@ func (c *Client) begin(l *link, m *bayeux.Message, offered []string) (*link, err
 		}
 	}
 	c.plan = c.plan.Opened(typ, time.Now())
-	c.advice, c.lasted = m.Advice, false
+	c.advice, c.alive, c.connected = m.Advice, time.Now(), false
+	c.forgetWorked()
 	c.setSession("")
 	c.cfg.sessionBegins(m.ClientID)
 	if c.before {

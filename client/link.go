@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -45,7 +46,8 @@ func (c *Client) open(d transport.Dialer, patience time.Duration) (*link, error)
 }
 
 func (c *Client) dial(d transport.Dialer, patience time.Duration) (transport.Conn, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, patience)
+	slow := fmt.Errorf("no connection within %v: %w", patience, context.DeadlineExceeded)
+	ctx, cancel := context.WithTimeoutCause(c.ctx, patience, slow)
 	defer cancel()
 	return c.end.dial(ctx, d)
 }

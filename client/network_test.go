@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -124,11 +125,11 @@ func hostOf(t *testing.T, raw string) string {
 	return u.Host
 }
 
-// A password in the URL is in no error and no log.
-func TestAPasswordInTheURLIsNotShown(t *testing.T) {
+// A password in the URL, or what its query says, is in no error and no log.
+func TestSecretsInTheURLAreNotShown(t *testing.T) {
 	overEach(t, func(t *testing.T, d transport.Dialer) {
 		var log bytes.Buffer
-		c, err := client.New("http://user:secret@127.0.0.1:1/cometd", client.WithTransports(d),
+		c, err := client.New("http://user:secret@127.0.0.1:1/cometd?token=secret&secret", client.WithTransports(d),
 			client.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -140,6 +141,7 @@ func TestAPasswordInTheURLIsNotShown(t *testing.T) {
 		<-c.Done()
 		for _, text := range []string{err.Error(), c.String(), log.String()} {
 			assert.NotContains(t, text, "secret")
+			assert.Contains(t, text, "127.0.0.1:1/cometd?token=xxxxx&xxxxx")
 		}
 	})
 }
@@ -171,6 +173,42 @@ func TestAStaleStickyCookieIsGivenUp(t *testing.T) {
 	defer cancel()
 	require.NoError(t, c.Wait(ctx))
 	assert.LessOrEqual(t, stale.Load(), int32(4))
+}
+
+// The node that a sticky cookie leads to may hang: the next session is made
+// without the cookie.
+func TestAStickyCookieOfANodeThatHangsIsGivenUp(t *testing.T) {
+	srv, err := cometd.NewServer(server.WithTiming(server.Timing{Timeout: 50 * time.Millisecond}))
+	require.NoError(t, err)
+	defer srv.Close()
+	var hangs atomic.Bool
+	var nodes atomic.Int32
+	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cookie, err := r.Cookie("node")
+		switch {
+		case err != nil:
+			http.SetCookie(w, &http.Cookie{Name: "node", Value: fmt.Sprint(nodes.Add(1)), Path: "/"})
+		case hangs.Load() && cookie.Value == "1":
+			io.Copy(io.Discard, r.Body) // else nobody notices that the client has gone
+			<-r.Context().Done()
+			return
+		}
+		srv.ServeHTTP(w, r)
+	}))
+	defer hs.Close()
+	c := dial(t, hs.URL+"/cometd", client.WithTransports(longpoll.NewDialer()), client.WithBackoff(time.Millisecond, 10*time.Millisecond),
+		client.WithTimeouts(client.Timeouts{NetworkDelay: 100 * time.Millisecond}))
+	before := c.ID()
+	hangs.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for ch := range c.States(ctx) {
+		if ch.To == bayeux.Connected && ch.Session != before {
+			break
+		}
+	}
+	require.NoError(t, ctx.Err())
+	assert.EqualValues(t, 2, nodes.Load())
 }
 
 type counting struct {

@@ -84,6 +84,9 @@ func (l *Limits) defaults() {
 
 // Timeouts are how long a client waits for the network. A field's zero value
 // means its default; a negative one is refused.
+//
+// A transport that has a lesser one behind it gets a third of Open, its handshake
+// included, so that a WebSocket that hangs leaves time for long-polling.
 type Timeouts struct {
 	Open           time.Duration // for a token, for a connection and its upgrade; default 10s each
 	NetworkDelay   time.Duration // for a reply; a connect's may be later by the advised timeout; default 10s
@@ -152,7 +155,9 @@ func WithAccessToken(t AccessToken) Option {
 // WithTokenSource asks f for a token before each handshake, also after a 401,
 // which then is not final whatever the advice. f is never called twice at once;
 // its ctx ends with Timeouts.Open or the Client. An error counts as a failed
-// attempt. One of golang.org/x/oauth2 fits so:
+// attempt, and so does an f that goes on after its ctx has ended, as those may
+// that take none: a later attempt takes what it returns, Close does not wait for
+// it, and Done does. One of golang.org/x/oauth2 fits so:
 //
 //	func(context.Context) (client.AccessToken, error) {
 //		t, err := source.Token()
@@ -178,7 +183,7 @@ func WithTokenExt(name string) Option {
 }
 
 // WithHandshakeExt asks f for ext fields before each handshake; those of an
-// extension with the same name win. An error counts as a failed attempt.
+// extension with the same name win. It is called as f of [WithTokenSource] is.
 func WithHandshakeExt(f func(ctx context.Context) (bayeux.Ext, error)) Option {
 	return func(c *config) error { c.handshakeExt = f; return nil }
 }
@@ -255,7 +260,9 @@ func WithTimeouts(t Timeouts) Option {
 
 // WithBackoff sets the first and the longest pause between attempts; each
 // failure doubles it, and up to a tenth is added at random. The defaults are 1
-// and 30 seconds: at most 126 attempts in an hour.
+// and 30 seconds: at most 126 attempts in an hour. Pauses begin anew after a
+// connection that has worked for the longest one, or for 30 seconds if that is
+// less. The time that a shorter-lived one has worked counts as paused.
 func WithBackoff(min, max time.Duration) Option {
 	return func(c *config) error {
 		if min <= 0 || max < min {
@@ -296,9 +303,19 @@ func WithPublishRetry(attempts int, every time.Duration) Option {
 }
 
 // WithMaxRetries ends the client, with the last failure as its Err, when n
-// further attempts in a row after a failed one have failed too. A subscribe that
-// the server refuses with the advice to retry is refused for good after as many.
-// The default, zero, has no end.
+// further attempts in a row after a failed one have failed too, and leaves it to
+// the server what is worth another attempt: a refused handshake or connect ends
+// the client unless the refusal advises retry or handshake. The exceptions are
+// refusals that a new session or token mends: of an unknown session, as long as
+// they do not advise none, and with [WithTokenSource] a 401. A failure of the
+// network, or an HTTP status, is always worth another.
+//
+// A subscribe that the server refuses with the advice to retry or to handshake
+// is refused for good after n further attempts; so is the client's own repetition
+// of one in a new session, which needs no advice if the code is 500 or more.
+//
+// With the default, zero, there is no end, and a refusal without advice is a
+// reason to try again.
 func WithMaxRetries(n int) Option {
 	return func(c *config) error {
 		if n < 0 {

@@ -86,6 +86,7 @@ func (in *reader) dispatch(b *codec.Batch) {
 	for i := range b.Views {
 		v := &b.Views[i]
 		if r, reply := in.l.match(v); reply {
+			in.l.c.count.replies.Add(1)
 			if r != nil {
 				in.answer(r, v)
 			}

@@ -45,11 +45,14 @@ type request struct {
 // own reports whether r is the supervisor's, who watches and repeats it.
 func (r *request) own() bool { return r.kind == transport.Handshake || r.kind == transport.Connect }
 
-// postpone has r, if it is sent again after a failed exchange, wait its time.
-func (r *request) postpone(limits [2]time.Duration) {
-	if r.m != nil && r.tries > 1 {
-		r.pause.min, r.pause.max = limits[0], limits[1]
-		r.after = time.Now().Add(r.pause.next())
+// postpone has requests that are sent again after a failed exchange wait their
+// time.
+func (c *Client) postpone(rs []*request) {
+	for _, r := range rs {
+		if r.m != nil && r.tries > 1 {
+			r.pause.min, r.pause.max = c.cfg.backoff[0], c.cfg.backoff[1]
+			r.after = time.Now().Add(r.pause.next())
+		}
 	}
 }
 
@@ -191,7 +194,15 @@ func (c *Client) giveBack(r *request, why error) (again bool) {
 	if r.sent.IsZero() || r.own() {
 		c.settle(r, nil, why)
 	} else {
-		c.settle(r, nil, lost(r.channel, why))
+		c.refused(r, lost(r.channel, why))
 	}
 	return false
+}
+
+// refused settles r with an error that those who hear everything hear, too.
+func (c *Client) refused(r *request, err error) {
+	c.settle(r, nil, err)
+	if !r.own() {
+		c.hub.tell(Failure{err})
+	}
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 	c.outbox.open(false)
 	c.step(bayeux.ConnectionLost, l.typ(), v.err)
+	worked := c.worked
+	c.forgetWorked()
 	for tries := 1; ; tries++ {
 		c.fail(v.err)
 		if tries > 1 {
@@ -28,7 +31,8 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 			l.close(v.err)
 			return nil, c.giveUp(v.err)
 		}
-		pause := max(c.backoff.next(), v.pause, interval(c.advice))
+		pause := max(c.backoff.nextAfter(worked), v.pause, interval(c.advice))
+		worked = 0
 		if hurry && tries == 1 {
 			pause = 0
 		}
@@ -38,6 +42,10 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 		if !c.broken && !(l.conn == nil && neverSent(v.err)) { // then no answer was on its way
 			c.broken = true
 			c.markGap(transport.ReasonOf(v.err), false)
+		}
+		if c.expired() {
+			l.close(v.err)
+			return nil, verdict{next: anew, rested: true, err: fmt.Errorf("client: longer away than the server keeps a session: %w", v.err)}
 		}
 		if l.conn == nil {
 			return l, v
@@ -57,13 +65,14 @@ func (c *Client) reauthorize(last error) error {
 	if !errors.Is(last, transport.ErrUnauthorized) {
 		return nil
 	}
-	return c.end.authorize(c.ctx)
+	return c.authorize()
 }
 
 // reopen dials l's transport again, and failing that, at once or for the second
 // time, makes a new session over the others.
 func (c *Client) reopen(l *link, tries int) (*link, error) {
-	next, err := c.open(l.dialer, c.cfg.timeouts.Open)
+	others := slices.DeleteFunc(slices.Clone(c.offer()), func(typ string) bool { return typ == l.typ() })
+	next, err := c.open(l.dialer, c.share(len(others) > 0))
 	if err == nil {
 		next.fresh = true
 		return next, nil
@@ -71,7 +80,6 @@ func (c *Client) reopen(l *link, tries int) (*link, error) {
 	if c.ctx.Err() != nil || tries < 2 && !errors.Is(err, transport.ErrUnsupported) {
 		return l, err
 	}
-	others := slices.DeleteFunc(slices.Clone(c.offer()), func(typ string) bool { return typ == l.typ() })
 	if len(others) == 0 {
 		return l, err
 	}

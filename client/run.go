@@ -14,16 +14,24 @@ import (
 // the connect going, pauses, and ends. So there is never a second handshake or
 // a second connect under way. Its fields are for that goroutine alone.
 type supervisor struct {
-	dialers map[string]transport.Dialer
-	types   []string // of the dialers, the preferred one first
-	plan    negotiation.Plan
-	backoff backoff
-	advice  *bayeux.Advice // of the session; nil: all defaults
-	lasted  bool           // the session has shown to last
-	lesser  error          // why a lesser transport is in use
-	quick   int            // connects that were answered too soon, in a row
-	before  bool           // there was a session
-	broken  bool           // the session's connection is, and its gap told
+	dialers    map[string]transport.Dialer
+	types      []string // of the dialers, the preferred one first
+	plan       negotiation.Plan
+	backoff    backoff
+	advice     *bayeux.Advice // of the session; nil: all defaults
+	since      time.Time      // the first connect over this connection was answered; zero: none was
+	worked     time.Duration  // from then until a connect was answered, or it broke
+	alive      time.Time      // the last good answer to a connect, or the handshake's
+	by         time.Time      // when who waits in Dial gives up
+	connected  bool           // a connect of the session was answered
+	shunned    string         // a type that opened, and then carried no connect
+	shunnedFor error
+	tokens     inquiry[AccessToken]
+	exts       inquiry[bayeux.Ext]
+	lesser     error // why a lesser transport is in use
+	quick      int   // connects that were answered too soon, in a row
+	before     bool  // there was a session
+	broken     bool  // the session's connection is, and its gap told
 }
 
 // A verdict is what to do next, and why.
@@ -48,6 +56,7 @@ func (c *Client) run() {
 	v := verdict{next: anew}
 	for v.next != ending {
 		l, err := c.handshake(v.err)
+		c.by = time.Time{} // nobody waits for a second attempt
 		if err != nil {
 			v = c.judgeHandshake(err)
 		} else {
@@ -65,22 +74,30 @@ func (c *Client) run() {
 			v = c.beforeNext(v)
 		}
 	}
+	if v.err != nil && c.ctx.Err() == nil {
+		c.hub.tell(Failure{v.err})
+	}
 	c.finish(v.err)
 }
 
-// beforeNext pauses between sessions: not at all after one that lasted.
+// beforeNext pauses between sessions: not at all after one that lasted, and less
+// the time that it worked after one that did not, so that handshakes are as far
+// apart as backoff says however sessions end.
 func (c *Client) beforeNext(v verdict) verdict {
 	c.fail(v.err)
 	pause := v.pause
-	if !c.lasted && !v.rested {
-		if c.spent() {
-			return c.giveUp(v.err)
-		}
-		pause = max(pause, c.backoff.next())
+	switch {
+	case v.rested:
+	case c.worked >= c.backoff.lasting():
+		c.backoff.reset()
+	case c.spent():
+		return c.giveUp(v.err)
+	default:
+		pause = max(pause, c.backoff.next()-c.worked)
 	}
-	c.lasted = false
+	c.forgetWorked()
 	if !c.sleep(pause) {
-		v.next = ending
+		return verdict{next: ending}
 	}
 	return v
 }
@@ -176,6 +193,8 @@ func (c *Client) judgeRefusal(e *bayeux.Error, v verdict) verdict {
 	case unauthorized(e) && c.cfg.tokenSource != nil, errors.Is(e, bayeux.ErrUnknownSession) && !isNone(e.Advice):
 		v.next = anew
 		return v
+	case c.cfg.maxRetries > 0 && !asksAgain(e.Advice): // as with none; see WithMaxRetries
+		return c.none(v)
 	}
 	return c.follow(e.Advice, v)
 }

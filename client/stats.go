@@ -20,9 +20,12 @@ type Stats struct {
 
 // counters are updated per frame where that is possible.
 type counters struct {
-	received, sent, dropped, connects atomic.Uint64
-	heard                             atomic.Int64 // UnixNano
+	received, replies, sent, dropped, connects atomic.Uint64
+	heard                                      atomic.Int64 // UnixNano
 }
+
+// events is how many messages have come that were no replies.
+func (c *counters) events() uint64 { return c.received.Load() - c.replies.Load() }
 
 // Stats returns the figures of now.
 func (c *Client) Stats() Stats {

@@ -13,15 +13,18 @@ import (
 // for those of its channels that nobody has yet.
 func (c *Client) join(ctx context.Context, s *Subscription) error {
 	for pause := (backoff{min: c.cfg.backoff[0], max: c.cfg.backoff[1]}); ; {
-		err := c.ask(ctx, s)
+		session, err := c.ask(ctx, s)
 		if err == nil {
 			return nil
 		}
 		e, refused := errors.AsType[*bayeux.Error](err)
 		c.topics.remove(s, c.unsubscribeUnless(refused && len(s.channels) == 1))
-		if !refused || !asksAgain(e) || c.cfg.maxRetries > 0 && pause.failures >= c.cfg.maxRetries {
+		if !refused || !asksAgain(e.Advice) || c.exhausted(&pause) {
 			s.end(err, false)
 			return err
+		}
+		if e.Advice.ShouldHandshake() {
+			c.lose(session, err)
 		}
 		select { // an extension or the server wants it asked again
 		case <-time.After(max(pause.next(), interval(e.Advice))):
@@ -34,12 +37,18 @@ func (c *Client) join(ctx context.Context, s *Subscription) error {
 	}
 }
 
-// ask sends one subscribe, if one is needed, and waits for its reply.
-func (c *Client) ask(ctx context.Context, s *Subscription) error {
+// exhausted reports whether WithMaxRetries allows a subscribe no further attempt.
+func (c *Client) exhausted(pause *backoff) bool {
+	return c.cfg.maxRetries > 0 && pause.failures >= c.cfg.maxRetries
+}
+
+// ask sends one subscribe, if one is needed, and waits for its reply. session is
+// where it was answered.
+func (c *Client) ask(ctx context.Context, s *Subscription) (session string, err error) {
 	r := c.newRequest(ctx, &bayeux.Message{Channel: bayeux.MetaSubscribe}, transport.Subscribe)
 	r.tries = endless
 	if err := c.admit(ctx, r); err != nil {
-		return err
+		return "", err
 	}
 	answers := r.await()
 	wanted := false
@@ -59,10 +68,10 @@ func (c *Client) ask(ctx context.Context, s *Subscription) error {
 	c.flow.signal()
 	select {
 	case a := <-answers:
-		return a.err
+		return r.session, a.err
 	case <-ctx.Done():
 		c.withdraw(r, ctx.Err())
-		return ctx.Err()
+		return "", ctx.Err()
 	}
 }
 
@@ -130,7 +139,8 @@ func (c *Client) resubscribe() {
 }
 
 // renewal asks for a channel again. A refusal that may pass is met by asking
-// later; any other ends the channel's subscriptions.
+// later, or in another session if that is the advice; any other ends the
+// channel's subscriptions.
 func (c *Client) renewal(ch string, ext bayeux.Ext, pause *backoff) *request {
 	r := c.newRequest(c.ctx, &bayeux.Message{Channel: bayeux.MetaSubscribe}, transport.Subscribe)
 	r.tries, r.renewal = endless, true
@@ -140,8 +150,12 @@ func (c *Client) renewal(ch string, ext bayeux.Ext, pause *backoff) *request {
 		if !refused || errors.Is(err, bayeux.ErrUnknownSession) {
 			return // accepted, or the next session asks again
 		}
-		if e.Code >= 500 || asksAgain(e) {
+		if (e.Code >= 500 || asksAgain(e.Advice)) && !c.exhausted(pause) {
 			session := r.session
+			if e.Advice.ShouldHandshake() {
+				c.lose(session, err) // and the next session asks again
+				return
+			}
 			c.work(func() { c.renewLater(session, ch, ext, pause, interval(e.Advice)) })
 			return
 		}
@@ -167,9 +181,11 @@ func (c *Client) renewLater(session, ch string, ext bayeux.Ext, pause *backoff, 
 	}
 }
 
-// asksAgain reports whether a refusal carries the advice to retry, which an
-// extension may have given it.
-func asksAgain(e *bayeux.Error) bool { return e.Advice != nil && e.Advice.Reconnect == bayeux.Retry }
+// asksAgain reports whether the advice of a refusal, which an extension may have
+// given it, says in so many words to try again.
+func asksAgain(a *bayeux.Advice) bool {
+	return a != nil && (a.Reconnect == bayeux.Retry || a.Reconnect == bayeux.HandshakeAgain)
+}
 
 // interval is the pause that an advice, which may be missing, asks for.
 func interval(a *bayeux.Advice) time.Duration {

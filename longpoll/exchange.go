@@ -105,7 +105,11 @@ func (e *exchange) perform() (*http.Response, error) {
 	if own := e.target.HTTP; own != nil {
 		c.Transport, c.Jar = own.Transport, own.Jar
 	}
-	return c.Do(req)
+	resp, err := c.Do(req)
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		failed.URL = transport.Redacted(u)
+	}
+	return resp, err
 }
 
 // stay gives a redirect to us instead of following it: as a GET it would do
@@ -119,22 +123,27 @@ func (e *exchange) check(resp *http.Response) error {
 	case resp.StatusCode != http.StatusOK:
 		return refusal(resp)
 	case resp.ContentLength == 0:
-		return e.lost(errEmpty)
+		return e.lost(noPayload(errEmpty))
 	case e.target.Limit > 0 && resp.ContentLength > int64(e.target.Limit):
 		return e.lost(tooLarge(e.target.Limit))
 	case strings.EqualFold(strings.TrimSpace(media), "text/html"):
-		return e.lost(fmt.Errorf("the answer is not Bayeux but a page of type %q", media))
+		return e.lost(noPayload(fmt.Errorf("the answer is not Bayeux but a page of type %q", media)))
 	}
 	return nil
 }
 
 var errEmpty = errors.New("the answer is empty")
 
+// noPayload is the error of an answer that did come.
+func noPayload(why error) *transport.Error {
+	return &transport.Error{Reason: transport.BadPayload, Err: why}
+}
+
 // answerEnded translates what the answer's reader ends with.
 func (e *exchange) answerEnded(err error) error {
 	switch {
 	case err == io.EOF && e.answer.empty():
-		return e.lost(errEmpty)
+		return e.lost(noPayload(errEmpty))
 	case err == io.EOF:
 		return err
 	}

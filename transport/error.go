@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -52,7 +53,7 @@ func (e *Error) Error() string {
 		b.WriteString(": " + e.Reason.Text())
 	}
 	if e.Location != "" {
-		b.WriteString(" to " + strconv.Quote(e.Location))
+		b.WriteString(" to " + strconv.Quote(shown(e.Location)))
 	}
 	if e.RetryAfter > 0 {
 		b.WriteString(", retry after " + e.RetryAfter.String())
@@ -63,7 +64,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		b.WriteString(": " + e.Err.Error())
 	}
-	if e.Detail != "" {
+	if e.Detail != "" && e.Location == "" { // a redirect's page says it again
 		b.WriteString(": " + strconv.Quote(e.Detail))
 	}
 	return b.String()
@@ -82,4 +83,37 @@ func (e *Error) Is(target error) bool {
 		return e.Reason == TooLarge || e.Status == http.StatusRequestEntityTooLarge
 	}
 	return false
+}
+
+// Redacted is u for people: without its password, and without the values of its
+// query, which may be secrets too.
+func Redacted(u *url.URL) string {
+	shown := *u
+	shown.RawQuery = names(u.RawQuery)
+	return shown.Redacted()
+}
+
+// shown is Redacted of a URL that a stranger wrote.
+func shown(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		before, _, _ := strings.Cut(raw, "?")
+		return before
+	}
+	return Redacted(u)
+}
+
+// names is a query without its values.
+func names(query string) string {
+	if query == "" {
+		return ""
+	}
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		name, _, named := strings.Cut(pair, "=")
+		if pairs[i] = "xxxxx"; named {
+			pairs[i] = name + "=xxxxx"
+		}
+	}
+	return strings.Join(pairs, "&")
 }

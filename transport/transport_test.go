@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strconv"
 	"testing"
 	"time"
 
@@ -175,4 +177,24 @@ func TestTheBrowserCookieIsSecureWhenTheRequestIs(t *testing.T) {
 	a := &Accept{Cookie: &http.Cookie{}}
 	require.NotSame(t, a.Cookie, a.BrowserCookie(plain, &Peer{Browser: "v"}))
 	assert.Empty(t, a.Cookie.Value, "the template is not changed")
+}
+
+// What may be secret in a URL is not for errors and logs.
+func TestRedactedShowsNamesOnly(t *testing.T) {
+	for raw, want := range map[string]string{
+		"http://host/cometd":                   "http://host/cometd",
+		"http://u:secret@host/a?x=secret&y=":   "http://u:xxxxx@host/a?x=xxxxx&y=xxxxx",
+		"http://host/a?secret":                 "http://host/a?xxxxx",
+		"https://host/a?token=sec=ret&=secret": "https://host/a?token=xxxxx&=xxxxx",
+	} {
+		u, err := url.Parse(raw)
+		require.NoError(t, err)
+		assert.Equal(t, want, Redacted(u))
+		assert.Equal(t, raw, u.String(), "the URL itself is as it was")
+		e := &Error{Type: "x", Op: "dial", Status: 302, Location: raw, Detail: "see " + raw}
+		assert.NotContains(t, e.Error(), "secret")
+		assert.Contains(t, e.Error(), strconv.Quote(want))
+	}
+	e := &Error{Type: "x", Op: "dial", Status: 302, Location: "http://[/?secret"}
+	assert.NotContains(t, e.Error(), "secret")
 }

@@ -30,7 +30,7 @@ func (d *dialer) dial(ctx context.Context, t *transport.Target, u *url.URL) (tra
 	up := &upgrade{key: wire.NewKey()}
 	resp, err := up.ask(opening, d, t, u)
 	if err != nil {
-		return nil, d.unanswered(opening, up, err)
+		return nil, d.unanswered(opening, u, up, err)
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		defer resp.Body.Close()
@@ -130,9 +130,12 @@ func (d *dialer) refused(resp *http.Response) error {
 
 // unanswered is the error for no answer. A server that was reached and asked
 // but says nothing has something in between that knows no upgrade.
-func (d *dialer) unanswered(ctx context.Context, up *upgrade, err error) error {
+func (d *dialer) unanswered(ctx context.Context, u *url.URL, up *upgrade, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
+	}
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		failed.URL = transport.Redacted(u)
 	}
 	if errors.Is(err, errSlow) {
 		err = fmt.Errorf("%w of %v", errSlow, d.open)

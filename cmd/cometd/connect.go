@@ -24,6 +24,7 @@ import (
 const (
 	firstPause   = 200 * time.Millisecond
 	longestPause = 5 * time.Second
+	longestOpen  = 10 * time.Second
 )
 
 var errSilent = errors.New("it does not answer")
@@ -91,9 +92,18 @@ func (c *connection) unreached(err, lastFailure error) error {
 		if request, ok := errors.AsType[*url.Error](lastFailure); ok {
 			lastFailure = request.Err
 		}
-		return fmt.Errorf("cannot reach %s within %v: %w", c.URL, c.Wait, lastFailure)
+		return fmt.Errorf("cannot reach %s within %v: %w", c.shownURL(), c.Wait, lastFailure)
 	}
-	return fmt.Errorf("cannot connect to %s: %w", c.URL, err)
+	return fmt.Errorf("cannot connect to %s: %w", c.shownURL(), err)
+}
+
+// shownURL is the URL without what may be secret.
+func (c *connection) shownURL() string {
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return "the server" // and AfterApply has said so
+	}
+	return transport.Redacted(u)
 }
 
 func (c *connection) options(tty console) ([]client.Option, error) {
@@ -101,6 +111,7 @@ func (c *connection) options(tty console) ([]client.Option, error) {
 		client.WithTransports(c.dialers()...),
 		client.WithLogger(newLogger(tty.err, c.LogLevel)),
 		client.WithBackoff(firstPause, longestPause),
+		client.WithTimeouts(client.Timeouts{Open: min(c.Wait, longestOpen)}), // so that a WebSocket that hangs leaves time for long-polling
 	}
 	if c.Bearer != "" {
 		opts = append(opts, client.WithAccessToken(client.Bearer(c.Bearer)))

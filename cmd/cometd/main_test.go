@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
@@ -20,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gocometd/cometd"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 )
@@ -77,6 +80,7 @@ func params(dir, transport string) testscript.Params {
 			"lines":       lines,
 			"repeat":      repeat,
 			"silent":      silent,
+			"swallower":   swallower,
 			"certificate": certificate,
 		},
 	}
@@ -199,6 +203,25 @@ func silent(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Defer(func() { ln.Close() })
 	ts.Setenv(args[0], ln.Addr().String())
+}
+
+// swallower VARIABLE: the address of a server behind something that answers no
+// upgrade.
+func swallower(ts *testscript.TestScript, _ bool, args []string) {
+	srv, err := cometd.NewServer()
+	ts.Check(err)
+	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			<-r.Context().Done()
+			return
+		}
+		srv.ServeHTTP(w, r)
+	}))
+	ts.Defer(func() {
+		srv.Close()
+		hs.Close()
+	})
+	ts.Setenv(args[0], hs.Listener.Addr().String())
 }
 
 // certificate CERT KEY: files for a server at 127.0.0.1.
