@@ -50,6 +50,9 @@ func (t *turn) connected(m *bayeux.Message) {
 	}
 	s.mu.Unlock()
 
+	if h.multiple {
+		s.srv.limited(limitHeldPerBrowser, l.peer.Addr, s)
+	}
 	if old.link != nil && old.link != l && old.link.peer.Once {
 		old.link.close(transport.Replaced)
 	}
@@ -79,7 +82,6 @@ func (s *Session) mayHold(t *turn, m *bayeux.Message, h *held) bool {
 	}
 	if once && t.link.peer.Proto < 2 {
 		if !s.srv.browsers.take(s.browser, s.srv.limits.HeldPerBrowser) {
-			s.srv.limited(limitHeldPerBrowser)
 			h.multiple, h.advise = true, true
 			return false
 		}

@@ -81,10 +81,13 @@ func newConfig(opts []Option) (config, error) {
 	return c, nil
 }
 
-// Options makes one option of several, for a preset.
+// Options makes one option of several, for a preset. A nil one is none.
 func Options(opts ...Option) Option {
 	return func(c *config) error {
 		for _, o := range opts {
+			if o == nil {
+				continue
+			}
 			if err := o(c); err != nil {
 				return err
 			}
@@ -99,10 +102,16 @@ func Options(opts ...Option) Option {
 // are told of, whatever [Server.ServeConn] serves beside them.
 func WithTransports(a ...transport.Acceptor) Option {
 	return func(c *config) error {
+		if len(a) == 0 {
+			return errors.New("server: no transports")
+		}
 		seen := map[string]bool{}
 		for _, t := range a {
-			if t == nil || seen[t.Type()] {
-				return fmt.Errorf("server: transport nil or given twice: %v", t)
+			if t == nil {
+				return errors.New("server: transport is nil")
+			}
+			if seen[t.Type()] {
+				return fmt.Errorf("server: transport given twice: %s", t.Type())
 			}
 			if x, ok := t.(interface{ Err() error }); ok && x.Err() != nil {
 				return x.Err()
@@ -145,7 +154,13 @@ func WithLogger(l *slog.Logger) Option {
 // WithJSON sets the codec of the application's data. The default is
 // [codec.Fast].
 func WithJSON(j codec.JSON) Option {
-	return func(c *config) error { c.json = j; return nil }
+	return func(c *config) error {
+		if j == nil {
+			return errors.New("server: JSON is nil")
+		}
+		c.json = j
+		return nil
+	}
 }
 
 // WithLimits sets the bounds; fields left zero keep their defaults.

@@ -61,6 +61,11 @@ func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Ac
 		http.Error(w, a.err.Error(), http.StatusInternalServerError)
 		return
 	}
+	if r.ContentLength != 0 { // which would be read as frames
+		w.Header().Set("Connection", "close")
+		http.Error(w, "an upgrade has no body", http.StatusBadRequest)
+		return
+	}
 	if !canHijack(w) { // asked before the library says 101
 		http.Error(w, "no upgrade is possible here", http.StatusNotImplemented)
 		return
