@@ -38,6 +38,7 @@ func (a *callbackAcceptor) Serve(w http.ResponseWriter, r *http.Request, o *tran
 	h.peer.Polled = true
 	h.callback = name
 	h.body.set(bytes.NewReader(text), o.Limit, h.bodyEnded)
+	h.whole = true
 	h.rc.SetReadDeadline(deadline(0)) // there is no body to wait for
 	h.run(serve)
 }
