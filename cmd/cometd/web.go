@@ -94,7 +94,7 @@ func ignoreClosed(err error) error {
 func checkAddress(address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
-		_, err = net.LookupPort("tcp", port)
+		_, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", port)
 	}
 	if err != nil {
 		return fmt.Errorf("--listen is %q, want HOST:PORT such as 127.0.0.1:8080: %w", address, err)
