@@ -239,7 +239,13 @@ func WithLogger(l *slog.Logger) Option {
 // WithJSON encodes data to publish and decodes typed data with j. The default
 // is codec.Fast.
 func WithJSON(j codec.JSON) Option {
-	return func(c *config) error { c.json = j; return nil }
+	return func(c *config) error {
+		if j == nil {
+			return errors.New("client: JSON is nil")
+		}
+		c.json = j
+		return nil
+	}
 }
 
 // WithLimits sets bounds; see [Limits] for the defaults.

@@ -139,7 +139,7 @@ func TestASubscriptionBombEndsAtTheLimitAndLeavesNoSubscriptions(t *testing.T) {
 }
 
 func TestAFloodOfHandshakesEndsAtTheLimitAndIsForgotten(t *testing.T) {
-	x := attack(t, server.WithLimits(server.Limits{Sessions: 50, Handshake: short}))
+	x := attack(t, server.WithLimits(server.Limits{Sessions: 50}))
 	s := x.open()
 	refused := 0
 	for range scaled(500) {
@@ -200,7 +200,7 @@ func TestAnnouncedBytesAreNotMemory(t *testing.T) {
 // A peer that shakes hands without end fills its own address's share: others
 // still get in.
 func TestOneAddressCannotTakeAllSessions(t *testing.T) {
-	x := attack(t, server.WithLimits(server.Limits{Sessions: 100, SessionsPerAddr: 20, Handshake: short}))
+	x := attack(t, server.WithLimits(server.Limits{Sessions: 100, SessionsPerAddr: 20}))
 	s := x.open()
 	refused := 0
 	for range scaled(200) {

@@ -2,6 +2,7 @@ package hostile_test
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func (r *raw) drip(text string) time.Duration {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		r.in.Peek(1) // an answer, or the end
+		io.Copy(io.Discard, r.in) // an answer, perhaps, and the end
 	}()
 	for i := range text {
 		select {
@@ -62,6 +63,29 @@ func TestSlowPeersAreGivenUpAtEveryStep(t *testing.T) {
 		"with pings and nothing else": func() (*raw, string) { return x.open().raw, strings.Repeat(Masked(Fin|Pong, ""), 500) },
 		"after the handshake":         func() (*raw, string) { return x.shaken().raw, MaskedHead(Fin|Text, 5000) + much },
 		"after the handshake, idle":   func() (*raw, string) { return x.shaken().raw, "" },
+	}
+	// What is answered without its body, which net/http would wait for.
+	for name, head := range map[string]string{
+		"a page of another origin":  "POST /cometd HTTP/1.1\r\nOrigin: http://evil.test",
+		"a GET":                     "GET /cometd HTTP/1.1",
+		"JSONP":                     "GET /cometd?jsonp=f&message=%5B%5D HTTP/1.1",
+		"OPTIONS":                   "OPTIONS /cometd HTTP/1.1",
+		"an upgrade":                strings.TrimSuffix(strings.Replace(x.upgrade(), "Host: "+x.addr+"\r\n", "", 1), "\r\n\r\n"),
+		"a bad upgrade":             "GET /cometd HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade",
+		"a PUT":                     "PUT /cometd HTTP/1.1",
+		"a packed POST":             "POST /cometd HTTP/1.1\r\nContent-Encoding: gzip",
+		"a POST of unknown charset": "POST /cometd HTTP/1.1\r\nContent-Type: text/plain;charset=ebcdic",
+	} {
+		steps["in the body of "+name] = func() (*raw, string) {
+			r := x.dial()
+			r.say("%s\r\nHost: %s\r\nContent-Length: 5000\r\n\r\n[", head, x.addr)
+			return r, much
+		}
+		steps["in the chunks of "+name] = func() (*raw, string) {
+			r := x.dial()
+			r.say("%s\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n", head, x.addr)
+			return r, strings.Repeat("1\r\n \r\n", 400)
+		}
 	}
 	took := make(chan string, len(steps))
 	var all []func()

@@ -34,10 +34,22 @@ func (a *acceptor) Match(r *http.Request) bool { return r.Method == http.MethodP
 func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Accept, serve func(transport.Conn)) {
 	h := newHeld(w, r, o, &a.config, bayeux.LongPolling)
 	if err := h.openBody(); err != nil {
+		tellLimit(r, o, err)
 		refuse(w, r, err)
 		return
 	}
 	h.run(serve)
+}
+
+// tellLimit tells the server of a limit that a request broke before it became a
+// Conn, which would tell it itself.
+func tellLimit(r *http.Request, o *transport.Accept, e *transport.Error) {
+	switch e.Reason {
+	case transport.TooLarge:
+		o.Broke(r, transport.LimitMessageBytes)
+	case transport.Stalled:
+		o.Broke(r, transport.LimitBody)
+	}
 }
 
 // run lends h to serve. w and r die with it, so it ends only when nobody uses

@@ -160,7 +160,8 @@ func refuse(w http.ResponseWriter, r *http.Request, e *transport.Error) {
 	header["Content-Type"] = textType
 	header["Cache-Control"] = noStore
 	header["X-Content-Type-Options"] = noSniff
-	if r.ProtoMajor == 1 && (e.Reason == transport.TooLarge || e.Reason == transport.Stalled) {
+	unread := e.Op == "receive" && r.ContentLength != 0 // or perhaps read, which a connection is not worth knowing
+	if r.ProtoMajor == 1 && (unread || e.Reason == transport.TooLarge || e.Reason == transport.Stalled) {
 		header["Connection"] = []string{"close"} // answer now, without the rest of the body
 	}
 	w.WriteHeader(e.Status)

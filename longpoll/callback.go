@@ -28,8 +28,9 @@ func (a *callbackAcceptor) Match(r *http.Request) bool {
 }
 
 func (a *callbackAcceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Accept, serve func(transport.Conn)) {
-	name, text, err := a.parse(r.URL.RawQuery, o.Limit)
+	name, text, err := a.parse(r, o)
 	if err != nil {
+		tellLimit(r, o, err)
 		refuse(w, r, err)
 		return
 	}
@@ -37,13 +38,17 @@ func (a *callbackAcceptor) Serve(w http.ResponseWriter, r *http.Request, o *tran
 	h.peer.Polled = true
 	h.callback = name
 	h.body.set(bytes.NewReader(text), o.Limit, h.bodyEnded)
-	h.rc.SetReadDeadline(deadline(0)) // the request has no body to wait for
+	h.whole = true
+	h.rc.SetReadDeadline(deadline(0)) // there is no body to wait for
 	h.run(serve)
 }
 
 // parse takes the callback's name and the messages from a query.
-func (a *callbackAcceptor) parse(raw string, limit int) (name string, text []byte, e *transport.Error) {
-	query, err := url.ParseQuery(raw)
+func (a *callbackAcceptor) parse(r *http.Request, o *transport.Accept) (name string, text []byte, e *transport.Error) {
+	if r.ContentLength != 0 {
+		return "", nil, bad(http.StatusBadRequest, fmt.Errorf("the messages are in the query, and a body is not wanted"))
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return "", nil, bad(http.StatusBadRequest, fmt.Errorf("the query cannot be read"))
 	}
@@ -52,6 +57,7 @@ func (a *callbackAcceptor) parse(raw string, limit int) (name string, text []byt
 		return "", nil, bad(http.StatusBadRequest, fmt.Errorf("there must be one parameter %s, not %d", a.config.parameter, len(names)))
 	}
 	if len(names[0]) > a.config.nameLen {
+		o.Broke(r, transport.LimitCallback)
 		return "", nil, bad(http.StatusBadRequest, fmt.Errorf("the callback's name is longer than %d characters", a.config.nameLen))
 	}
 	if !callbackName(names[0]) {
@@ -60,8 +66,8 @@ func (a *callbackAcceptor) parse(raw string, limit int) (name string, text []byt
 	if text, err = joinMessages(query["message"]); err != nil {
 		return "", nil, bad(http.StatusBadRequest, err)
 	}
-	if limit > 0 && len(text) > limit {
-		return "", nil, tooLarge(limit)
+	if o.Limit > 0 && len(text) > o.Limit {
+		return "", nil, tooLarge(o.Limit)
 	}
 	return names[0], text, nil
 }

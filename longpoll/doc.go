@@ -15,7 +15,8 @@
 // [NewAcceptor] takes every POST, at any path: the URL has no meaning. A body
 // over the limit gets 413, an empty one 400, one that does not arrive in time
 // 408, a charset nobody knows 415; each answer is one line of plain text that
-// names what was wrong. A client that stops reading its answer is let go after
+// names what was wrong, and does not wait for what is left of the body. A client
+// that stops reading its answer is let go after
 // Accept.Stall without progress.
 //
 // net/http reads the header, so its own ReadHeaderTimeout bounds that; set it.

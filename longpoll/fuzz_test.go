@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -57,7 +59,7 @@ func FuzzCallback(f *testing.F) {
 	f.Add("jsonp=%00&message=%ff;;&&=")
 	a := NewCallbackAcceptor().(*callbackAcceptor)
 	f.Fuzz(func(t *testing.T, query string) {
-		name, text, err := a.parse(query, 64)
+		name, text, err := a.parse(&http.Request{URL: &url.URL{RawQuery: query}}, &transport.Accept{Limit: 64})
 		if err != nil {
 			if err.Status < 400 || err.Status > 413 {
 				t.Error(err)

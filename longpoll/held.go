@@ -35,6 +35,7 @@ type held struct {
 	mu     lock.Mutex[lock.Conn]
 	state  state
 	cut    bool             // Close has freed the Send in progress
+	whole  bool             // all of the body is there
 	reason transport.Reason // why it ended unanswered
 	text   string           // the same in words
 	fault  *transport.Error // what the body's reader failed with
@@ -102,6 +103,9 @@ func (h *held) Refuse(r transport.Reason, text string) error {
 	h.mu.Lock()
 	if h.state == open {
 		h.state, h.reason, h.text = closed, r, text
+		if !h.whole && h.fault == nil { // frees who reads it
+			h.rc.SetReadDeadline(time.Unix(1, 0))
+		}
 	}
 	h.cutLocked()
 	h.mu.Unlock()

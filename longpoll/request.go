@@ -79,11 +79,17 @@ func (h *held) convert(contentType string) *transport.Error {
 // bodyEnded is called when the last of the body has been read, or reading it
 // failed.
 func (h *held) bodyEnded(err error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if err == io.EOF {
 		// The limit was for the body. Left in place, it or the http.Server's
 		// ReadTimeout would end a held request as if its client were gone.
+		h.whole = true
 		h.rc.SetReadDeadline(time.Time{})
 		return err
+	}
+	if h.state == closed { // which has ended the reading
+		return &transport.Error{Type: h.peer.Type, Op: "receive", Reason: h.reason}
 	}
 	e, ok := errors.AsType[*transport.Error](err)
 	if !ok {
@@ -93,8 +99,6 @@ func (h *held) bodyEnded(err error) error {
 		}
 	}
 	e.Type, e.Op = h.peer.Type, "receive"
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.fault = e
 	return e
 }

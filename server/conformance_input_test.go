@@ -139,6 +139,7 @@ func TestRequestsThatNoTransportTakesAreAnswered(t *testing.T) {
 		"https://plain.test":       403,
 		"null":                     403,
 		"https://a.example.com.cx": 403,
+		strings.Replace(hs.URL, "://", "://user@", 1): 403,
 	} {
 		header := []string{"Content-Type", "application/json"}
 		if origin != "" {

@@ -60,7 +60,7 @@ func (t *turn) connected(m *bayeux.Message) {
 
 	if h.multiple {
 		_, limit := t.srv.limits.heldPerBrowser(l.peer.Proto)
-		t.srv.limited(limit)
+		t.srv.limited(limit, l.peer.Addr, s)
 	}
 	if old.link != nil && old.link != l && old.link.peer.Once {
 		old.link.close(transport.Replaced)

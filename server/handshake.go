@@ -48,7 +48,7 @@ func (t *turn) admit(s *Session, m *bayeux.Message) error {
 		return srv.elsewhere()
 	}
 	if !srv.allowHandshake() {
-		srv.limited(limitHandshakeRate)
+		srv.limited(limitHandshakeRate, t.link.peer.Addr, nil)
 		return busy(limitHandshakeRate+","+strconv.FormatFloat(srv.limits.HandshakeRate, 'g', -1, 64), time.Second)
 	}
 	if srv.strictHandshake {
@@ -66,7 +66,7 @@ func (t *turn) admit(s *Session, m *bayeux.Message) error {
 		}
 	}
 	if broken, limit := srv.sessions.add(s, &srv.config); broken != "" {
-		srv.limited(broken)
+		srv.limited(broken, t.link.peer.Addr, nil)
 		return busy(broken+","+strconv.Itoa(limit), 10*time.Second)
 	}
 	if !s.open(t) || srv.draining.Load() || srv.isClosed() { // who ends all may have looked for sessions already

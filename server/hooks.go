@@ -1,7 +1,6 @@
 package server
 
 import (
-	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -27,7 +26,8 @@ type Hooks struct {
 	Dropped func(s *Session, ch string, n int, why transport.Reason)
 
 	// Limited is told each time something breaks one of [Limits], by its name
-	// in lower case, such as "message_bytes".
+	// in lower case, such as "message_bytes". The log has the first time, and
+	// then one line a minute for each limit, with its count.
 	Limited func(limit string)
 }
 
@@ -45,7 +45,7 @@ type counters struct {
 	published, delivered, dropped atomic.Uint64
 
 	mu      sync.Mutex
-	limited map[string]uint64
+	limited map[string]*breach
 }
 
 // Stats counts. It walks all sessions, holding no lock meanwhile.
@@ -59,7 +59,10 @@ func (s *Server) Stats() Stats {
 		Dropped:     s.stats.dropped.Load(),
 	}
 	s.stats.mu.Lock()
-	out.Limited = maps.Clone(s.stats.limited)
+	out.Limited = make(map[string]uint64, len(s.stats.limited))
+	for limit, b := range s.stats.limited {
+		out.Limited[limit] = b.times
+	}
 	s.stats.mu.Unlock()
 	for _, x := range s.sessions.all() {
 		out.Sessions++

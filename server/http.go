@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gocometd/cometd/transport"
 )
@@ -34,35 +35,56 @@ func (s *Server) Mount(r Router, path string) {
 // them, one that is for no transport gets 400, and one over a limit of
 // connections gets 503 and is told which.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.boundBody(w, r)
 	if !s.origin.pass(w, r) {
 		return
 	}
 	a := s.acceptorFor(r)
 	if a == nil {
-		http.Error(w, "cometd: no transport for "+r.Method+" here; use "+strings.Join(s.types(), ", "), http.StatusBadRequest)
+		refuse(w, r, http.StatusBadRequest, "no transport for "+r.Method+" here; use "+strings.Join(s.types(), ", "))
 		return
 	}
 	if s.isClosed() {
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(s.spreadOut().Seconds()))))
-		http.Error(w, "cometd: the server is shutting down", http.StatusServiceUnavailable)
+		refuse(w, r, http.StatusServiceUnavailable, "the server is shutting down")
 		return
 	}
 	seat, broken, err := s.seats.take(r.RemoteAddr, &s.config)
 	if err != nil {
-		s.limited(broken)
+		s.limited(broken, r.RemoteAddr, nil)
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, "cometd: "+err.Error(), http.StatusServiceUnavailable)
+		refuse(w, r, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	defer seat.leave()
-	if l := int64(s.accept.Limit); l > 0 && r.ContentLength > l {
-		s.limited(limitMessageBytes) // the transport refuses it unread
-	}
 	a.Serve(w, r, &s.accept, func(c transport.Conn) {
-		seat.enter()
+		seat.enter(!c.Peer().Once)
 		defer seat.leave()
 		s.ServeConn(c)
 	})
+}
+
+// boundBody bounds the time of a body, which net/http skips, without any limit
+// of its own, where an answer leaves it unread. A transport that reads it sets
+// its own limit and takes it away after the body; a hijack takes it away too.
+func (s *Server) boundBody(w http.ResponseWriter, r *http.Request) {
+	if d := s.limits.Body; d > 0 && r.ContentLength != 0 {
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(d))
+	}
+}
+
+// refuse answers a request whose body was not read.
+func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	leaveBody(w, r)
+	http.Error(w, "cometd: "+text, status)
+}
+
+// leaveBody lets the answer leave before the body is there: net/http would wait
+// for the body, to use the connection again.
+func leaveBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 && r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 func (s *Server) acceptorFor(r *http.Request) transport.Acceptor {
@@ -83,36 +105,66 @@ func (s *Server) isClosed() bool {
 	}
 }
 
-// seats counts connections, in all and per address.
+// seats counts requests and sockets, in all and per address, and beside them
+// the connections of [Server.ConnState].
 type seats struct {
-	mu     sync.Mutex
+	mu    sync.Mutex
+	taken tally
+	conns tally               // open connections: those of net/http, and sockets
+	peers map[net.Conn]string // the addresses of those of net/http
+}
+
+// A tally is a number in all and for each address.
+type tally struct {
 	all    int
 	byAddr map[string]int
 }
 
-// A seat is one connection's place. A socket outlives the request that opened
-// it, so two may hold it, and the last one to leave frees it.
+func (t *tally) add(addr string, n int) {
+	if t.byAddr == nil {
+		t.byAddr = map[string]int{}
+	}
+	t.all += n
+	if t.byAddr[addr] += n; t.byAddr[addr] == 0 {
+		delete(t.byAddr, addr)
+	}
+}
+
+// A seat is one request's place. A socket outlives the request that opened it,
+// so two may hold it, and the last one to leave frees it.
 type seat struct {
 	of      *seats
 	addr    string
 	holders int
+	socket  bool // it counts as a connection, for net/http does not know it any more
 }
 
 func (t *seats) take(remote string, c *config) (_ *seat, broken string, _ error) {
 	addr := hostOf(remote)
-	counts := c.countLoopback || !isLoopback(addr)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l := c.limits.Conns; over(t.all+1, l) {
-		return nil, limitConns, fmt.Errorf("too many connections: limit %d", l)
-	}
-	if l := c.limits.ConnsPerAddr; counts && over(t.byAddr[addr]+1, l) {
-		return nil, limitConnsPerAddr, fmt.Errorf("too many connections from one address: limit %d", l)
+	if broken, err := t.taken.full(addr, c, exactly); err != nil {
+		return nil, broken, err
 	}
 	x := &seat{of: t, addr: addr}
 	x.add(1)
 	return x, "", nil
 }
+
+// full says which limit one more from addr would break, where a limit is what
+// bound makes of it.
+func (t *tally) full(addr string, c *config, bound func(int) int) (broken string, _ error) {
+	if l := c.limits.Conns; over(t.all+1, bound(l)) {
+		return limitConns, fmt.Errorf("too many connections: limit %d", l)
+	}
+	counts := c.countLoopback || !isLoopback(addr)
+	if l := c.limits.ConnsPerAddr; counts && over(t.byAddr[addr]+1, bound(l)) {
+		return limitConnsPerAddr, fmt.Errorf("too many connections from one address: limit %d", l)
+	}
+	return "", nil
+}
+
+func exactly(limit int) int { return limit }
 
 // hostOf is an address without its port.
 func hostOf(remote string) string {
@@ -128,31 +180,30 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-func (x *seat) enter() {
+func (x *seat) enter(socket bool) {
 	x.of.mu.Lock()
 	defer x.of.mu.Unlock()
 	x.add(1)
+	if socket {
+		x.socket = true
+		x.of.conns.add(x.addr, 1)
+	}
 }
 
 func (x *seat) leave() {
 	x.of.mu.Lock()
 	defer x.of.mu.Unlock()
 	x.add(-1)
+	if x.socket && x.holders == 0 {
+		x.of.conns.add(x.addr, -1)
+	}
 }
 
 // add changes the number of holders; the first and the last one count.
 func (x *seat) add(n int) {
 	before := x.holders
 	x.holders += n
-	if (before == 0) == (x.holders == 0) {
-		return
-	}
-	t := x.of
-	if t.byAddr == nil {
-		t.byAddr = map[string]int{}
-	}
-	t.all += n
-	if t.byAddr[x.addr] += n; t.byAddr[x.addr] == 0 {
-		delete(t.byAddr, x.addr)
+	if (before == 0) != (x.holders == 0) {
+		x.of.taken.add(x.addr, n)
 	}
 }

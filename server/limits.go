@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/transport"
 )
 
 // Limits bounds what peers can make the server hold or do. The zero value of a
@@ -31,8 +32,8 @@ type Limits struct {
 
 	Sessions        int // default 100,000
 	SessionsPerAddr int // per remote address; default 2000, loopback not counted as with ConnsPerAddr
-	Conns           int // sockets and requests at once; default none
-	ConnsPerAddr    int // per remote address; default 1000, loopback not counted: there sits a proxy, or oneself. A value set here counts everywhere
+	Conns           int // sockets and requests at once, and with Server.ConnState connections; default none
+	ConnsPerAddr    int // the same per remote address; default 1000, loopback not counted: there sits a proxy, or oneself. A value set here counts everywhere
 	Events          int // unread events per Server.Events loop; default 512
 
 	// HeldPerBrowser is how many connects are held at once for one
@@ -45,7 +46,7 @@ type Limits struct {
 	HeldPerBrowser, HeldPerBrowserHTTP2 int
 
 	Handshake     time.Duration // from accepting a socket to its handshake; default 10s
-	Body          time.Duration // for reading a request's body; default 10s
+	Body          time.Duration // for reading a request's body, or skipping one that is not wanted; default 10s
 	Write         time.Duration // without progress in a write; default 10s
 	HandshakeRate float64       // handshakes per second in the whole server; default none. Over it they are refused with 503 and told when to come back
 }
@@ -54,7 +55,7 @@ const none = -1
 
 // The names of limits, as refusals, [Hooks].Limited and [Stats] have them.
 const (
-	limitMessageBytes    = "message_bytes"
+	limitMessageBytes    = transport.LimitMessageBytes
 	limitBatchMessages   = "batch_messages"
 	limitDepth           = "depth"
 	limitDataDepth       = "data_depth"
@@ -72,20 +73,48 @@ const (
 	limitHeldPerBrowser  = "held_per_browser"
 	limitHeldPerBrowser2 = "held_per_browser_http2"
 	limitHandshake       = "handshake"
-	limitBody            = "body"
+	limitBody            = transport.LimitBody // and transport.LimitCallback, of a transport's option
 	limitWrite           = "write"
 	limitHandshakeRate   = "handshake_rate"
 )
 
-// limited counts that a limit was broken.
-func (s *Server) limited(limit string) {
+// limitLogPause is how far apart two lines of the log about one limit are: an
+// operator wants to know, and an attack must not fill the disk.
+const limitLogPause = time.Minute
+
+// A breach is how often one limit was broken.
+type breach struct {
+	times  uint64
+	told   uint64 // of them in the log
+	logged time.Time
+}
+
+// limited counts that a peer broke a limit, and tells the log and the hook. The
+// session is nil where there is none. No lock may be held.
+func (s *Server) limited(limit, addr string, session *Session) {
 	s.stats.mu.Lock()
-	if s.stats.limited == nil {
-		s.stats.limited = map[string]uint64{}
+	b := s.stats.limited[limit]
+	if b == nil {
+		b = &breach{}
+		if s.stats.limited == nil {
+			s.stats.limited = map[string]*breach{}
+		}
+		s.stats.limited[limit] = b
 	}
-	s.stats.limited[limit]++
+	b.times++
+	var news uint64
+	if now := time.Now(); b.told == 0 || now.Sub(b.logged) >= limitLogPause {
+		news = b.times - b.told
+		b.told, b.logged = b.times, now
+	}
 	s.stats.mu.Unlock()
-	s.log.Debug("limit reached", slog.String("limit", limit))
+	if news > 0 {
+		about := []any{slog.String("limit", limit), slog.String("addr", addr), slog.Uint64("times", news)}
+		if session != nil {
+			about = append(about, slog.Any("session", session))
+		}
+		s.log.Warn("limit reached", about...)
+	}
 	if f := s.hooks.Limited; f != nil {
 		f(limit)
 	}

@@ -32,6 +32,8 @@ type link struct {
 	waiting int        // bytes of replies
 	drained *sync.Cond // replies have left; made when first needed
 	ended   bool
+	closing bool             // by this side, for why
+	why     transport.Reason // the first one
 }
 
 // A reply waits for a stream's writer.
@@ -63,8 +65,9 @@ func (l *link) run() {
 		l.close(transport.GoingAway)
 	}
 	err := l.receiveAll()
+	why := l.endedBy(err)
 	l.end()
-	s.connClosed(l, err)
+	s.connClosed(l, why, err)
 }
 
 func (l *link) receiveAll() error {
@@ -116,16 +119,26 @@ var errEmpty = errors.New("server: payload without messages")
 
 // refuse closes a Conn that sent what is not a payload, and says why.
 func (l *link) refuse(err error) {
-	reason := transport.BadPayload
+	reason, why := transport.BadPayload, badPayload(err)
 	if limit := brokenLimit(err); limit != "" {
 		reason = transport.TooLarge
-		l.srv.limited(limit)
+		l.srv.limited(limit, l.peer.Addr, l.session.Load())
+	} else if why == transport.Stalled && l.peer.Once {
+		l.srv.limited(limitBody, l.peer.Addr, nil)
 	}
-	if x, ok := l.conn.(transport.Refuser); ok {
-		x.Refuse(reason, refusalText(err))
-		return
+	l.begin(why) // which tells more than what the peer is told
+	l.closeSaying(reason, refusalText(err))
+}
+
+// badPayload is the reason of an end by an error of receiving.
+func badPayload(err error) transport.Reason {
+	if te, ok := errors.AsType[*transport.Error](err); ok {
+		return te.Reason
 	}
-	l.close(reason)
+	if brokenLimit(err) != "" {
+		return transport.TooLarge
+	}
+	return transport.BadPayload
 }
 
 // brokenLimit names the limit that a payload has broken, if it is that.
@@ -161,8 +174,16 @@ func refusalText(err error) string {
 }
 
 // close ends the Conn; whatever its receiver is doing, it sees the end.
-func (l *link) close(r transport.Reason) {
-	l.conn.Close(r)
+func (l *link) close(r transport.Reason) { l.closeSaying(r, "") }
+
+// closeSaying is close with other words than the reason's.
+func (l *link) closeSaying(r transport.Reason, text string) {
+	l.begin(r)
+	if x, ok := l.conn.(transport.Refuser); ok && text != "" {
+		x.Refuse(r, text)
+	} else {
+		l.conn.Close(r)
+	}
 	l.mu.Lock()
 	l.ended = true
 	if l.drained != nil {
@@ -171,11 +192,36 @@ func (l *link) close(r transport.Reason) {
 	l.mu.Unlock()
 }
 
+// begin notes why this side ends the Conn. The first reason is the one.
+func (l *link) begin(why transport.Reason) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closing {
+		l.closing, l.why = true, why
+	}
+}
+
+// endedBy says why the Conn ended of which nothing more was received: because
+// this side closed it, or as err has it.
+func (l *link) endedBy(err error) transport.Reason {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closing:
+		return l.why
+	case errors.Is(err, io.EOF), errors.Is(err, transport.ErrClosed):
+		return transport.Normal
+	}
+	return badPayload(err)
+}
+
 // unsent ends a Conn to which Send has failed.
 func (l *link) unsent(err error) {
-	if transport.ReasonOf(err) == transport.Stalled {
-		l.srv.limited(limitWrite)
+	why := transport.ReasonOf(err)
+	if why == transport.Stalled {
+		l.srv.limited(limitWrite, l.peer.Addr, l.session.Load())
 	}
+	l.begin(why)
 	l.close(transport.Stalled)
 }
 
@@ -247,19 +293,8 @@ func (s *Server) connOpened(l *link) {
 	}
 }
 
-func (s *Server) connClosed(l *link, err error) {
+func (s *Server) connClosed(l *link, why transport.Reason, err error) {
 	s.stats.conns.Add(-1)
-	why := transport.Normal
-	if te, ok := errors.AsType[*transport.Error](err); ok {
-		why = te.Reason
-	} else if errors.Is(err, transport.ErrTooLarge) {
-		why = transport.TooLarge
-	} else if err != nil && !errors.Is(err, io.EOF) {
-		why = transport.BadPayload
-	}
-	if why == transport.Stalled && l.peer.Once {
-		s.limited(limitBody)
-	}
 	if why != transport.Normal {
 		s.log.Debug("connection ended", slog.String("transport", l.peer.Type), slog.String("reason", why.String()), slog.Any("err", err))
 	}

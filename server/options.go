@@ -82,10 +82,13 @@ func newConfig(opts []Option) (config, error) {
 	return c, nil
 }
 
-// Options makes one option of several, for a preset.
+// Options makes one option of several, for a preset. A nil one is none.
 func Options(opts ...Option) Option {
 	return func(c *config) error {
 		for _, o := range opts {
+			if o == nil {
+				continue
+			}
 			if err := o(c); err != nil {
 				return err
 			}
@@ -96,14 +99,18 @@ func Options(opts ...Option) Option {
 
 // WithTransports sets the transports over HTTP, in the order in which the
 // handshake reply names them. It replaces those set before. cometd.NewServer
-// gives WebSocket and long-polling. The same types are the ones that clients
+// gives WebSocket and long-polling. With none, clients come through
+// [Server.ServeConn] and cometd.Local only. The same types are the ones that clients
 // are told of, whatever [Server.ServeConn] serves beside them.
 func WithTransports(a ...transport.Acceptor) Option {
 	return func(c *config) error {
 		seen := map[string]bool{}
 		for _, t := range a {
-			if t == nil || seen[t.Type()] {
-				return fmt.Errorf("server: transport nil or given twice: %v", t)
+			if t == nil {
+				return errors.New("server: transport is nil")
+			}
+			if seen[t.Type()] {
+				return fmt.Errorf("server: transport given twice: %s", t.Type())
 			}
 			if x, ok := t.(interface{ Err() error }); ok && x.Err() != nil {
 				return x.Err()

@@ -33,10 +33,11 @@ func newOriginCheck(patterns []string) originCheck {
 // pass reports whether r may go on; if not it has been answered.
 func (o *originCheck) pass(w http.ResponseWriter, r *http.Request) bool {
 	if !o.allows(r) {
-		http.Error(w, fmt.Sprintf("cometd: pages of this origin may not connect: %q", r.Header.Get("Origin")), http.StatusForbidden)
+		refuse(w, r, http.StatusForbidden, fmt.Sprintf("pages of this origin may not connect: %q", r.Header.Get("Origin")))
 		return false
 	}
 	if r.Method == http.MethodOptions {
+		leaveBody(w, r)
 		w.Header().Set("Allow", "GET, POST, OPTIONS")
 	}
 	if r.Header.Get("Origin") != "" {
@@ -55,11 +56,14 @@ func (o *originCheck) pass(w http.ResponseWriter, r *http.Request) bool {
 // allows is true without an Origin: then it is not a page that asks.
 func (o *originCheck) allows(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
+	if len(r.Header["Origin"]) > 1 { // no browser sends two: which is true?
+		return false
+	}
 	if origin == "" {
 		return true
 	}
 	u, err := url.Parse(origin)
-	if err != nil {
+	if err != nil || u.User != nil {
 		return false
 	}
 	if sameOrigin(u, r) {

@@ -184,7 +184,7 @@ func (t *turn) target(v *codec.View) (ch *channel, name string, refused *bayeux.
 	if err != nil {
 		return nil, "", &bayeux.Error{Code: 405, Message: "channel_invalid"}
 	}
-	if err := t.srv.checkSize(c, 405, "channel_invalid"); err != nil {
+	if err := t.session.checkSize(c, 405, "channel_invalid"); err != nil {
 		return nil, "", err
 	}
 	switch c.Kind() {

@@ -2,7 +2,9 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -69,6 +71,7 @@ func New(opts ...Option) (*Server, error) {
 	s.users.byName = map[string]map[*Session]struct{}{}
 	s.events.limit = c.limits.Events
 	s.origin = newOriginCheck(c.origins)
+	s.accept.Limited = func(r *http.Request, limit string) { s.limited(limit, r.RemoteAddr, nil) }
 	for _, e := range c.extensions {
 		if e.Opened != nil {
 			e.Opened(s)
@@ -208,10 +211,20 @@ func (s *Server) sweepLinks(now time.Time) {
 	}
 	for _, l := range s.links.snapshot() {
 		if !l.peer.Once && l.useless(now, s.limits.Handshake) {
-			s.limited(limitHandshake)
-			l.close(transport.Idle)
+			s.closeUseless(l)
 		}
 	}
+}
+
+// closeUseless closes a stream. Only one that never carried a session has
+// broken a limit; another is one whose client has said goodbye.
+func (s *Server) closeUseless(l *link) {
+	if l.session.Load() != nil {
+		l.close(transport.Idle)
+		return
+	}
+	s.limited(limitHandshake, l.peer.Addr, nil)
+	l.closeSaying(transport.Idle, fmt.Sprintf("no handshake within %v", s.limits.Handshake))
 }
 
 // timingFor merges the layers of timing for one session on one transport.

@@ -164,7 +164,7 @@ func (s *Server) shed() {
 		if s.queued.Load() <= limit-limit/8 {
 			return
 		}
-		s.limited(limitServerBytes)
+		s.limited(limitServerBytes, l.session.peer.Addr, l.session)
 		s.log.Warn("shedding a session: the server's outboxes are full", slog.Any("session", l.session), slog.Int("bytes", l.bytes))
 		s.end(l.session, transport.Overflow)
 	}

@@ -57,7 +57,7 @@ func (t *turn) subscribeTo(name string, m *bayeux.Message) *bayeux.Error {
 	if err != nil {
 		return &bayeux.Error{Code: 403, Message: "subscription_invalid"}
 	}
-	if err := srv.checkSize(c, 403, "subscription_invalid"); err != nil {
+	if err := s.checkSize(c, 403, "subscription_invalid"); err != nil {
 		return err
 	}
 	name = string(c)
@@ -98,10 +98,10 @@ func (t *turn) mayCreate(name string, m *bayeux.Message, what string) *bayeux.Er
 	tooMany := over(s.created+1, srv.limits.ChannelsCreated)
 	s.mu.Unlock()
 	if tooMany {
-		return srv.limitError(limitChannelsCreated, srv.limits.ChannelsCreated)
+		return s.limitError(limitChannelsCreated, srv.limits.ChannelsCreated)
 	}
 	if over(srv.channels.len()+1, srv.limits.Channels) {
-		return srv.limitError(limitChannels, srv.limits.Channels)
+		return s.limitError(limitChannels, srv.limits.Channels)
 	}
 	if f := srv.policy.Create; f != nil {
 		t.settle()
@@ -136,19 +136,19 @@ func (t *turn) maySubscribe(name string, m *bayeux.Message) *bayeux.Error {
 }
 
 // limitError refuses what would break a limit, and names it.
-func (s *Server) limitError(limit string, n int) *bayeux.Error {
-	s.limited(limit)
+func (s *Session) limitError(limit string, n int) *bayeux.Error {
+	s.srv.limited(limit, s.peer.Addr, s)
 	return &bayeux.Error{Code: 429, Args: []string{limit, strconv.Itoa(n)}, Message: "limit_exceeded"}
 }
 
 // checkSize applies the server's limits to a legal channel.
-func (s *Server) checkSize(c bayeux.Channel, code int, what string) *bayeux.Error {
-	if l := s.limits.ChannelBytes; over(len(c), l) {
-		s.limited(limitChannelBytes)
+func (s *Session) checkSize(c bayeux.Channel, code int, what string) *bayeux.Error {
+	if l := s.srv.limits.ChannelBytes; over(len(c), l) {
+		s.srv.limited(limitChannelBytes, s.peer.Addr, s)
 		return &bayeux.Error{Code: code, Args: []string{limitChannelBytes, strconv.Itoa(l)}, Message: what}
 	}
-	if l := s.limits.ChannelSegments; over(c.Segments(), l) {
-		s.limited(limitChannelSegments)
+	if l := s.srv.limits.ChannelSegments; over(c.Segments(), l) {
+		s.srv.limited(limitChannelSegments, s.peer.Addr, s)
 		return &bayeux.Error{Code: code, Args: []string{limitChannelSegments, strconv.Itoa(l)}, Message: what}
 	}
 	return nil
@@ -222,29 +222,22 @@ func (srv *Server) list(ch *channel, sub *subscription) bool {
 
 func (s *Session) addSubscription(name string, sub *subscription) (known bool, err *bayeux.Error) {
 	limit := s.srv.limits.Subscriptions
-	known, full, err := s.putSubscription(name, sub, limit)
-	if full {
-		err = s.srv.limitError(limitSubscriptions, limit)
-	}
-	return known, err
-}
-
-func (s *Session) putSubscription(name string, sub *subscription, limit int) (known, full bool, err *bayeux.Error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	ended, known, full := s.phase == gone, s.subs[name] != nil, over(len(s.subs)+1, limit)
+	if !ended && !known && !full {
+		if s.subs == nil {
+			s.subs = map[string]*subscription{}
+		}
+		s.subs[name] = sub
+	}
+	s.mu.Unlock()
 	switch {
-	case s.phase == gone:
-		return false, false, subscribeFailed()
-	case s.subs[name] != nil:
-		return true, false, nil
-	case over(len(s.subs)+1, limit):
-		return false, true, nil
+	case ended:
+		return false, subscribeFailed()
+	case full && !known:
+		return false, s.limitError(limitSubscriptions, limit)
 	}
-	if s.subs == nil {
-		s.subs = map[string]*subscription{}
-	}
-	s.subs[name] = sub
-	return false, false, nil
+	return known, nil
 }
 
 // dropSubscription takes out the subscription to name, or only that one.

@@ -32,7 +32,7 @@ func TestTheTranscriptsOfHTTPReplay(t *testing.T) {
 		},
 	} {
 		t.Run(file, func(t *testing.T) {
-			r := newReplay(t, file)
+			r := newReplay(t, file, served())
 			for theirs, jar := range jars {
 				if theirs != "" {
 					r.fresh(theirs, jar)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/ext/ack/ackserver"
+	"github.com/gocometd/cometd/ext/timesync/timesyncserver"
 	"github.com/gocometd/cometd/longpoll"
 	"github.com/gocometd/cometd/server"
 	"github.com/gocometd/cometd/wsserver"
@@ -211,13 +212,20 @@ func (r *replay) framed(frame []message) {
 	}
 }
 
+// served are the extensions that cometd serve has: who does not ask for them
+// sees nothing of them.
+func served() server.Option { return server.WithExtension(ackserver.New(), timesyncserver.New(0)) }
+
 func TestTheTranscriptsOfSocketsReplay(t *testing.T) {
-	for file, opts := range map[string][]server.Option{
-		"websocket.txt":   nil,
-		"socket-loss.txt": nil,
-		"ack.txt":         {server.WithExtension(ackserver.New())},
+	for name, opts := range map[string][]server.Option{
+		"websocket.txt":                   nil,
+		"socket-loss.txt":                 nil,
+		"websocket.txt with extensions":   {served()},
+		"socket-loss.txt with extensions": {served()},
+		"ack.txt with extensions":         {served()},
 	} {
-		t.Run(file, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
+			file, _, _ := strings.Cut(name, " ")
 			r := newReplay(t, file, opts...)
 			var want []message
 			last := ""

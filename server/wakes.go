@@ -51,7 +51,7 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 		srv.run(s.answerHeld)
 	}
 	for _, s := range w.doomed {
-		srv.limited(limitSessionQueue)
+		srv.limited(limitSessionQueue, s.peer.Addr, s)
 		srv.log.Warn("outbox is full", slog.Any("session", s), slog.String("transport", s.Transport()))
 		srv.end(s, transport.Overflow)
 	}

@@ -73,6 +73,7 @@ type Acceptor interface {
 	// Serve calls serve once with the Conn that r opens, or answers r itself
 	// when it opens none. serve runs until the Conn has ended. Serve may return
 	// earlier: a socket outlives its request. Origins and CORS headers are the
-	// server's business, before Serve.
+	// server's business, before Serve, and so is a limit of time for a body that
+	// Serve does not read; where it reads it, it takes that limit away after it.
 	Serve(w http.ResponseWriter, r *http.Request, o *Accept, serve func(Conn))
 }

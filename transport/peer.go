@@ -45,4 +45,23 @@ type Accept struct {
 	// NewBrowser makes the value of the cookie for a browser that has none: safe
 	// in a cookie, unique and unguessable. nil: 130 random bits.
 	NewBrowser func() string
+
+	// Limited, if not nil, is told of a limit that r broke before there was a
+	// Conn for it. Acceptors call it through [Accept.Broke].
+	Limited func(r *http.Request, limit string)
+}
+
+// Limits that an Acceptor may find broken, named as the server counts them.
+const (
+	LimitMessageBytes = "message_bytes" // Accept.Limit
+	LimitBody         = "body"          // Accept.Body
+	LimitCallback     = "callback"      // the length of a JSONP callback's name
+)
+
+// Broke tells the server that r broke a limit, and that r is refused for it.
+// Once there is a Conn, the Conn's error says so instead.
+func (a *Accept) Broke(r *http.Request, limit string) {
+	if a.Limited != nil {
+		a.Limited(r, limit)
+	}
 }

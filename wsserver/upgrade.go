@@ -15,6 +15,9 @@ import (
 // refused answers an upgrade that cannot be (RFC 6455 §4.2.1).
 func refused(w http.ResponseWriter, r *http.Request) bool {
 	switch keys := r.Header["Sec-Websocket-Key"]; {
+	case r.ContentLength != 0: // which would be read as frames
+		w.Header().Set("Connection", "close")
+		http.Error(w, "an upgrade has no body", http.StatusBadRequest)
 	case !canHijack(w): // asked before anything else is done
 		http.Error(w, "no upgrade is possible here", http.StatusNotImplemented)
 	case r.Header.Get("Sec-Websocket-Version") != "13":

@@ -72,6 +72,13 @@ func TestChatPageInABrowser(t *testing.T) {
 	ada.await(`!document.querySelector(".sending, .failed")`)
 	ada.await(peopleAre("Ada (you)/WebSocket", "Grace/Long-polling"))
 
+	// A page that a browser had put away begins again, while its old end is
+	// still under way.
+	ada.eval(`dispatchEvent(new Event("pagehide")), dispatchEvent(Object.assign(new Event("pageshow"), {persisted: true}))`)
+	ada.awaitText("#pill", "Connected by WebSocket")
+	ada.say("back again")
+	grace.await(bubblesEnd("back again"))
+
 	for _, w := range []*window{ada, grace} {
 		assert.Empty(t, w.complaints(), w.name)
 	}

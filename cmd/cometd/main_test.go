@@ -226,23 +226,36 @@ func swallower(ts *testscript.TestScript, _ bool, args []string) {
 
 // certificate CERT KEY: files for a server at 127.0.0.1.
 func certificate(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(writeCertificate(ts.MkAbs(args[0]), ts.MkAbs(args[1]), 1))
+}
+
+func writeCertificate(certFile, keyFile string, serial int64) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	about := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
+		SerialNumber: big.NewInt(serial),
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotAfter:     time.Now().Add(time.Hour),
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, about, about, key.Public(), key)
-	ts.Check(err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	ts.Check(err)
-	for file, block := range map[string]*pem.Block{
-		args[0]: {Type: "CERTIFICATE", Bytes: cert},
-		args[1]: {Type: "PRIVATE KEY", Bytes: private},
-	} {
-		ts.Check(os.WriteFile(ts.MkAbs(file), pem.EncodeToMemory(block), 0o600))
+	if err != nil {
+		return err
 	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	for file, block := range map[string]*pem.Block{
+		certFile: {Type: "CERTIFICATE", Bytes: cert},
+		keyFile:  {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lines FILE N TEXT: a file of N lines, each TEXT with its number for %; or

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/client"
 )
 
@@ -64,11 +65,20 @@ func (p *pubCmd) publish(ctx context.Context, c *client.Client, data []byte) err
 	return nil
 }
 
+// refused says on which channel, unless err does.
 func (p *pubCmd) refused(err error) error {
-	if strings.Contains(err.Error(), p.Channel) {
+	if e, ok := errors.AsType[*bayeux.Error](err); ok && e.Channel != "" || strings.Contains(err.Error(), p.shown()) {
 		return err
 	}
-	return fmt.Errorf("%s: %w", p.Channel, err)
+	return fmt.Errorf("%s: %w", p.shown(), err)
+}
+
+// shown is the channel as a terminal may have it.
+func (p *pubCmd) shown() string {
+	if q := strconv.Quote(p.Channel); q != `"`+p.Channel+`"` {
+		return q
+	}
+	return p.Channel
 }
 
 // publishLines publishes each line of r without waiting for the answer to the
@@ -132,9 +142,9 @@ func (p *pubCmd) await(ctx context.Context, a answer) error {
 		}
 		return nil
 	case <-patience.C:
-		return fmt.Errorf("line %d of stdin: %s: no answer within %v", a.line, p.Channel, p.Wait)
+		return fmt.Errorf("line %d of stdin: %s: no answer within %v", a.line, p.shown(), p.Wait)
 	case <-ctx.Done():
-		return fmt.Errorf("line %d of stdin: %s: interrupted before the answer", a.line, p.Channel)
+		return fmt.Errorf("line %d of stdin: %s: interrupted before the answer", a.line, p.shown())
 	}
 }
 

@@ -1,14 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +14,10 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/cmd/cometd/chat"
+	"github.com/gocometd/cometd/ext/ack/ackserver"
+	"github.com/gocometd/cometd/ext/once/onceserver"
+	"github.com/gocometd/cometd/ext/timestamp/timestampserver"
+	"github.com/gocometd/cometd/ext/timesync/timesyncserver"
 	"github.com/gocometd/cometd/longpoll"
 	"github.com/gocometd/cometd/server"
 	"github.com/gocometd/cometd/transport"
@@ -28,14 +30,16 @@ type serveCmd struct {
 	Transports  []string      `default:"websocket,long-polling" enum:"websocket,long-polling,callback-polling" placeholder:"TYPE,…" help:"What clients may use, best first. Default: ${default}; callback-polling only when named."`
 	AllowOrigin []string      `placeholder:"ORIGIN" help:"Let pages of this origin in, such as https://example.org or https://*.example.org; may be repeated. Default: the server's own."`
 	Chat        bool          `default:"true" negatable:"" help:"Serve the chat page at /. Default: yes."`
-	TLSCert     string        `name:"tls-cert" type:"existingfile" and:"tls" placeholder:"FILE" help:"Speak TLS, with this certificate (PEM)."`
+	TLSCert     string        `name:"tls-cert" type:"existingfile" and:"tls" placeholder:"FILE" help:"Speak TLS, with this certificate (PEM, its chain behind it). The files are read again when they change."`
 	TLSKey      string        `name:"tls-key" type:"existingfile" and:"tls" placeholder:"FILE" help:"The certificate's key (PEM)."`
+	Compress    size          `placeholder:"BYTES" help:"Compress WebSocket payloads of this size and more, such as 1KiB, for clients that can (permessage-deflate). It costs CPU. Default: never."`
+	Extensions  []string      `default:"ack,timesync" enum:"ack,timesync,once,timestamp" placeholder:"NAME,…" help:"Extensions for clients that ask for them, of ack, timesync and once (which costs each publish a little), and timestamp, which is on all replies. Default: ${default}."`
 	LogLevel    slog.Level    `default:"warn" placeholder:"LEVEL" help:"What to log to stderr: debug, info, warn or error. Default: ${default}."`
-	Grace       time.Duration `default:"10s" help:"How long a stop may take. Default: ${default}."`
+	Grace       time.Duration `default:"10s" help:"How long a stop may take; who takes longer is cut off. Default: ${default}."`
 
-	history  `group:"History:"`
-	timing   `group:"Timing:"`
-	limits   `group:"Limits, where 0 is the default and -1 no bound:"`
+	history `group:"History:"`
+	timing  `group:"Timing:"`
+	limits
 	tolerate `group:"Clients:"`
 }
 
@@ -44,22 +48,6 @@ type timing struct {
 	Timeout     time.Duration `default:"20s" help:"How long a /meta/connect is held. Default: ${default}."`
 	Interval    time.Duration `default:"0s" help:"How long clients pause between two of them. Default: ${default}."`
 	MaxInterval time.Duration `default:"10s" help:"How long a session outlives its connection. Default: ${default}."`
-}
-
-// limits is what one peer, or all of them, can make the server hold.
-type limits struct {
-	MaxMessage       size          `placeholder:"BYTES" help:"One frame or request body, such as 262144 or 256KiB. Default: 256KiB."`
-	MaxBatch         int           `placeholder:"N" help:"Messages in one of them. Default: 512."`
-	MaxQueue         size          `placeholder:"BYTES" help:"Undelivered bytes of one session. Default: 1MiB."`
-	MaxSubscriptions int           `placeholder:"N" help:"Subscriptions of one session. Default: 1024."`
-	MaxChannels      int           `placeholder:"N" help:"Channels that one session creates. Default: 1000."`
-	MaxSessions      int           `placeholder:"N" help:"Sessions in all. Default: 100000."`
-	MaxTotalQueue    size          `placeholder:"BYTES" help:"Undelivered bytes in all. Default: 256MiB."`
-	MaxConnections   int           `placeholder:"N" help:"Connections in all. Default: no bound."`
-	MaxPerAddress    int           `placeholder:"N" help:"Connections from one address. Default: 1000."`
-	HandshakeRate    float64       `placeholder:"N" help:"Handshakes per second. Default: no bound."`
-	HandshakeTimeout time.Duration `placeholder:"DURATION" help:"From a connection to its handshake. Default: 10s."`
-	WriteTimeout     time.Duration `placeholder:"DURATION" help:"One stalled write. Default: 10s."`
 }
 
 // tolerate is how strict the server is about who speaks to it.
@@ -74,16 +62,23 @@ func (s *serveCmd) Help() string {
 with the caller's own data. SIGTERM and SIGINT stop it: clients are told, then connections are closed.`
 }
 
-// AfterApply refuses a path that nothing could be mounted at.
+// AfterApply refuses what no server could be made of.
 func (s *serveCmd) AfterApply() error {
 	switch {
 	case !strings.HasPrefix(s.Path, "/") || strings.ContainsAny(s.Path, "{}?# "):
 		return fmt.Errorf("--path is %q, want a path such as /cometd", s.Path)
 	case s.Path == "/" && s.Chat:
 		return errors.New("--path is \"/\", where the chat page is: add --no-chat")
+	case len(s.Transports) == 0:
+		return errors.New("--transports is empty, want one of websocket, long-polling and callback-polling at least")
 	}
 	s.Path = "/" + strings.Trim(s.Path, "/")
-	return nil
+	for flag, n := range map[string]int{"--compress": int(s.Compress), "--max-callback": s.MaxCallback, "--max-header": int(s.MaxHeader)} {
+		if n < 0 {
+			return fmt.Errorf("%s is %d, want a positive number", flag, n)
+		}
+	}
+	return checkAddress(s.Listen)
 }
 
 func (s *serveCmd) Run(ctx context.Context, tty console) error {
@@ -99,7 +94,7 @@ func (s *serveCmd) Run(ctx context.Context, tty console) error {
 	}
 	defer srv.Close()
 
-	ln, err := s.listen(ctx)
+	ln, err := s.listen(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -112,11 +107,11 @@ func (s *serveCmd) Run(ctx context.Context, tty console) error {
 		rooms := chat.Open(srv)
 		g.Go(func() error { rooms.Run(ctx); return nil })
 	}
-	web := newWeb(mux, log)
+	web := s.web(mux, srv, log)
 	g.Go(func() error { return ignoreClosed(web.Serve(ln)) })
 	g.Go(func() error {
 		<-ctx.Done()
-		return s.stop(srv, web)
+		return web.stop(s.Grace, srv, log)
 	})
 	fmt.Fprintf(tty.out, "listening on %s\n", s.address(ln.Addr()))
 	return g.Wait()
@@ -133,6 +128,7 @@ func (s *serveCmd) server(log *slog.Logger, past server.Option) (*server.Server,
 		server.WithTransports(s.acceptors()...),
 		server.WithTiming(server.Timing{Timeout: s.Timeout, Interval: s.Interval, MaxInterval: s.MaxInterval}),
 		server.WithLimits(s.limits.bounds()),
+		server.WithExtension(s.extensions()...),
 	}
 	if len(s.AllowOrigin) > 0 {
 		opts = append(opts, server.WithOrigins(s.AllowOrigin...))
@@ -145,31 +141,38 @@ func (s *serveCmd) acceptors() []transport.Acceptor {
 	for _, t := range s.Transports {
 		switch t {
 		case "websocket":
-			as = append(as, wsserver.NewAcceptor())
+			as = append(as, wsserver.NewAcceptor(s.sockets()...))
 		case "long-polling":
 			as = append(as, longpoll.NewAcceptor())
 		case "callback-polling":
-			as = append(as, longpoll.NewCallbackAcceptor())
+			as = append(as, longpoll.NewCallbackAcceptor(longpoll.WithCallback("jsonp", cmp.Or(s.MaxCallback, 64))))
 		}
 	}
 	return as
 }
 
-func (l *limits) bounds() server.Limits {
-	return server.Limits{
-		MessageBytes:    int(l.MaxMessage),
-		BatchMessages:   l.MaxBatch,
-		SessionBytes:    int(l.MaxQueue),
-		ServerBytes:     int(l.MaxTotalQueue),
-		Subscriptions:   l.MaxSubscriptions,
-		ChannelsCreated: l.MaxChannels,
-		Sessions:        l.MaxSessions,
-		Conns:           l.MaxConnections,
-		ConnsPerAddr:    l.MaxPerAddress,
-		HandshakeRate:   l.HandshakeRate,
-		Handshake:       l.HandshakeTimeout,
-		Write:           l.WriteTimeout,
+func (s *serveCmd) sockets() (opts []wsserver.Option) {
+	if s.Compress != 0 {
+		opts = append(opts, wsserver.WithCompression(int(s.Compress)))
 	}
+	return opts
+}
+
+func (s *serveCmd) extensions() []server.Extension {
+	var es []server.Extension
+	for _, name := range s.Extensions {
+		switch name {
+		case "ack":
+			es = append(es, ackserver.New())
+		case "timesync":
+			es = append(es, timesyncserver.New(0))
+		case "once":
+			es = append(es, onceserver.New())
+		case "timestamp":
+			es = append(es, timestampserver.New())
+		}
+	}
+	return es
 }
 
 func (t *tolerate) options() (opts []server.Option) {
@@ -183,62 +186,4 @@ func (t *tolerate) options() (opts []server.Option) {
 		opts = append(opts, server.WithHandshakePerConnection())
 	}
 	return opts
-}
-
-// newWeb is the HTTP server around the mux. A body's time is the long-polling
-// transport's to bound, and a held connect must not be cut: so no ReadTimeout
-// and no WriteTimeout here.
-func newWeb(h http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-}
-
-func (s *serveCmd) listen(ctx context.Context) (net.Listener, error) {
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Listen)
-	if err != nil || s.TLSCert == "" {
-		return ln, err
-	}
-	cert, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
-	if err != nil {
-		ln.Close()
-		return nil, badUsage("--tls-cert and --tls-key: %w", err)
-	}
-	// HTTP/2 lifts the limit of held connects that a browser has on HTTP/1. For
-	// a WebSocket, clients ask for HTTP/1.1 themselves.
-	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}), nil
-}
-
-// address is a URL that works on this machine, also when every interface is
-// listened on.
-func (s *serveCmd) address(a net.Addr) string {
-	scheme, host, port := "http", "127.0.0.1", 0
-	if s.TLSCert != "" {
-		scheme = "https"
-	}
-	if tcp, ok := a.(*net.TCPAddr); ok {
-		port = tcp.Port
-		if !tcp.IP.IsUnspecified() {
-			host = tcp.IP.String()
-		}
-	}
-	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(port))
-}
-
-// stop ends sockets and held polls first, then the listener.
-func (s *serveCmd) stop(srv *server.Server, web *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), s.Grace)
-	defer cancel()
-	return errors.Join(srv.Shutdown(ctx), web.Shutdown(ctx))
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
 }

@@ -104,7 +104,7 @@ func serving(t *testing.T, listen string, flags ...string) (address string, stop
 	_, err := fmt.Fscanf(out, "listening on %s\n", &url)
 	require.NoError(t, err)
 	go io.Copy(io.Discard, out)
-	address = strings.TrimPrefix(url, "http://")
+	_, address, _ = strings.Cut(url, "://")
 	_, _, err = net.SplitHostPort(address)
 	require.NoError(t, err)
 	return address, stop

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd"
+	"github.com/gocometd/cometd/keypair"
 	"github.com/gocometd/cometd/server"
 )
 
@@ -47,7 +48,7 @@ func main() {
 // run serves on ln until ctx ends.
 func run(ctx context.Context, ln net.Listener, cert, key, origin string, logger *slog.Logger) error {
 	defer ln.Close()
-	pair, err := newKeyPair(cert, key, logger)
+	pair, err := keypair.Open(cert, key, logger)
 	if err != nil {
 		return err
 	}
@@ -63,12 +64,16 @@ func run(ctx context.Context, ln net.Listener, cert, key, origin string, logger 
 	srv.Mount(mux, "/cometd")
 	hs := &http.Server{
 		Handler: mux,
-		// Bodies, writes and held requests have limits of their own, in
-		// server.Limits: a ReadTimeout or WriteTimeout is not wanted here.
+		// The ReadTimeout is for the bodies of requests that are not for the
+		// server, such as those to unknown paths: net/http skips them without
+		// a limit else. Bodies, writes and held requests of the server have
+		// their own, in server.Limits, which take its place.
 		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       20 * time.Second,
 		IdleTimeout:       time.Minute,
+		ConnState:         srv.ConnState,
 		MaxHeaderBytes:    16 << 10,
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.certificate},
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.GetCertificate},
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
@@ -81,9 +86,16 @@ func run(ctx context.Context, ln net.Listener, cert, key, origin string, logger 
 }
 
 // shutdown lets clients have what waits for them, and tells them to come back
-// at different times.
+// at different times. What is left then is no client: connections on which
+// nothing was asked, or half of it.
 func shutdown(srv *server.Server, hs *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return errors.Join(srv.Shutdown(ctx), hs.Shutdown(ctx))
+	err := srv.Shutdown(ctx)
+	ctx, cancel = context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if hs.Shutdown(ctx) != nil {
+		hs.Close()
+	}
+	return err
 }

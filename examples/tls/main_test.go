@@ -103,8 +103,3 @@ func TestCertificatesAreReplacedWhileClientsStayConnected(t *testing.T) {
 	stop()
 	require.NoError(t, <-ended)
 }
-
-func TestABrokenPairDoesNotStart(t *testing.T) {
-	_, err := newKeyPair("nowhere.pem", "nowhere.pem", slog.New(slog.DiscardHandler))
-	assert.Error(t, err)
-}

@@ -48,7 +48,22 @@ func Page(bayeux string) http.Handler {
 	for name, typ := range types {
 		mux.Handle("GET /"+name, asset(typ, read(name)))
 	}
-	return mux
+	return bodiless(mux)
+}
+
+// bodiless refuses requests with a body, which nothing here reads, at once:
+// net/http would wait for it before it answers.
+func bodiless(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			if r.ProtoMajor == 1 {
+				w.Header().Set("Connection", "close")
+			}
+			http.Error(w, "no body is wanted here", http.StatusBadRequest)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // index is the page with the path of Bayeux in it.

@@ -44,7 +44,8 @@ export class Bayeux extends EventTarget {
   #whenConnected = [];        // functions to call then
   #failures = 0;              // in a row
   #wake = () => {};           // ends the pause between two attempts
-  #loop = null;
+  #wanted = false;            // by start, until stop or a refusal for good
+  #loop = Promise.resolve();  // the last one begun; the next waits for its end
 
   constructor(url, types = ["websocket", "long-polling"]) {
     super();
@@ -59,12 +60,15 @@ export class Bayeux extends EventTarget {
   }
 
   start() {
-    this.#loop ??= this.#run().finally(() => (this.#loop = null));
+    if (this.#wanted) return;
+    this.#wanted = true;
+    this.#loop = this.#loop.then(() => this.#wanted && this.#run());
   }
 
   // stop says goodbye, so that nobody has to wait until the session expires. It
   // may be called while the page is being closed.
   stop() {
+    this.#wanted = false;
     if (this.#link && this.#session) this.#link.farewell(this.#numbered({ channel: "/meta/disconnect" }));
     this.#session = "";
     this.#set("stopped", "");
@@ -119,7 +123,10 @@ export class Bayeux extends EventTarget {
       } catch (error) {
         this.#break(error);
         if (this.state === "stopped") return;
-        if (error.final) return this.#set("refused", "", error.message);
+        if (error.final) {
+          this.#wanted = false;
+          return this.#set("refused", "", error.message);
+        }
         await this.#pause(error);
       }
     }

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gocometd/cometd/keypair"
+	"github.com/gocometd/cometd/server"
+)
+
+// A web is the HTTP server around the mux.
+type web struct {
+	http.Server
+
+	mu    sync.Mutex
+	fresh map[net.Conn]struct{} // have not asked anything yet
+}
+
+// web has no WriteTimeout, which a held connect could not keep; it has none
+// either of the ReadTimeout, which the transports take away when they hold one.
+func (s *serveCmd) web(h http.Handler, srv *server.Server, log *slog.Logger) *web {
+	w := &web{fresh: map[net.Conn]struct{}{}}
+	w.Handler = h
+	w.ReadHeaderTimeout, w.ReadTimeout, w.IdleTimeout = s.header(), s.request(), s.idle()
+	w.MaxHeaderBytes = cmp.Or(int(s.MaxHeader), 32<<10)
+	w.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	w.ConnState = func(c net.Conn, state http.ConnState) {
+		srv.ConnState(c, state)
+		w.note(c, state)
+	}
+	return w
+}
+
+func (w *web) note(c net.Conn, state http.ConnState) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if state == http.StateNew {
+		w.fresh[c] = struct{}{}
+	} else {
+		delete(w.fresh, c)
+	}
+}
+
+// remnants is how long requests may take that are no client's, once the server
+// has ended: what is there still is half a request, or a peer that does not read.
+const remnants = time.Second
+
+// stop ends sockets and held polls, then the listener, and then what is left.
+// Peers that do not let themselves be served to the end are no failure.
+func (w *web) stop(grace time.Duration, srv *server.Server, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	err := srv.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		log.Warn("clients were cut off: they took what waits for them too slowly", slog.Duration("grace", grace))
+		err = nil
+	}
+	w.closeFresh()
+	ctx, cancel = context.WithTimeout(ctx, remnants)
+	defer cancel()
+	if w.Shutdown(ctx) != nil {
+		w.Close()
+	}
+	return err
+}
+
+// closeFresh closes connections on which nothing was asked, such as those that
+// browsers keep in store: Shutdown would wait five seconds for them.
+func (w *web) closeFresh() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c := range w.fresh {
+		c.Close()
+	}
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// checkAddress refuses what is no HOST:PORT before anything is opened.
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("--listen is %q, want HOST:PORT such as 127.0.0.1:8080: %w", address, err)
+	}
+	return nil
+}
+
+func (s *serveCmd) listen(ctx context.Context, log *slog.Logger) (net.Listener, error) {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Listen)
+	if err != nil || s.TLSCert == "" {
+		return ln, err
+	}
+	pair, err := keypair.Open(s.TLSCert, s.TLSKey, log)
+	if err != nil {
+		ln.Close()
+		return nil, badUsage("--tls-cert and --tls-key: %w", err)
+	}
+	// HTTP/2 lifts the limit of held connects that a browser has on HTTP/1. For
+	// a WebSocket, clients ask for HTTP/1.1 themselves.
+	return tls.NewListener(ln, &tls.Config{GetCertificate: pair.GetCertificate, NextProtos: []string{"h2", "http/1.1"}}), nil
+}
+
+// address is a URL that works on this machine, also when every interface is
+// listened on.
+func (s *serveCmd) address(a net.Addr) string {
+	scheme, host, port := "http", "127.0.0.1", 0
+	if s.TLSCert != "" {
+		scheme = "https"
+	}
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		port = tcp.Port
+		if !tcp.IP.IsUnspecified() {
+			host = tcp.IP.String()
+		}
+	}
+	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(port))
+}
