@@ -9,7 +9,8 @@
 // what the library writes are control frames only, each in a single Write, and
 // the Socket lets them in between two frames. A [Reader] gives text messages
 // one after the other and enforces what the library leaves to its user: text
-// only, valid UTF-8, a limit with a name.
+// only, valid UTF-8, a limit with a name. A server that masks is found by its
+// first frame; the library undoes the mask of later ones and does not mind.
 //
 // # Who writes
 //

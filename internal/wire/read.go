@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"errors"
 	"io"
 	"sync"
 )
@@ -60,10 +61,24 @@ func (s *Socket) Read(p []byte) (int, error) {
 		return n, err
 	}
 	s.pulse.hear()
+	if s.cfg.Client && s.begun < 2 && s.masks(p[:n]) {
+		return 0, errMasked
+	}
 	if n == ReadSize && s.raw != nil {
 		s.readAhead()
 	}
 	return n, nil
+}
+
+var errMasked = errors.New("wire: the server masks its frames")
+
+// masks reports whether p, with which a server's first frame begins or goes on,
+// shows its mask bit (RFC 6455 §5.1). A server that masks does so from the first
+// frame on; to see the bit of each would be to read all headers twice.
+func (s *Socket) masks(p []byte) bool {
+	second := 1 - s.begun
+	s.begun += len(p)
+	return second < len(p) && p[second]&masked != 0
 }
 
 // Mute makes every Read find the end, or no longer. It waits for a Read under

@@ -55,6 +55,7 @@ type Socket struct {
 	ahead   ahead
 	readErr error
 	mute    bool // reads find the end
+	begun   int  // bytes read of the first frame; from 2 on of no interest
 
 	reads atomic.Uint32 // odd: a read is waiting
 }
