@@ -86,7 +86,7 @@ func (x *cell) run(t *testing.T) (out outcome) {
 		x.f.hold = matrixHold
 		x.d = board(x.f, x.kind)
 		x.d.takes = time.Millisecond
-		x.s = &saboteur{f: x.f, d: x.d, step: x.step, fault: x.fault}
+		x.s = &saboteur{f: x.f, net: x.d, outage: outage, step: x.step, fault: x.fault}
 		x.f.first = x.s.first
 		if x.phase == "first" {
 			x.s.arm()
@@ -110,7 +110,7 @@ func (x *cell) run(t *testing.T) (out outcome) {
 			x.s.arm()
 			x.provoke(ctx)
 		}
-		x.traffic(ctx)
+		x.traffic(ctx, 250*time.Millisecond)
 		for range 3 * matrixHold / (100 * time.Millisecond) {
 			if time.Sleep(100 * time.Millisecond); !x.s.struckAt().IsZero() {
 				break
@@ -173,13 +173,13 @@ func (x *cell) hear(e *ear, sent int64) {
 
 // traffic is publishes of the client's, where they are the step, and events of
 // the server's.
-func (x *cell) traffic(ctx context.Context) {
+func (x *cell) traffic(ctx context.Context, pause time.Duration) {
 	every := func(act func()) {
 		x.other.Go(func() {
 			for ctx.Err() == nil {
 				act()
 				select {
-				case <-time.After(250 * time.Millisecond):
+				case <-time.After(pause):
 				case <-ctx.Done():
 				}
 			}
@@ -212,6 +212,9 @@ func (x *cell) judge(ctx context.Context, before int) (out outcome) {
 	x.f.mu.Lock()
 	lastBeat, doubled := x.f.times[len(x.f.times)-1], x.f.doubled
 	x.f.mu.Unlock()
+	x.d.mu.Lock()
+	refusals := x.d.refusals
+	x.d.mu.Unlock()
 	within, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	switch {
@@ -227,8 +230,8 @@ func (x *cell) judge(ctx context.Context, before int) (out outcome) {
 		out.err = fmt.Sprintf("no connect for %v", time.Since(lastBeat))
 	case doubled > 0:
 		out.err = fmt.Sprintf("%d connects while one was held", doubled)
-	case x.d.refusals > 3:
-		out.err = fmt.Sprintf("%d attempts in an outage of %v", x.d.refusals, outage)
+	case refusals > 3:
+		out.err = fmt.Sprintf("%d attempts in an outage of %v", refusals, outage)
 	case x.c.State() != bayeux.Connected:
 		out.err = fmt.Sprintf("the state is %v", x.c.State())
 	default:

@@ -32,7 +32,8 @@ const (
 // and to an event, see deliver.
 type saboteur struct {
 	f           *fake
-	d           *switchboard
+	net         network
+	outage      time.Duration
 	step, fault string
 
 	mu    sync.Mutex
@@ -91,10 +92,10 @@ func (s *saboteur) first(w *wire, m *bayeux.Message) bool {
 	case "refused":
 		s.refuse()
 	case "reset before":
-		s.d.cut()
+		s.net.cut()
 	case "reset after":
 		w.mute(func() { w.handle(m) })
-		s.d.cut()
+		s.net.cut()
 	case "hangs":
 		w.hang()
 	case "half-open":
@@ -160,11 +161,11 @@ func (s *saboteur) deliver(ch, data string) bool {
 	case "refused":
 		s.refuse()
 	case "reset before":
-		s.d.cut()
+		s.net.cut()
 	case "reset after":
 		s.f.publish(ch, data)
 		time.Sleep(time.Millisecond) // it arrives
-		s.d.cut()
+		s.net.cut()
 	case "hangs":
 		w.dead.Store(true)
 	case "half-open":
@@ -188,13 +189,27 @@ func (s *saboteur) deliver(ch, data string) bool {
 	return true
 }
 
+// A network is what a saboteur can break.
+type network interface {
+	cut()         // all connections
+	down(on bool) // no other opens
+}
+
+func (s *switchboard) down(on bool) {
+	if on {
+		s.set(errNobody)
+	} else {
+		s.set(nil)
+	}
+}
+
 var errNobody = &net.OpError{Op: "dial", Net: "tcp", Err: errRefused}
 
 // refuse breaks all connections and lets none open for a while.
 func (s *saboteur) refuse() {
-	s.d.set(errNobody)
-	time.AfterFunc(outage, func() { s.d.set(nil) })
-	s.d.cut()
+	s.net.down(true)
+	time.AfterFunc(s.outage, func() { s.net.down(false) })
+	s.net.cut()
 }
 
 // sink makes all connections half-open. A new one for a stream is good; an
