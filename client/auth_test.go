@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -186,56 +185,6 @@ func TestASlowTokenIsNotAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestEachClientHasItsCookies(t *testing.T) {
-	cfg, err := newConfig([]Option{
-		WithTransports(board(newFake(), streams)),
-		WithCookies(&http.Cookie{Name: "mine", Value: "1", Path: "/"}),
-	})
-	require.NoError(t, err)
-	e, err := newEndpoint("http://host/cometd", cfg)
-	require.NoError(t, err)
-	e.http.Jar.SetCookies(e.url, []*http.Cookie{{Name: "theirs", Value: "a b!", Path: "/"}})
-	assert.Len(t, e.http.Jar.Cookies(e.url), 2)
-	e.afresh()
-	cookies := e.http.Jar.Cookies(e.url)
-	require.Len(t, cookies, 1, "a fresh start keeps the user's own")
-	assert.Equal(t, "mine", cookies[0].Name)
-
-	theirs := &http.Client{Jar: e.jar}
-	WithHTTPClient(theirs)(cfg)
-	e2, err := newEndpoint("http://host/cometd", cfg)
-	require.NoError(t, err)
-	assert.Same(t, e.jar, e2.http.Jar, "a jar that comes with the http.Client is used")
-	assert.Nil(t, theirs.Transport, "the user's http.Client is not changed")
-}
-
-// A redirect that would turn a POST into a GET is an answer, not a way.
-func TestRedirectsKeepTheMethod(t *testing.T) {
-	var methods []string
-	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		methods = append(methods, r.Method+r.URL.Path)
-		switch r.URL.Path {
-		case "/302":
-			http.Redirect(w, r, "/end", http.StatusFound)
-		case "/307":
-			http.Redirect(w, r, "/end", http.StatusTemporaryRedirect)
-		}
-	}))
-	defer hs.Close()
-	cfg, err := newConfig([]Option{WithTransports(board(newFake(), streams))})
-	require.NoError(t, err)
-	e, err := newEndpoint(hs.URL, cfg)
-	require.NoError(t, err)
-	defer e.close()
-	for path, status := range map[string]int{"/302": 302, "/307": 200} {
-		resp, err := e.http.Post(hs.URL+path, "application/json", bytes.NewReader([]byte("[]")))
-		require.NoError(t, err)
-		resp.Body.Close()
-		assert.Equal(t, status, resp.StatusCode)
-	}
-	assert.ElementsMatch(t, []string{"POST/302", "POST/307", "POST/end"}, methods)
-}
-
 func TestOptionsAreChecked(t *testing.T) {
 	d := WithTransports(board(newFake(), streams))
 	for name, opts := range map[string][]Option{
@@ -248,6 +197,10 @@ func TestOptionsAreChecked(t *testing.T) {
 		"max retries":    {d, WithMaxRetries(-1)},
 		"publish retry":  {d, WithPublishRetry(0, 1)},
 		"token ext":      {d, WithTokenExt("")},
+		"no cookie":      {d, WithCookies(nil)},
+		"cookie name":    {d, WithCookies(&http.Cookie{Name: "a=b"})},
+		"cookie value":   {d, WithCookies(&http.Cookie{Name: "a", Value: "b; c=d"})},
+		"cookie control": {d, WithCookies(&http.Cookie{Name: "a", Value: "b\r\nX: y"})},
 		"inside Options": {d, Options(WithMaxRetries(-1))},
 	} {
 		_, err := New(testURL, opts...)

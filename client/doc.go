@@ -39,7 +39,7 @@
 //
 // [WithAccessToken] and [WithTokenSource] put a credential into the
 // Authorization header of every request, the WebSocket upgrade included. Cookies
-// live in a jar of the client's own.
+// live in a jar of the client's own and go back byte for byte.
 //
 // # More than messages
 //

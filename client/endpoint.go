@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"sync"
 
@@ -39,12 +38,9 @@ func newEndpoint(raw string, cfg *config) (*endpoint, error) {
 		e.own = http.DefaultTransport.(*http.Transport).Clone()
 		e.http.Transport = e.own
 	}
-	if e.http.CheckRedirect == nil {
-		e.http.CheckRedirect = keepMethod
-	}
 	if e.http.Jar == nil {
-		e.jar = &jar{url: u, seed: cfg.cookies}
-		e.http.Jar = e.jar
+		e.jar = &jar{through: e.http.Transport, url: u, seed: cfg.cookies}
+		e.http.Transport = e.jar
 		e.jar.reset()
 	} else {
 		e.http.Jar.SetCookies(u, cfg.cookies)
@@ -77,15 +73,6 @@ func parseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// keepMethod follows no redirect that turns a POST into a GET: the answer
-// itself, with its status and Location, then becomes the error.
-func keepMethod(r *http.Request, via []*http.Request) error {
-	if r.Method != via[0].Method || len(via) >= 10 {
-		return http.ErrUseLastResponse
-	}
-	return nil
-}
-
 // dial opens a Conn with the credentials of now.
 func (e *endpoint) dial(ctx context.Context, d transport.Dialer) (transport.Conn, error) {
 	h := e.cfg.header.Clone()
@@ -114,29 +101,3 @@ func (e *endpoint) close() {
 		e.own.CloseIdleConnections()
 	}
 }
-
-// A jar is a cookie jar that can start again with the user's own cookies.
-type jar struct {
-	url  *url.URL
-	seed []*http.Cookie
-
-	mu  sync.Mutex
-	jar http.CookieJar
-}
-
-func (j *jar) reset() {
-	fresh, _ := cookiejar.New(nil) // never fails
-	fresh.SetCookies(j.url, j.seed)
-	j.mu.Lock()
-	j.jar = fresh
-	j.mu.Unlock()
-}
-
-func (j *jar) current() http.CookieJar {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.jar
-}
-
-func (j *jar) SetCookies(u *url.URL, cookies []*http.Cookie) { j.current().SetCookies(u, cookies) }
-func (j *jar) Cookies(u *url.URL) []*http.Cookie             { return j.current().Cookies(u) }

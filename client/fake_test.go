@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,8 @@ type fake struct {
 	asked    map[string]int // messages by channel
 	times    []time.Time    // of all handshakes and connects
 	payloads [][]*bayeux.Message
+	live     map[*wire]struct{} // all that are being served
+	doubled  int                // connects that came while one was held over the same wire
 }
 
 type session struct {
@@ -51,13 +54,14 @@ type session struct {
 
 // A wire is one Conn as the fake sees it.
 type wire struct {
-	f      *fake
-	conn   transport.Conn
-	mu     turn
-	out    []*bayeux.Message // of an exchange, until it is answered
-	mum    bool              // sends nothing
-	dead   atomic.Bool       // what is sent is lost
-	double atomic.Bool       // what is sent next is sent twice
+	f     *fake
+	conn  transport.Conn
+	mu    turn
+	out   []*bayeux.Message      // of an exchange, until it is answered
+	mum   bool                   // sends nothing
+	dead  atomic.Bool            // what is sent is lost
+	deaf  atomic.Bool            // what is received is lost
+	twice atomic.Pointer[string] // the reply with this id is sent twice
 }
 
 // A turn is a mutex whose waiters let fake time go on.
@@ -69,12 +73,20 @@ func (t turn) Unlock() { <-t }
 func newFake() *fake {
 	return &fake{
 		hold: 20 * time.Second, sessions: make(map[string]*session), asked: make(map[string]int),
-		types: []string{bayeux.WebSocket, bayeux.LongPolling},
+		types: []string{bayeux.WebSocket, bayeux.LongPolling}, live: make(map[*wire]struct{}),
 	}
 }
 
 func (f *fake) serve(conn transport.Conn) {
 	w := &wire{f: f, conn: conn, mu: make(turn, 1)}
+	f.mu.Lock()
+	f.live[w] = struct{}{}
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		delete(f.live, w)
+		f.mu.Unlock()
+	}()
 	for {
 		r, err := conn.Receive()
 		if err != nil {
@@ -191,6 +203,9 @@ func (w *wire) connect(s *session, m, reply *bayeux.Message) *session {
 	f.mu.Lock()
 	atOnce := !s.seen || m.Advice != nil && m.Advice.Timeout.Or(time.Hour) == 0
 	s.seen = true
+	if s.held != nil && !atOnce && (s.on == nil && s.wire == w || s.on != nil && s.on.conn.Context().Err() == nil) {
+		f.doubled++
+	}
 	if m.Advice != nil {
 		reply.Advice = f.advice()
 	}
@@ -296,8 +311,10 @@ func (w *wire) flush(ms ...*bayeux.Message) {
 	if w.dead.Load() {
 		return
 	}
-	if w.double.Swap(false) {
-		ms = slices.Concat(ms, ms)
+	if id := w.twice.Load(); id != nil {
+		if i := slices.IndexFunc(ms, func(m *bayeux.Message) bool { return m.ID == *id }); i >= 0 {
+			ms = w.repeat(ms, ms[i])
+		}
 	}
 	p := transport.Payload{}
 	for _, m := range ms {
@@ -311,6 +328,16 @@ func (w *wire) flush(ms ...*bayeux.Message) {
 		}
 	}
 	w.conn.Send(&p)
+}
+
+// repeat sends m twice: with ms, and on a stream once more a little later, when
+// the client waits for the next reply.
+func (w *wire) repeat(ms []*bayeux.Message, m *bayeux.Message) []*bayeux.Message {
+	w.twice.Store(nil)
+	if !w.conn.Peer().Once {
+		time.AfterFunc(100*time.Millisecond, func() { w.send(m) })
+	}
+	return append(slices.Clone(ms), m)
 }
 
 // mute runs f, and nothing it sends leaves.
@@ -401,6 +428,34 @@ func event(ch, data string) *bayeux.Message {
 	return &bayeux.Message{Channel: ch, Data: []byte(data)}
 }
 
+// letGo holds no connect of the session any more.
+func (f *fake) letGo(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.sessions[id]; s != nil {
+		s.held = nil
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+	}
+}
+
+// expel drops all sessions, and tells those whose connect is held.
+func (f *fake) expel() {
+	f.mu.Lock()
+	gone := slices.Collect(maps.Values(f.sessions))
+	clear(f.sessions)
+	for _, s := range gone {
+		if s.held != nil {
+			s.held.Outcome, s.held.Error = bayeux.Failed, "402::session_unknown"
+		}
+	}
+	f.mu.Unlock()
+	for _, s := range gone {
+		s.release(&bayeux.Advice{Reconnect: bayeux.HandshakeAgain, Interval: bayeux.SpanOf(0)})
+	}
+}
+
 // forget drops all sessions, as a restart does.
 func (f *fake) forget() {
 	f.mu.Lock()
@@ -424,11 +479,13 @@ func (f *fake) subscribed(ch string) (n int) {
 // cut.
 type switchboard struct {
 	transport.Dialer
-	mu    sync.Mutex
-	err   error
-	hangs bool
-	dials int
-	conns []transport.Conn
+	mu       sync.Mutex
+	err      error
+	hangs    bool
+	dials    int
+	conns    []transport.Conn
+	takes    time.Duration // a refusal
+	refusals int
 }
 
 func (s *switchboard) set(err error) {
@@ -451,7 +508,7 @@ func (s *switchboard) Dial(ctx context.Context, t *transport.Target) (transport.
 		return nil, dialErr
 	}
 	if err != nil && !conn.Peer().Once {
-		conn.Close(transport.Internal)
+		s.refuse(conn)
 		return nil, err
 	}
 	s.mu.Lock()
@@ -465,6 +522,15 @@ func (s *switchboard) tries() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.dials
+}
+
+// refuse counts what it refuses.
+func (s *switchboard) refuse(conn transport.Conn) {
+	conn.Close(transport.Internal)
+	s.mu.Lock()
+	s.refusals++
+	s.mu.Unlock()
+	time.Sleep(s.takes)
 }
 
 // cut breaks all connections.
@@ -489,7 +555,7 @@ func (c counted) Send(p *transport.Payload) error {
 	err := c.s.err
 	c.s.mu.Unlock()
 	if err != nil {
-		c.Conn.Close(transport.Internal)
+		c.s.refuse(c.Conn)
 		return err
 	}
 	return c.Conn.Send(p)

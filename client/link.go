@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gocometd/cometd/codec"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -157,10 +158,17 @@ func (l *link) read() {
 	}
 }
 
-// ended names what io.EOF means here: the server closed, well or not.
+// ended names what an error means here: io.EOF that the server closed, well or
+// not, a codec.Error that we do, and tell the server which of the two it is.
 func ended(typ string, err error) error {
-	if errors.Is(err, io.EOF) {
+	bad, ok := errors.AsType[*codec.Error](err)
+	switch {
+	case errors.Is(err, io.EOF):
 		return &transport.Error{Type: typ, Op: "receive", Reason: transport.GoingAway, Err: io.EOF}
+	case ok && bad.Limit != "":
+		return &transport.Error{Type: typ, Op: "receive", Reason: transport.TooLarge, Err: err}
+	case ok:
+		return &transport.Error{Type: typ, Op: "receive", Reason: transport.BadPayload, Err: err}
 	}
 	return err
 }

@@ -15,9 +15,11 @@ import (
 //
 // Each step sends one payload, waits for its replies, and returns every message
 // that came meanwhile, in the order of arrival, events included. A refusal is
-// returned beside them as a *bayeux.Error. The end of ctx, or a reply that
-// stays out for Timeouts.NetworkDelay, breaks the connection; the next step
-// opens another one.
+// returned beside them as a *bayeux.Error; one that names no channel, as some
+// servers' (docs/protocol.md §19), gets the step's. The end of ctx, or a reply
+// that stays out for Timeouts.NetworkDelay, breaks the connection; the next step
+// opens another one. A step without a reply, also because the server's answer
+// has none, ends with bayeux.ErrTimeout.
 //
 // Options that concern what a Client does by itself are ignored.
 type Manual struct {
@@ -73,6 +75,16 @@ func (m *Manual) hangUp() {
 func (m *Manual) Handshake(ctx context.Context) ([]*bayeux.Message, error) {
 	m.hangUp()
 	m.step(bayeux.HandshakeSent)
+	got, err := m.handshakeOver(ctx)
+	if err != nil && m.state == bayeux.Handshaking {
+		m.step(bayeux.ConnectionLost)
+	}
+	return got, err
+}
+
+// handshakeOver tries the transports in turn until one lets a handshake through,
+// or the server refuses it.
+func (m *Manual) handshakeOver(ctx context.Context) (got []*bayeux.Message, err error) {
 	if err := m.end.authorize(ctx); err != nil {
 		return nil, err
 	}
@@ -83,15 +95,15 @@ func (m *Manual) Handshake(ctx context.Context) ([]*bayeux.Message, error) {
 			types = append(types, d.Type())
 		}
 		m.dialer = d
-		got, err := m.handshake(ctx, types)
+		got, err = m.handshake(ctx, types)
 		_, refused := errors.AsType[*bayeux.Error](err)
 		if err == nil || refused || ctx.Err() != nil {
 			return got, err
 		}
+		m.hangUp()
 		failures = append(failures, err)
 	}
-	m.step(bayeux.ConnectionLost)
-	return nil, errors.Join(failures...)
+	return got, errors.Join(failures...)
 }
 
 func (m *Manual) handshake(ctx context.Context, types []string) ([]*bayeux.Message, error) {
@@ -164,7 +176,9 @@ func (m *Manual) Send(ctx context.Context, ms ...*bayeux.Message) ([]*bayeux.Mes
 	ctx, cancel := context.WithTimeoutCause(ctx, m.patience(sent), bayeux.ErrTimeout)
 	defer cancel()
 	got, err := m.exchange(ctx, p, sent)
-	if err != nil {
+	if err == nil {
+		err = unanswered(sent, got)
+	} else {
 		m.hangUp()
 		m.soon = true
 		if m.state == bayeux.Connected || m.state == bayeux.Connecting {

@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -88,6 +90,7 @@ func (m *Manual) exchange(ctx context.Context, p *transport.Payload, sent []*bay
 		}
 		got = append(got, b.Detach()...)
 		b.Release()
+		name(got, sent)
 		if conn.Peer().Once || answeredAll(sent, got) {
 			return got, nil
 		}
@@ -130,6 +133,22 @@ func replyTo(s *bayeux.Message, got []*bayeux.Message) *bayeux.Message {
 	return nil
 }
 
+// name gives messages without a channel that of the request they refuse: the one
+// with their id, or the only one that is not answered.
+func name(got, sent []*bayeux.Message) {
+	for _, g := range got {
+		if g.Channel != "" {
+			continue
+		}
+		open := slices.DeleteFunc(slices.Clone(sent), func(s *bayeux.Message) bool {
+			return replyTo(s, got) != nil || g.ID != "" && g.ID != s.ID
+		})
+		if len(open) == 1 {
+			g.Channel, g.Outcome = open[0].Channel, bayeux.Failed // docs/protocol.md §19
+		}
+	}
+}
+
 // learn takes over what replies say, and returns the refusals.
 func (m *Manual) learn(ctx context.Context, sent, got []*bayeux.Message) (err error) {
 	for _, g := range got {
@@ -142,8 +161,20 @@ func (m *Manual) learn(ctx context.Context, sent, got []*bayeux.Message) (err er
 		}
 		if refusal := g.Err(); refusal != nil {
 			err = errors.Join(err, refusal)
+		} else if g.Channel == bayeux.MetaHandshake && g.ClientID == "" {
+			err = errors.Join(err, fmt.Errorf("client: handshake reply without a clientId over %s", m.typ()))
 		}
 		m.follow(g)
+	}
+	return err
+}
+
+// unanswered is the error for requests that the server's answer passes over.
+func unanswered(sent, got []*bayeux.Message) (err error) {
+	for _, s := range sent {
+		if replyTo(s, got) == nil {
+			err = errors.Join(err, fmt.Errorf("client: %s: there is no reply to it in the answer: %w", s.Channel, bayeux.ErrTimeout))
+		}
 	}
 	return err
 }

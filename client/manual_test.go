@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -120,3 +121,60 @@ func TestManualFallsBackInTheHandshake(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// An answer that answers nothing is no success.
+func TestManualWantsAReplyToEachStep(t *testing.T) {
+	for name, c := range map[string]struct {
+		reply string
+		is    func(*testing.T, error)
+	}{
+		"no channel":    {`{"error":"400::minimum_version_missing"}`, refusedWith(400)},
+		"channel by id": {`{"id":"1","error":"403::no"}`, refusedWith(403)},
+		"nothing":       {``, late},
+		"a foreign id":  {`{"channel":"/meta/handshake","id":"99","successful":true,"clientId":"x"}`, late},
+		"another step":  {`{"channel":"/meta/connect","id":"1","successful":true}`, late},
+		"no clientId": {`{"channel":"/meta/handshake","id":"1","successful":true}`, func(t *testing.T, err error) {
+			assert.ErrorContains(t, err, "without a clientId")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, f *fake, d *switchboard) {
+				synctest.Test(t, func(t *testing.T) {
+					f.first = func(w *wire, m *bayeux.Message) bool {
+						if m.Channel != bayeux.MetaHandshake || f.count(m.Channel) > 1 {
+							return false
+						}
+						if p := (transport.Payload{}); c.reply == "" {
+							w.conn.Send(&p)
+						} else {
+							w.raw(c.reply)
+						}
+						return true
+					}
+					m, err := NewManual(testURL, WithTransports(d))
+					require.NoError(t, err)
+					defer m.Close()
+					_, err = m.Handshake(t.Context())
+					require.Error(t, err)
+					c.is(t, err)
+					assert.Equal(t, bayeux.Disconnected, m.State())
+					assert.Empty(t, m.ID())
+					_, err = m.Handshake(t.Context())
+					require.NoError(t, err)
+					assert.Equal(t, bayeux.Connecting, m.State())
+				})
+			})
+		})
+	}
+}
+
+func refusedWith(code int) func(*testing.T, error) {
+	return func(t *testing.T, err error) {
+		var refusal *bayeux.Error
+		require.ErrorAs(t, err, &refusal)
+		assert.Equal(t, code, refusal.Code)
+		assert.Equal(t, bayeux.MetaHandshake, refusal.Channel)
+	}
+}
+
+func late(t *testing.T, err error) { assert.ErrorIs(t, err, bayeux.ErrTimeout) }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -200,15 +201,35 @@ func WithHeader(key, value string) Option {
 	}
 }
 
-// WithCookies adds cookies to the client's jar, for the URL's host and path.
+// WithCookies adds cookies to the client's jar, for the URL's host and, unless
+// they have a Path, all paths of it. Values are sent as they are, in quotes if
+// Quoted; a semicolon or control character in one is an error. They outlive the
+// cookies that servers set, which the client forgets when two attempts in a row
+// have failed.
 func WithCookies(cookies ...*http.Cookie) Option {
-	return func(c *config) error { c.cookies = append(c.cookies, cookies...); return nil }
+	return func(c *config) error {
+		for _, cookie := range cookies {
+			if cookie == nil {
+				return errors.New("client: cookie is nil")
+			}
+			if err := checkCookie(cookie.Name, cookie.Value); err != nil {
+				return err
+			}
+			own := *cookie
+			own.Path = cmp.Or(own.Path, "/")
+			c.cookies = append(c.cookies, &own)
+		}
+		return nil
+	}
 }
 
 // WithHTTPClient brings proxy, TLS and transport. It is copied. Without a Jar in
-// it the client uses one of its own, never shared with another client: servers
-// count clients by their cookies (docs/protocol.md §11). Its Timeout is ignored,
-// because it would cut what the server holds; see [Timeouts].
+// it the client uses one of its own, never shared with another client, because
+// servers count clients by their cookies (docs/protocol.md §11); it returns
+// cookies byte for byte, which net/http/cookiejar does not (§17). Its Timeout is
+// ignored, because it would cut what the server holds; see [Timeouts]. So is its
+// CheckRedirect: no redirect is followed, its Location is in the error, because
+// what a client posts holds secrets.
 func WithHTTPClient(h *http.Client) Option {
 	return func(c *config) error { c.http = h; return nil }
 }

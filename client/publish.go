@@ -109,8 +109,9 @@ func (c *Client) replied(r *request, m *bayeux.Message) {
 	}
 	if errors.Is(err, bayeux.ErrUnknownSession) {
 		c.lose(r.session, err)
-		if !r.homeless && r.kind != transport.Disconnect && !r.deserted.Load() {
-			r.homeless = true
+		again := !r.homeless || r.refuser == r.session // a connect answered before may have let it out once more
+		if again && r.kind != transport.Disconnect && !r.deserted.Load() {
+			r.homeless, r.refuser = true, r.session
 			c.outbox.open(false)
 			c.requeue(r)
 			return

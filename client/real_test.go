@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -160,6 +161,40 @@ func TestHeadersOverBothTransports(t *testing.T) {
 			client.WithHeader("X-App", "yes"), client.WithCookies(&http.Cookie{Name: "balancer", Value: "node-7", Path: "/"}))
 		require.NoError(t, c.Publish(t.Context(), "/a", 1))
 		assert.Positive(t, requests.Load())
+		c.Close()
+	})
+}
+
+// What a server sets comes back as it was, over HTTP and with the upgrade.
+func TestCookiesAreVerbatimOverBothTransports(t *testing.T) {
+	const odd = `a,b {"c": "d\e"}`
+	overEach(t, func(t *testing.T, d transport.Dialer) {
+		srv, err := cometd.NewServer()
+		require.NoError(t, err)
+		defer srv.Close()
+		seen := make(chan []string, 16)
+		hs := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case seen <- r.Header["Cookie"]:
+			default:
+			}
+			w.Header().Add("Set-Cookie", "odd="+odd+"; Path=/; HttpOnly")
+			srv.ServeHTTP(w, r)
+		}))
+		ln := &cutListener{Listener: hs.Listener}
+		hs.Listener = ln
+		hs.Start()
+		defer hs.Close()
+		c := dial(t, hs.URL, client.WithTransports(d), client.WithBackoff(10*time.Millisecond, time.Second))
+		assert.Empty(t, <-seen)
+		ln.cut()
+		select {
+		case cookies := <-seen:
+			require.Len(t, cookies, 1)
+			assert.Contains(t, strings.Split(cookies[0], "; "), "odd="+odd)
+		case <-time.After(20 * time.Second):
+			assert.Fail(t, "no second request")
+		}
 		c.Close()
 	})
 }

@@ -40,6 +40,7 @@ type request struct {
 	session  string
 	conn     transport.Conn // its exchange, on a Once transport
 	homeless bool           // refused once because its session was gone
+	refuser  string         // that session
 }
 
 // own reports whether r is the supervisor's, who watches and repeats it.

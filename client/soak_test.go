@@ -23,7 +23,7 @@ func TestAThousandFaults(t *testing.T) {
 		seed := rand.Uint64()
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		synctest.Test(t, func(t *testing.T) {
-			s := &saboteur{f: f, d: d}
+			s := &saboteur{f: f, net: d, outage: outage}
 			f.first = s.first
 			c := start(t, dialers(d))
 			ctx, cancel := context.WithCancel(t.Context())

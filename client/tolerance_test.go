@@ -10,6 +10,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/transport"
+	"github.com/gocometd/cometd/transport/memory"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -184,6 +185,35 @@ func TestGarbageIsSurvived(t *testing.T) {
 				assert.Equal(t, bayeux.Connected, c.State(), garbage)
 				assert.LessOrEqual(t, f.count(bayeux.MetaHandshake), 1)
 			})
+		})
+	}
+}
+
+// Why a stream's server is left is its own doing, and it is told so.
+func TestAServerIsToldWhyItIsLeft(t *testing.T) {
+	for garbage, want := range map[string]transport.Reason{
+		`{"\`:                             transport.BadPayload,
+		`{"channel":"/a","channel":"/b"}`: transport.BadPayload,
+		`{"channel":"/a","data":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`: transport.TooLarge,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			told := make(chan error, 1)
+			f := newFake()
+			f.types = []string{bayeux.WebSocket}
+			d := memory.NewDialer(func(conn transport.Conn) {
+				f.serve(conn)
+				_, err := conn.Receive() // the end again
+				select {
+				case told <- err:
+				default:
+				}
+			})
+			c := start(t, []transport.Dialer{d})
+			require.NoError(t, c.Wait(t.Context()))
+			f.publishRaw(garbage)
+			assert.Equal(t, want, transport.ReasonOf(<-told))
+			synctest.Wait()
+			assert.Equal(t, want, transport.ReasonOf(c.Stats().Err))
 		})
 	}
 }

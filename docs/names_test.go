@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,4 +116,55 @@ func TestTheNamesInTheMigrationPageExist(t *testing.T) {
 		}
 	}
 	assert.Greater(t, found, 100)
+}
+
+// What each exported name of theirs, its methods and fields, is called here: in
+// some row the left cell names it, with its type. testdata has the names of
+// gobayeux v2.7.0 and cometd-client 0.3.6.
+func TestTheMigrationPageHasEveryNameOfTheirs(t *testing.T) {
+	page, err := os.ReadFile("from-gobayeux.md")
+	require.NoError(t, err)
+	ours, rust, ok := strings.Cut(string(page), "\n## cometd-client (Rust)\n")
+	require.True(t, ok)
+	for list, section := range map[string]string{"gobayeux.txt": ours, "cometd-client.txt": rust} {
+		theirs, err := os.ReadFile(filepath.Join("testdata", list))
+		require.NoError(t, err)
+		rows := cellsOf(section)
+		for name := range strings.FieldsSeq(string(theirs)) {
+			if strings.ToLower(name) == name {
+				continue // the package of the name that follows
+			}
+			assert.True(t, slices.ContainsFunc(rows, func(r map[string]bool) bool { return hasAll(r, name) }), "%s: there is no row for %s", list, name)
+		}
+	}
+}
+
+var (
+	left = regexp.MustCompile(`(?m)^\| (.*?) \| `)
+	code = regexp.MustCompile("`[^`]+`")
+	word = regexp.MustCompile(`\w+`)
+)
+
+// cellsOf is the words in code of each row's left cell.
+func cellsOf(section string) (rows []map[string]bool) {
+	for _, m := range left.FindAllStringSubmatch(section, -1) {
+		row := map[string]bool{}
+		for _, c := range code.FindAllString(m[1], -1) {
+			for _, w := range word.FindAllString(c, -1) {
+				row[w] = true
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// hasAll reports whether a row names Type.Member, or Name.
+func hasAll(row map[string]bool, name string) bool {
+	for part := range strings.SplitSeq(name, ".") {
+		if !row[part] && part != "CometdClientBuilder" { // whose table that is
+			return false
+		}
+	}
+	return true
 }

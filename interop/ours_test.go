@@ -30,12 +30,13 @@ func dialer(name string, opts ...longpoll.DialOption) transport.Dialer {
 	return longpoll.NewDialer(opts...)
 }
 
-func newOurs(url string, d transport.Dialer) (peer, error) {
-	c, err := client.New(url, client.WithTransports(d))
+// newOurs makes a client that must come to be on the transport want.
+func newOurs(url, want string, opts ...client.Option) (peer, error) {
+	c, err := client.New(url, opts...)
 	if err != nil {
 		return nil, err
 	}
-	return &ours{make(inbox, inboxSize), c, d.Type(), map[string]*client.Subscription{}}, nil
+	return &ours{make(inbox, inboxSize), c, want, map[string]*client.Subscription{}}, nil
 }
 
 func (o *ours) Connect(ctx context.Context) error {

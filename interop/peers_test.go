@@ -6,7 +6,9 @@ import (
 	"io"
 	"maps"
 
+	"github.com/gocometd/cometd/client"
 	"github.com/gocometd/cometd/longpoll"
+	"github.com/gocometd/cometd/transport"
 )
 
 // A cell is a client, a transport and a server: one row of the table.
@@ -16,6 +18,7 @@ type cell struct {
 	serve          func(log io.Writer) *server
 	open           func(log io.Writer, url string) (peer, error) // the session on trial
 	other          func(log io.Writer, url string) (peer, error) // who it talks to
+	dialer         func(transport string) transport.Dialer       // of our client, if it is that
 	not            map[string]string                             // scenarios it cannot do, and why
 	blind          bool                                          // never told whether a subscription was accepted
 }
@@ -27,6 +30,7 @@ type clientMake struct {
 	name       string
 	transports []string
 	open       func(log io.Writer, url, transport string) (peer, error)
+	dialer     func(transport string) transport.Dialer
 	not        map[string]string
 	blind      bool
 }
@@ -91,14 +95,20 @@ var (
 		},
 		blind: true,
 	}
-	ourClient = clientMake{
+	ourClient = ourClientOver(func(transport string) transport.Dialer { return dialer(transport) })
+)
+
+// ourClientOver is our client on the transports that dialer makes.
+func ourClientOver(dialer func(transport string) transport.Dialer) clientMake {
+	return clientMake{
 		name:       "gocometd",
 		transports: both,
 		open: func(_ io.Writer, url, transport string) (peer, error) {
-			return newOurs(url, dialer(transport))
+			return newOurs(url, transport, client.WithTransports(dialer(transport)))
 		},
+		dialer: dialer,
 	}
-)
+}
 
 // A serverMake is a make of server.
 type serverMake struct {
@@ -171,10 +181,9 @@ func cells() []cell {
 
 	all = append(all, pair(ourClient, javaServer, cometdNode)...)
 	all = append(all, pair(ourClient, fayeServer, fayeClient)...)
-	onPaths := ourClient
-	onPaths.open = func(_ io.Writer, url, _ string) (peer, error) {
-		return newOurs(url, dialer("long-polling", longpoll.WithPaths(longpoll.Paths{Subscribe: "/", Publish: "/connect"})))
-	}
+	onPaths := ourClientOver(func(transport string) transport.Dialer {
+		return dialer(transport, longpoll.WithPaths(longpoll.Paths{Subscribe: "/", Publish: "/connect"}))
+	})
 	return append(all, pair(onPaths, axumServer, onPaths)...)
 }
 
@@ -201,10 +210,15 @@ func pair(c clientMake, s serverMake, other clientMake) []cell {
 		if t == "long-polling" && s.races {
 			not["1,000 of its own"] = "its answers may overtake each other"
 		}
+		if c.dialer == nil {
+			for _, scenario := range []string{"cuts", "stalls", "no upgrade"} {
+				not[scenario] = "tried with our client only"
+			}
+		}
 		maps.Copy(not, s.not)
 		maps.Copy(not, c.not)
 		cells = append(cells, cell{
-			client: c.name, server: s.name, transport: t, serve: s.serve, not: not, blind: c.blind,
+			client: c.name, server: s.name, transport: t, serve: s.serve, dialer: c.dialer, not: not, blind: c.blind,
 			open:  func(log io.Writer, url string) (peer, error) { return c.open(log, url, t) },
 			other: func(log io.Writer, url string) (peer, error) { return other.open(log, url, s.transports[0]) },
 		})

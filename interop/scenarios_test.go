@@ -35,6 +35,9 @@ var scenarios = []scenario{
 	{"50 KB", (*run).large},
 	{"crash and restart", (*run).crash},
 	{"shutdown and restart", (*run).shutdown},
+	{"cuts", (*run).cuts},
+	{"stalls", (*run).stalls},
+	{"no upgrade", (*run).noUpgrade},
 	{"disconnect", (*run).disconnect},
 }
 
@@ -144,16 +147,22 @@ func (r *run) restart(t *testing.T, signal syscall.Signal) {
 	require.NoError(t, r.other.Subscribe(r.ctx, back))
 
 	r.probe(t, channel)
+	r.publishBack(t, back, value("back"))
+	require.NoError(t, expect(r.ctx, r.other, back, value("back")))
+}
+
+// publishBack has the peer publish until that is acknowledged.
+func (r *run) publishBack(t *testing.T, channel string, data json.RawMessage) {
+	t.Helper()
 	for {
 		ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
-		err := r.p.Publish(ctx, back, value("back"))
+		err := r.p.Publish(ctx, channel, data)
 		cancel()
 		if err == nil {
-			break
+			return
 		}
 		require.NoError(t, r.ctx.Err(), "it cannot publish: %v", err)
 	}
-	require.NoError(t, expect(r.ctx, r.other, back, value("back")))
 }
 
 func (r *run) disconnect(t *testing.T) { require.NoError(t, r.p.Disconnect(r.ctx)) }

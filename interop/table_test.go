@@ -54,7 +54,7 @@ func (t *table) markdown() string {
 		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
 	}
 	if len(t.reasons) > 0 {
-		b.WriteString("\nn/a, because of the peer:\n\n")
+		b.WriteString("\nn/a, because:\n\n")
 	}
 	for i, why := range t.reasons {
 		fmt.Fprintf(&b, "%d. %s\n", i+1, why)

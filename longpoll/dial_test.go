@@ -167,9 +167,13 @@ func TestAnAnswerThatIsNoPayloadIsAFailure(t *testing.T) {
 		"the answer is empty": func(w http.ResponseWriter, r *http.Request) {},
 		"empty":               func(w http.ResponseWriter, r *http.Request) { w.(http.Flusher).Flush() }, // chunked
 		"204 No Content":      func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) },
-		`page of type "text/html"`: func(w http.ResponseWriter, r *http.Request) {
+		`page of type "text/plain"`: func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			io.WriteString(w, "\r\n <html>log in")
+		},
+		`page of type "text/html; charset=utf-8"`: func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			io.WriteString(w, "[<html>log in]")
+			io.WriteString(w, mark+"<!DOCTYPE html>")
 		},
 		"EOF": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "10")
@@ -182,6 +186,33 @@ func TestAnAnswerThatIsNoPayloadIsAFailure(t *testing.T) {
 		e, ok := errors.AsType[*transport.Error](err)
 		require.True(t, ok, "%s: %v", want, err)
 		assert.ErrorContains(t, e, want)
+	}
+}
+
+// Some servers give Bayeux the type of a page, or begin with a byte order mark.
+func TestAPayloadIsOneWhateverItsType(t *testing.T) {
+	for _, media := range []string{"text/html", "text/html;charset=UTF-8", "text/plain", "application/octet-stream", ""} {
+		for text, want := range map[string]string{
+			`[{"channel":"/a"}]`:         `[{"channel":"/a"}]`,
+			"\xef\xbb\xbf[1]":            "[1]",
+			"[]":                         "[]",
+			" \n  []":                    " \n  []",
+			"\xef\xbb\xbf\xef\xbb\xbf[]": "\xef\xbb\xbf[]",
+		} {
+			for _, chunked := range []bool{false, true} {
+				got, err := ask(t, site(t, func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", media)
+					for _, b := range []byte(text) {
+						w.Write([]byte{b})
+						if chunked {
+							w.(http.Flusher).Flush()
+						}
+					}
+				}), connect)
+				require.NoError(t, err, "%q as %q", text, media)
+				assert.Equal(t, want, string(got))
+			}
+		}
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/internal/lock"
@@ -83,7 +82,7 @@ func (e *exchange) Receive() (io.Reader, error) {
 		return nil, err
 	}
 	e.body = resp.Body
-	e.answer.set(resp.Body, e.target.Limit, e.answerEnded)
+	e.answer.set(&opening{r: resp.Body, media: resp.Header.Get("Content-Type")}, e.target.Limit, e.answerEnded)
 	return &e.answer, nil
 }
 
@@ -118,7 +117,6 @@ func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse
 
 // check makes an error of an answer that cannot be a payload.
 func (e *exchange) check(resp *http.Response) error {
-	media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	switch {
 	case resp.StatusCode != http.StatusOK:
 		return refusal(resp)
@@ -126,10 +124,42 @@ func (e *exchange) check(resp *http.Response) error {
 		return e.lost(noPayload(errEmpty))
 	case e.target.Limit > 0 && resp.ContentLength > int64(e.target.Limit):
 		return e.lost(tooLarge(e.target.Limit))
-	case strings.EqualFold(strings.TrimSpace(media), "text/html"):
-		return e.lost(noPayload(fmt.Errorf("the answer is not Bayeux but a page of type %q", media)))
 	}
 	return nil
+}
+
+// An opening looks at what an answer begins with: a page instead of Bayeux is
+// known by it, not by its type, which some servers give to Bayeux too. It skips a
+// byte order mark.
+type opening struct {
+	r     io.Reader
+	media string
+	begun bool // past the place of a mark
+	seen  bool // past the first byte that is not space
+}
+
+const mark = "\xef\xbb\xbf"
+
+func (o *opening) Read(p []byte) (int, error) {
+	if o.seen {
+		return o.r.Read(p)
+	}
+	n, err := o.r.Read(p)
+	for err == nil && n < min(len(mark), len(p)) {
+		var more int
+		more, err = o.r.Read(p[n:])
+		n += more
+	}
+	first := !o.begun && n > 0
+	o.begun = o.begun || first
+	if first && bytes.HasPrefix(p[:n], []byte(mark)) {
+		n = copy(p, p[len(mark):n])
+	}
+	text := bytes.TrimLeft(p[:n], " \t\r\n")
+	if o.seen = len(text) > 0; o.seen && text[0] == '<' {
+		return 0, noPayload(fmt.Errorf("the answer is not Bayeux but a page of type %q", o.media))
+	}
+	return n, err
 }
 
 var errEmpty = errors.New("the answer is empty")

@@ -32,8 +32,12 @@ func payload(messages ...string) *transport.Payload {
 
 // connected dials a server whose side of the socket is bytes.
 func connected(t *testing.T, limit int, opts ...wsclient.Option) (transport.Conn, net.Conn) {
+	return connectedWith(t, "Sec-WebSocket-Extensions: permessage-deflate\r\n", limit, opts...)
+}
+
+func connectedWith(t *testing.T, header string, limit int, opts ...wsclient.Option) (transport.Conn, net.Conn) {
 	servers, over := make(chan net.Conn, 1), make(chan struct{})
-	target := answers(t, upgrades("Sec-WebSocket-Extensions: permessage-deflate\r\n", func(c net.Conn) {
+	target := answers(t, upgrades(header, func(c net.Conn) {
 		c.SetDeadline(time.Now().Add(20 * time.Second))
 		servers <- c
 		<-over
@@ -93,6 +97,14 @@ func TestRFC6455AtTheClient(t *testing.T) {
 		{"continuation of nothing", Frame(Fin|Cont, "1"), nil, transport.BadPayload, 1002},
 		{"ping too large", Frame(Fin|Ping, xs[:126]), nil, transport.BadPayload, 1002},
 		{"close code that is not for the wire", Frame(Fin|Close, Code(1006, "")), nil, transport.BadPayload, 1002},
+		{"masked", Masked(Fin|Text, "1"), nil, transport.BadPayload, 1002},
+		{"ping in fragments", Frame(Ping, "1") + Frame(Fin|Cont, "2"), nil, transport.BadPayload, 1002},
+		{"compressed ping", Frame(Fin|RSV1|Ping, "1"), nil, transport.BadPayload, 1002},
+		{"text within fragments", Frame(Text, "1") + Frame(Fin|Text, "2"), nil, transport.BadPayload, 1002},
+		{"close of one byte", Frame(Fin|Close, "\x03"), nil, transport.BadPayload, 1002},
+		{"close reason that is not UTF-8", Frame(Fin|Close, Code(1000, "\xff")), nil, transport.BadPayload, 1007},
+		{"length of 2^63", "\x81\x7f\x80\x00\x00\x00\x00\x00\x00\x00", nil, transport.BadPayload, 1002},
+		{"compressed, and not as it says", Frame(Fin|RSV1|Text, "\xff\xff"), nil, transport.BadPayload, 1007},
 		{"over the limit", Frame(Fin|Text, xs+"x"), nil, transport.TooLarge, 1009},
 		{"over the limit in fragments", Frame(Text, xs) + Frame(Fin|Cont, "x"), nil, transport.TooLarge, 1009},
 		{"over the limit when inflated", Frame(Fin|RSV1|Text, Deflate(xs+xs)), nil, transport.TooLarge, 1009},
@@ -128,6 +140,32 @@ func TestRFC6455AtTheClient(t *testing.T) {
 			assert.Equal(t, c.code, f.Code())
 		})
 	}
+}
+
+// Nobody agreed to compress.
+func TestAReservedBitWithoutTheExtensionIsRefused(t *testing.T) {
+	client, server := connectedWith(t, "", 1000)
+	go io.WriteString(server, Frame(Fin|RSV1|Text, Deflate("Hello")))
+	_, err := client.Receive()
+	assert.Equal(t, transport.BadPayload, transport.ReasonOf(err), "%v", err)
+	f, err := Read(bufio.NewReader(server))
+	require.NoError(t, err)
+	assert.Equal(t, 1002, f.Code())
+}
+
+// The mask bit is in the second byte, which may come alone.
+func TestAMaskIsSeenHoweverItComes(t *testing.T) {
+	client, server := connected(t, 1000)
+	go func() {
+		for _, b := range []byte(Masked(Fin|Text, "1")) {
+			server.Write([]byte{b})
+		}
+	}()
+	_, err := client.Receive()
+	assert.Equal(t, transport.BadPayload, transport.ReasonOf(err), "%v", err)
+	f, err := Read(bufio.NewReader(server))
+	require.NoError(t, err)
+	assert.Equal(t, 1002, f.Code())
 }
 
 func TestPingsAreAnswered(t *testing.T) {

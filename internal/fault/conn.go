@@ -106,13 +106,16 @@ func (c *conn) admit(l *lane, p piece) error {
 		return ErrCut
 	}
 	if l.lost {
-		c.halved.Do(func() { close(c.half) })
+		c.lose()
 	}
 	if c.isHalf() && l == c.in {
 		return l.wait(time.Now().Add(forever), c.closed)
 	}
 	return l.wait(l.until, c.closed)
 }
+
+// lose makes the connection half-open.
+func (c *conn) lose() { c.halved.Do(func() { close(c.half) }) }
 
 func (c *conn) isHalf() bool {
 	select {

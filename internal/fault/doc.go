@@ -11,8 +11,8 @@
 // # Which one do I want
 //
 //   - [Proxy]: between a client and a server that know nothing of it, on real
-//     sockets of the loopback. It can also cut all connections at once, and be
-//     pointed at another server.
+//     sockets of the loopback. It can also cut all connections at once, or
+//     make them half-open, and be pointed at another server.
 //   - [NewConn] and [NewListener]: one net.Conn, or all that a server accepts.
 //   - [RoundTripper]: whole HTTP exchanges, for what a stream cannot do:
 //     requests that arrive twice or overtake one another, answers that are lost.

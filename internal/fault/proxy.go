@@ -102,6 +102,17 @@ func (p *Proxy) Cut() int {
 	return len(p.open)
 }
 
+// HalfOpen makes all connections of now half-open, and says how many there were.
+// Those that come later are good.
+func (p *Proxy) HalfOpen() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		c.lose()
+	}
+	return len(p.open)
+}
+
 // Close cuts everything, and returns when nothing of the proxy runs.
 func (p *Proxy) Close() error {
 	p.cancel()

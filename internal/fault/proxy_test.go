@@ -85,6 +85,18 @@ func TestAProxyCutsCarriesOnAndRetargets(t *testing.T) {
 	assert.Equal(t, "two hello", call(t, p.Addr()).ask("hello"))
 }
 
+func TestAProxyMakesConnectionsHalfOpen(t *testing.T) {
+	p, err := fault.NewProxy(named(t, "one", nil), nil)
+	require.NoError(t, err)
+	defer p.Close()
+	c := call(t, p.Addr())
+	assert.Equal(t, "one hello", c.ask("hello"))
+	assert.Equal(t, 1, p.HalfOpen())
+	c.SetDeadline(time.Now().Add(100 * time.Millisecond))
+	assert.Equal(t, "error", c.ask("again"))
+	assert.Equal(t, "one hello", call(t, p.Addr()).ask("hello"))
+}
+
 func TestAPlanCountsConnections(t *testing.T) {
 	plan := func(number int) []fault.Step {
 		if number == 1 {

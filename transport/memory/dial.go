@@ -93,10 +93,14 @@ func (d *dialer) setCookie(t *transport.Target, value string) {
 	d.browser = value
 }
 
-// jarOf is t's cookie jar, if it can keep cookies for t's URL.
+// jarOf is t's cookie jar, if it can keep cookies for t's URL. Package client's
+// own is a RoundTripper too, which sends over HTTP what it keeps.
 func jarOf(t *transport.Target) http.CookieJar {
 	if t.HTTP == nil || t.URL == nil || t.URL.Scheme != "http" && t.URL.Scheme != "https" {
 		return nil
+	}
+	if jar, ok := t.HTTP.Transport.(http.CookieJar); ok {
+		return jar
 	}
 	return t.HTTP.Jar
 }
