@@ -51,9 +51,7 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 		srv.run(s.answerHeld)
 	}
 	for _, s := range w.doomed {
-		srv.limited(limitSessionQueue, s.peer.Addr, s)
-		srv.log.Warn("outbox is full", slog.Any("session", s), slog.String("transport", s.Transport()))
-		srv.end(s, transport.Overflow)
+		srv.overflow(s)
 	}
 	for _, d := range w.drops {
 		srv.hooks.Dropped(d.session, d.channel, d.n, d.why)
@@ -67,6 +65,13 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 	clear(w.doomed)
 	clear(w.drops)
 	w.links, w.held, w.doomed, w.drops = w.links[:0], later, w.doomed[:0], w.drops[:0]
+}
+
+// overflow ends a session whose outbox was full.
+func (srv *Server) overflow(s *Session) {
+	srv.limited(limitSessionQueue, s.peer.Addr, s)
+	srv.log.Warn("outbox is full", slog.Any("session", s), slog.String("transport", s.Transport()))
+	srv.end(s, transport.Overflow)
 }
 
 // push queues e for s and notes in w who must be woken. It reports whether

@@ -118,7 +118,10 @@ func (x *extension) begin(s *server.Session, m *bayeux.Message) {
 }
 
 func (x *extension) connect(ctx context.Context, s *server.Session, m *bayeux.Message) {
-	f, _ := x.form.Get(s)
+	f, ok := x.form.Get(s)
+	if !ok {
+		return
+	}
 	n, err := strconv.ParseUint(string(m.Ext[ack.Name]), 10, 64)
 	if err != nil {
 		return

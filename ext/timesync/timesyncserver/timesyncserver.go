@@ -48,9 +48,17 @@ type question struct {
 }
 
 func (x *extension) incoming(_ context.Context, s *server.Session, m *bayeux.Message) error {
+	if m.Ext[timesync.Name] != nil {
+		x.ask(s, m)
+	}
+	return nil
+}
+
+// ask keeps a question until it has a reply.
+func (x *extension) ask(s *server.Session, m *bayeux.Message) {
 	var r timesync.Request
-	if ok, err := m.Ext.Decode(timesync.Name, &r); !ok || err != nil {
-		return nil
+	if _, err := m.Ext.Decode(timesync.Name, &r); err != nil {
+		return
 	}
 	all, ok := x.asked.Get(s)
 	if !ok {
@@ -63,11 +71,17 @@ func (x *extension) incoming(_ context.Context, s *server.Session, m *bayeux.Mes
 		all.open = append(all.open[:0], all.open[1:]...)
 	}
 	all.open = append(all.open, question{m.Channel, m.ID, r, time.Now()})
-	return nil
 }
 
 func (x *extension) outgoing(_ context.Context, s *server.Session, m *bayeux.Message) error {
-	all, _ := x.asked.Get(s)
+	if all, ok := x.asked.Get(s); ok {
+		return x.reply(all, m)
+	}
+	return nil
+}
+
+// reply answers the question that m's request has asked.
+func (x *extension) reply(all *questions, m *bayeux.Message) error {
 	q, ok := all.take(m)
 	if !ok {
 		return nil
@@ -85,9 +99,6 @@ func (x *extension) outgoing(_ context.Context, s *server.Session, m *bayeux.Mes
 
 // take finds the question that m answers.
 func (all *questions) take(m *bayeux.Message) (q question, ok bool) {
-	if all == nil {
-		return q, false
-	}
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	for i, q := range all.open {
