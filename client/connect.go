@@ -36,6 +36,7 @@ func (c *Client) keep(l *link) verdict {
 	b, struck := beat{soon: true}, 0
 	c.quick = 0
 	for {
+		l.begun.Store(false)
 		began, heard := time.Now(), c.count.received.Load()
 		m, err := c.connect(l, b)
 		if errors.Is(err, errNudged) {
@@ -46,6 +47,9 @@ func (c *Client) keep(l *link) verdict {
 			continue
 		}
 		v := c.judge(m, err)
+		if l.begun.Load() && strike(l, err) == 0 {
+			struck = 0 // the session is well, and its connection broke while it spoke
+		}
 		if v.next == again {
 			if struck += strike(l, err); struck >= strikes {
 				v.next = anew
@@ -230,14 +234,14 @@ func tooQuick(quick int) time.Duration {
 }
 
 // strike is 1 for a failure that shows the session, not the network, to be what
-// is wrong: an answer that makes no sense, or none over a connection that did
-// open. Three in a row are worth a new handshake.
+// is wrong: an answer that makes no sense, or nothing at all over a connection
+// that did open. Three in a row are worth a new handshake.
 func strike(l *link, err error) int {
 	te, _ := errors.AsType[*transport.Error](err)
 	_, refused := errors.AsType[*bayeux.Error](err)
 	_, garbage := errors.AsType[*codec.Error](err)
 	broken := te != nil && te.Status != 0 || errors.Is(err, transport.ErrTooLarge) // which a new session does not get again
-	if refused || garbage || broken || l.fresh && l.conn != nil {
+	if refused || garbage || broken || l.fresh && l.conn != nil && !l.begun.Load() {
 		return 1
 	}
 	return 0
