@@ -150,13 +150,16 @@ func TestGobayeuxWorksWithoutReplay(t *testing.T) {
 	defer cancel()
 	order := func(n int) json.RawMessage { return value(map[string]any{"payload": map[string]any{"n": n}}) }
 	require.NoError(t, w.srv.Publish(ctx, channel, order(0)))
+	events := w.srv.Events(ctx)
 	p, err := gobayeux.open(t.Output(), w.URL(), "long-polling")
 	require.NoError(t, err)
 	defer p.Close()
 	require.NoError(t, p.Connect(ctx))
 	require.NoError(t, p.Subscribe(ctx, channel))
-	for w.srv.SubscriberCount(channel) == 0 && ctx.Err() == nil {
-		time.Sleep(10 * time.Millisecond)
+	for e := range events {
+		if _, ok := e.(cometdserver.Subscribed); ok {
+			break
+		}
 	}
 	for n := 1; n < 5; n++ {
 		require.NoError(t, w.srv.Publish(ctx, channel, order(n)))
