@@ -36,6 +36,7 @@ func (c *Client) keep(l *link) verdict {
 	var down time.Time // the first of the failures in a row
 	c.quick = 0
 	for {
+		l.begun.Store(false)
 		began, events := time.Now(), c.count.events()
 		m, err := c.connect(l, b)
 		if errors.Is(err, errNudged) {
@@ -285,7 +286,7 @@ func (c *Client) strike(l *link, err error, down time.Duration) int {
 	_, refused := errors.AsType[*bayeux.Error](err)
 	_, garbage := errors.AsType[*codec.Error](err)
 	odd := te != nil && (te.Status != 0 || te.Reason == transport.BadPayload || te.Reason == transport.TooLarge)
-	silent := l.conn != nil && l.fresh || l.conn == nil && errors.Is(err, bayeux.ErrTimeout)
+	silent := l.conn != nil && l.fresh && !l.begun.Load() || l.conn == nil && errors.Is(err, bayeux.ErrTimeout)
 	switch {
 	case refused, garbage, odd, silent:
 		return 1

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gocometd/cometd/codec"
@@ -25,6 +26,7 @@ type link struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 	fresh  bool          // the supervisor's: no connect has been answered over it
+	begun  atomic.Bool   // since the last connect the server has sent something, whole or not
 	free   chan struct{} // an exchange has ended
 	turn   chan struct{} // held by who handles a payload: two lanes take turns
 	// complete is closed when all events that the handshake reply announced are here.

@@ -44,6 +44,7 @@ func (in *reader) receive(conn transport.Conn) error {
 	if err != nil {
 		return err
 	}
+	in.l.begun.Store(true)
 	if in.timeout != nil {
 		in.timeout.Reset(in.l.c.cfg.timeouts.NetworkDelay) // the body may take as long again
 	}

@@ -45,7 +45,7 @@ func startChromium() {
 }
 
 // openPage starts a driver in a page of its own, with cookies of its own.
-func openPage(server, transport string) (*driver, error) {
+func openPage(server, transport string, o options) (*driver, error) {
 	from := origin()
 	if err := chromedp.Do(chromium.ctx); err != nil { // starts the browser
 		return nil, fmt.Errorf("interop: no Chromium (run interop/install): %w", err)
@@ -64,11 +64,15 @@ func openPage(server, transport string) (*driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	query := url.Values{"url": {server}, "transport": {transport}}
-	return d, chromedp.Do(page,
+	d.loaded = func() error { return chromedp.Do(page, chromedp.Poll[chromedp.Void]("window.command")) }
+	query := url.Values{"url": {server}, "transport": {transport}, "options": {o.String()}}
+	err = chromedp.Do(page,
 		chromedp.Func(bindSay),
-		chromedp.Navigate(from+"/page.html?"+query.Encode()),
-		chromedp.Poll[chromedp.Void]("window.command"))
+		chromedp.Navigate(from+"/page.html?"+query.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	return d, d.loaded()
 }
 
 // bindSay gives every page the function that its driver answers with.

@@ -21,7 +21,8 @@ type driver struct {
 	inbox
 	tell     func(line []byte) error // hands one command over
 	stop     func()
-	oneByOne bool // publishes must wait for one another to keep their order
+	oneByOne bool         // publishes must wait for one another to keep their order
+	loaded   func() error // of a page: waits until it takes commands
 
 	mu      sync.Mutex
 	id      int

@@ -59,13 +59,16 @@ func TestPeers(t *testing.T) {
 		rows = controls()
 	}
 	var done table
+	for _, s := range scenarios {
+		done.columns = append(done.columns, s.name)
+	}
 	for _, c := range rows {
 		name := strings.Join([]string{c.client, c.server, c.transport}, "/")
-		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) { done.add(c, c.try(t)) })
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) { done.add(c.client, c.server, c.transport, c.not, c.try(t)) })
 	}
 	fmt.Printf("\n%s\n", done.markdown())
 	if !*control && len(done.rows) == len(rows) {
-		t.Run("documents", func(t *testing.T) { done.checkDocuments(t) })
+		t.Run("documents", func(t *testing.T) { done.checkDocuments(t, "interop table") })
 	}
 }
 

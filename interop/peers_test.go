@@ -21,6 +21,7 @@ type cell struct {
 	dialer         func(transport string) transport.Dialer       // of our client, if it is that
 	not            map[string]string                             // scenarios it cannot do, and why
 	blind          bool                                          // never told whether a subscription was accepted
+	plainEcho      bool                                          // tried with a service that sends, instead of one that answers
 }
 
 func (c cell) can(scenario string) bool { return c.not[scenario] == "" }
@@ -33,6 +34,7 @@ type clientMake struct {
 	dialer     func(transport string) transport.Dialer
 	not        map[string]string
 	blind      bool
+	plainEcho  bool
 }
 
 // program returns how to start a driver that is a program. A client whose
@@ -58,7 +60,7 @@ var (
 	cometdChromium = clientMake{
 		name:       "cometd.js " + npm("cometd") + " in Chromium",
 		transports: both,
-		open:       func(_ io.Writer, url, transport string) (peer, error) { return openPage(url, transport) },
+		open:       func(_ io.Writer, url, transport string) (peer, error) { return openPage(url, transport, options{}) },
 	}
 	cometdNode = clientMake{
 		name:       "cometd.js " + npm("cometd") + " in Node",
@@ -79,7 +81,7 @@ var (
 		name:       "aiocometd-ng " + pip("aiocometd-ng"),
 		transports: both,
 		open:       program(true, "python/.venv/bin/python", "python/client.py"),
-		not:        map[string]string{"service echo": "it drops a service message that carries the id of its request"},
+		plainEcho:  true, // it drops a service message that carries the id of its request
 	}
 	cometdRust = clientMake{
 		name:       "cometd-client " + crate("cometd-client") + " (Rust)",
@@ -89,6 +91,21 @@ var (
 			"publish":              "it only receives",
 			"1,000 of its own":     "it only receives",
 			"unsubscribe":          "it has no unsubscribe",
+			"service echo":         "it only receives",
+			"crash and restart":    "it gives up when it cannot connect",
+			"shutdown and restart": "it gives up when it cannot connect",
+		},
+		blind: true,
+	}
+	gobayeux = clientMake{
+		name:       "gobayeux " + goModule("gobayeux/v2"),
+		transports: []string{"long-polling"},
+		open:       program(true, "gobayeux/target/client"),
+		not: map[string]string{
+			"publish":              "it only receives",
+			"1,000 of its own":     "it only receives",
+			"wildcard":             "it ends at a message on a channel that it has no subscription of that name for",
+			"unsubscribe":          "nobody knows when it has unsubscribed",
 			"service echo":         "it only receives",
 			"crash and restart":    "it gives up when it cannot connect",
 			"shutdown and restart": "it gives up when it cannot connect",
@@ -177,6 +194,9 @@ func cells() []cell {
 	simple := ourServer
 	simple.serve = serveOurs("--simple-clients")
 	all = append(all, pair(cometdRust, simple, ourClient)...)
+	brief := ourServer
+	brief.serve = serveOurs("--simple-clients", "--timeout", "1s") // it subscribes between two connects
+	all = append(all, pair(gobayeux, brief, ourClient)...)
 	all = append(all, pair(ourClient, ourServer, ourClient)...)
 
 	all = append(all, pair(ourClient, javaServer, cometdNode)...)
@@ -218,7 +238,7 @@ func pair(c clientMake, s serverMake, other clientMake) []cell {
 		maps.Copy(not, s.not)
 		maps.Copy(not, c.not)
 		cells = append(cells, cell{
-			client: c.name, server: s.name, transport: t, serve: s.serve, dialer: c.dialer, not: not, blind: c.blind,
+			client: c.name, server: s.name, transport: t, serve: s.serve, dialer: c.dialer, not: not, blind: c.blind, plainEcho: c.plainEcho,
 			open:  func(log io.Writer, url string) (peer, error) { return c.open(log, url, t) },
 			other: func(log io.Writer, url string) (peer, error) { return other.open(log, url, s.transports[0]) },
 		})

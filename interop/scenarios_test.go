@@ -96,6 +96,10 @@ func (r *run) unsubscribe(t *testing.T) {
 }
 
 func (r *run) echo(t *testing.T) {
+	if r.plainEcho {
+		r.echoPlainly(t)
+		return
+	}
 	got, err := r.p.Call(r.ctx, "/service/echo", sample)
 	require.NoError(t, err)
 	assert.JSONEq(t, string(sample), string(got))

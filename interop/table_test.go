@@ -15,18 +15,19 @@ import (
 
 // A table holds what every cell has passed.
 type table struct {
+	columns []string // after client, server and transport
 	rows    [][]string
 	reasons []string // why a cell says n/a, numbered from 1
 }
 
-// add takes a cell and the scenarios it has passed.
-func (t *table) add(c cell, passed map[string]bool) {
-	row := []string{c.client, c.server, c.transport}
-	for _, s := range scenarios {
-		switch why := c.not[s.name]; {
+// add takes who has met, what they cannot do and why, and what they have passed.
+func (t *table) add(client, server, transport string, not map[string]string, passed map[string]bool) {
+	row := []string{client, server, transport}
+	for _, name := range t.columns {
+		switch why := not[name]; {
 		case why != "":
 			row = append(row, fmt.Sprintf("n/a (%d)", t.reason(why)))
-		case passed[s.name]:
+		case passed[name]:
 			row = append(row, "yes")
 		default:
 			row = append(row, "**no**")
@@ -43,10 +44,7 @@ func (t *table) reason(why string) int {
 }
 
 func (t *table) markdown() string {
-	head := []string{"client", "server", "transport"}
-	for _, s := range scenarios {
-		head = append(head, s.name)
-	}
+	head := append([]string{"client", "server", "transport"}, t.columns...)
 	var b strings.Builder
 	fmt.Fprintf(&b, "| %s |\n", strings.Join(head, " | "))
 	fmt.Fprintf(&b, "|%s\n", strings.Repeat("---|", len(head)))
@@ -62,14 +60,13 @@ func (t *table) markdown() string {
 	return b.String()
 }
 
-// documents show the table between these two marks.
+// documents show a table between two marks that have its name.
 var documents = []string{"README.md", "../README.md"}
-
-const begin, end = "<!-- interop table -->\n", "<!-- end of interop table -->"
 
 // checkDocuments compares what they show with what has just been found, and
 // writes it with -write.
-func (t *table) checkDocuments(test *testing.T) {
+func (t *table) checkDocuments(test *testing.T, name string) {
+	begin, end := "<!-- "+name+" -->\n", "<!-- end of "+name+" -->"
 	for _, name := range documents {
 		text, err := os.ReadFile(name)
 		if os.IsNotExist(err) {

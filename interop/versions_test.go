@@ -26,6 +26,10 @@ func crate(name string) string {
 	return pinned("peers/rust/Cargo.lock", `name = "%s"\s*version = "([^"]+)"`, name)
 }
 
+func goModule(path string) string {
+	return pinned("peers/gobayeux/go.mod", `%s v(\S+)`, path)
+}
+
 func pinned(file, pattern, name string) string {
 	text, err := os.ReadFile(file)
 	if err != nil {

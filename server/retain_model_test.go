@@ -82,7 +82,8 @@ type poll struct {
 }
 
 // Model of the reference's form: polls may be lost on their way, arrive again
-// later, and overtake each other; answers may be lost.
+// later, and overtake each other; answers may be lost, or break off before the
+// reply, so that some of the events come without their number.
 func TestModelOfBatchesLosesAndRepeatsNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := newNetwork(t, ack.Answer{Enabled: true})
@@ -106,16 +107,18 @@ func TestModelOfBatchesLosesAndRepeatsNothing(t *testing.T) {
 				n.out.carries(p.number, p.sending)
 			})
 		}
-		finish := func(p *poll, sent bool) {
+		finish := func(p *poll, sent bool, come int) {
 			if p.sending {
 				n.lock(func() { n.out.settle(sent) })
 				flying, p.sending = nil, false
 			}
-			if sent && p == awaited {
-				for _, text := range p.events {
+			if p == awaited {
+				for _, text := range p.events[:min(come, len(p.events))] {
 					n.hear(text)
 				}
-				n.receiver.Batch(p.number)
+				if come > len(p.events) {
+					n.receiver.Batch(p.number)
+				}
 				awaited = nil
 			}
 			for i := range polls {
@@ -125,6 +128,8 @@ func TestModelOfBatchesLosesAndRepeatsNothing(t *testing.T) {
 				}
 			}
 		}
+		whole := func(p *poll) int { return len(p.events) + 1 } // and the reply
+		part := func(p *poll) int { return rapid.IntRange(0, len(p.events)).Draw(t, "come") }
 		any := func(started bool) *poll {
 			var some []*poll
 			for _, p := range polls {
@@ -154,8 +159,9 @@ func TestModelOfBatchesLosesAndRepeatsNothing(t *testing.T) {
 				arrive(rapid.SampledFrom(acked).Draw(t, "ack"))
 			},
 			"answer": func(t *rapid.T) { begin(any(false)) },
-			"sent":   func(*rapid.T) { finish(any(true), true) },
-			"broken": func(*rapid.T) { finish(any(true), false) },
+			"sent":   func(*rapid.T) { p := any(true); finish(p, true, whole(p)) },
+			"cut":    func(*rapid.T) { p := any(true); finish(p, true, part(p)) },
+			"broken": func(*rapid.T) { p := any(true); finish(p, false, part(p)) },
 			"":       n.check,
 		})
 		for len(n.got) < n.published || len(polls) > 0 {
@@ -164,7 +170,7 @@ func TestModelOfBatchesLosesAndRepeatsNothing(t *testing.T) {
 				if p.number == 0 {
 					begin(p)
 				}
-				finish(p, true)
+				finish(p, true, whole(p))
 			}
 			if len(n.got) < n.published {
 				awaited = arrive(n.receiver.Connect())

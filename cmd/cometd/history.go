@@ -18,6 +18,9 @@ type history struct {
 	HistoryMessages int           `placeholder:"N" help:"How many of one channel. Default: no bound."`
 }
 
+// historyFile is what it keeps it in, within DIR.
+const historyFile = "history.db"
+
 // open returns the option for the server and what to call when it has ended.
 func (h *history) open() (server.Option, func(), error) {
 	if h.History == "" {
@@ -26,7 +29,7 @@ func (h *history) open() (server.Option, func(), error) {
 	if err := os.MkdirAll(h.History, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("--history: %w", err)
 	}
-	store, err := boltstore.Open(filepath.Join(h.History, "history.db"),
+	store, err := boltstore.Open(filepath.Join(h.History, historyFile),
 		replayserver.Rule{Pattern: "/presence/**", Messages: 1}, // the chat page's, worth nothing later
 		replayserver.Rule{Pattern: "/**", Age: h.HistoryAge, Messages: h.HistoryMessages})
 	if err != nil {

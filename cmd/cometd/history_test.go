@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,13 +21,15 @@ import (
 	"github.com/gocometd/cometd"
 	"github.com/gocometd/cometd/client"
 	"github.com/gocometd/cometd/ext/replay"
+	"github.com/gocometd/cometd/ext/replay/boltstore"
+	"github.com/gocometd/cometd/ext/replay/replayserver"
 )
 
 // What a publisher was told is taken is there after kill -9, whenever it
-// comes. COMETD_KILLS is how often; 20 takes half a minute.
+// comes. COMETD_KILLS is how often, when 20 are not enough.
 func TestNothingTakenIsMissingAfterAKill(t *testing.T) {
 	kills, _ := strconv.Atoi(os.Getenv("COMETD_KILLS"))
-	kills = max(kills, 2)
+	kills = max(kills, 20)
 	past := t.TempDir()
 	taken := 0
 	for range kills {
@@ -57,6 +60,63 @@ func TestNothingTakenIsMissingAfterAKill(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, next, taken)
 	t.Logf("%d kills, %d messages, all there %v after the restart", kills, taken, time.Since(began))
+}
+
+// cometd serve is back at once, however long the past that it keeps, and what a
+// subscriber asks of it comes. COMETD_LONG=1 makes it a million messages.
+func TestALongPastDelaysNoRestart(t *testing.T) {
+	n := 20_000
+	if os.Getenv("COMETD_LONG") != "" {
+		n = 1_000_000
+	}
+	past := t.TempDir()
+	fill(t, past, n)
+	build(t)
+	began := time.Now()
+	url, kill := serveHistory(t, past)
+	defer kill()
+	listens := time.Since(began)
+	c, err := cometd.Dial(t.Context(), url, client.WithExtension(replay.Client(replay.Config{First: replay.All})))
+	require.NoError(t, err)
+	defer c.Close()
+	sub, err := c.Subscribe(t.Context(), "/a")
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	var first time.Duration
+	got := 0
+	for range sub.Messages(ctx) {
+		if got++; got == 1 {
+			first = time.Since(began)
+		}
+		if got == n {
+			break
+		}
+	}
+	require.Equal(t, n, got)
+	t.Logf("%d messages: listens after %v, the first is there after %v, all after %v", n, listens, first, time.Since(began))
+}
+
+// fill puts n messages of 128 bytes into the store of a cometd serve --history.
+func fill(t *testing.T, dir string, n int) {
+	s, err := boltstore.Open(filepath.Join(dir, historyFile), replayserver.Rule{Pattern: "/**"})
+	require.NoError(t, err)
+	var kept sync.WaitGroup
+	kept.Add(n)
+	text := strings.Repeat("x", 100)
+	for i := range n {
+		s.Append("/a", func(id replay.ID) []byte {
+			return fmt.Appendf(nil, `{"event":{"replayId":%d},"n":%d,"x":%q}`, id, i, text)
+		},
+			func(_ replay.ID, _ []byte, err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				kept.Done()
+			})
+	}
+	kept.Wait()
+	require.NoError(t, s.Close())
 }
 
 // serveHistory starts this program as cometd serve.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/ext/once"
 )
 
 const (
@@ -25,6 +26,8 @@ const (
 type pubCmd struct {
 	connection
 
+	Attempts int `default:"1" placeholder:"N" help:"Send a message whose connection broke before its answer again, N times in all. A server with the once extension takes it once, another may take it twice. Default: ${default}."`
+
 	Channel string `arg:"" help:"The channel, such as /chat/lobby."`
 	JSON    string `arg:"" name:"json" help:"What to publish, as JSON; or - for one JSON value per line on stdin."`
 }
@@ -32,6 +35,14 @@ type pubCmd struct {
 func (p *pubCmd) Help() string {
 	return `It ends with status 0 only after the server has accepted every message. Lines of stdin are sent
 without waiting for each answer, in their order; a refusal stops it.`
+}
+
+// AfterApply refuses a number of attempts that publishes nothing.
+func (p *pubCmd) AfterApply() error {
+	if p.Attempts < 1 {
+		return fmt.Errorf("--attempts is %d, want 1 or more", p.Attempts)
+	}
+	return nil
 }
 
 func (p *pubCmd) Run(ctx context.Context, tty console) error {
@@ -45,7 +56,7 @@ func (p *pubCmd) Run(ctx context.Context, tty console) error {
 		}
 		source = nil
 	}
-	c, err := p.dial(ctx, tty)
+	c, err := p.dial(ctx, tty, p.retry()...)
 	if err != nil {
 		return err
 	}
@@ -54,6 +65,14 @@ func (p *pubCmd) Run(ctx context.Context, tty console) error {
 		return p.publishLines(ctx, c, source)
 	}
 	return p.publish(ctx, c, []byte(p.JSON))
+}
+
+// retry sends with each message a key, by which the server knows it again.
+func (p *pubCmd) retry() []client.Option {
+	if p.Attempts == 1 {
+		return nil
+	}
+	return []client.Option{client.WithPublishRetry(p.Attempts, 0), client.WithExtension(once.Client())}
 }
 
 func (p *pubCmd) publish(ctx context.Context, c *client.Client, data []byte) error {

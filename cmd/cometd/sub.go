@@ -11,6 +11,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/ext/ack"
 	"github.com/gocometd/cometd/ext/replay"
 )
 
@@ -25,8 +26,9 @@ type subCmd struct {
 func (s *subCmd) Help() string {
 	return `Each message is one line of JSON on stdout: {"channel":…,"data":…}, with "id", "timestamp" and
 "ext" when the message has them. Once the server has accepted, stderr says "subscribed CHANNEL".
-It stays connected, and subscribes again by itself after a break; what may have been missed is said
-on stderr. It ends with status 0 on SIGINT, SIGTERM or after --count messages.`
+It stays connected. A server with the ack extension, such as cometd serve, sends what a broken
+connection lost again; of others, and after a break that was too long, what may have been missed is
+said on stderr. It ends with status 0 on SIGINT, SIGTERM or after --count messages.`
 }
 
 func (s *subCmd) Run(ctx context.Context, tty console) error {
@@ -35,7 +37,7 @@ func (s *subCmd) Run(ctx context.Context, tty console) error {
 			return err
 		}
 	}
-	c, err := s.dial(ctx, tty, s.replay()...)
+	c, err := s.dial(ctx, tty, s.extensions()...)
 	if err != nil {
 		return endedBySignal(ctx, err)
 	}
@@ -53,12 +55,14 @@ func (s *subCmd) Run(ctx context.Context, tty console) error {
 	return endedBySignal(ctx, fmt.Errorf("the subscription ended: %w", cmp.Or(sub.Err(), c.Err(), client.ErrClosed)))
 }
 
-// replay is the option to begin where --replay says.
-func (s *subCmd) replay() []client.Option {
-	if s.Replay == nil {
-		return nil
+// extensions has messages that a break lost sent again, and begins where
+// --replay says. ack comes first, because it counts what arrives.
+func (s *subCmd) extensions() []client.Option {
+	opts := []client.Option{client.WithExtension(ack.Client())}
+	if s.Replay != nil {
+		opts = append(opts, client.WithExtension(replay.Client(replay.Config{First: replay.ID(*s.Replay)})))
 	}
-	return []client.Option{client.WithExtension(replay.Client(replay.Config{First: replay.ID(*s.Replay)}))}
+	return opts
 }
 
 // subscribe asks for all channels with one request, so that their messages are

@@ -1,5 +1,7 @@
 package ack
 
+import "slices"
+
 // A Receiver is the client's half as a state machine: it decides which of the
 // events that come are new, and what a connect acknowledges. It does nothing by
 // itself and holds no time. The zero Receiver is that of a session without
@@ -39,9 +41,15 @@ func (r *Receiver) Connect() uint64 {
 	return r.batch
 }
 
-// Batch notes the number in a connect reply.
+// Batch notes the number in a connect reply. Events that were expected again and
+// were not in that batch come with a later one.
 func (r *Receiver) Batch(n uint64) {
-	r.batch, r.since, r.redo = n, r.since[:0], false
+	covered := len(r.since)
+	if r.redo {
+		covered = r.again
+	}
+	r.batch, r.since = n, slices.Delete(r.since, 0, covered)
+	r.again, r.redo = 0, len(r.since) > 0
 }
 
 // Mark notes that the event which comes next has number n.

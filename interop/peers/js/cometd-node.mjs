@@ -1,7 +1,7 @@
 // Driver: cometd.js in Node.
 import {adapt} from "cometd-nodejs-client";
 import {drive} from "./cometd.mjs";
-import {obey, say, transport, url} from "./lines.mjs";
+import {obey, options, say, transport, url} from "./lines.mjs";
 
 adapt();
-obey(drive(url, transport, say));
+obey(await drive(url, transport, say, options));

@@ -2,8 +2,9 @@
 // that writes one answer, and returns one that takes one command. It serves
 // Node (cometd-node.mjs) and a page in a browser (page.html) alike.
 import {CometD} from "cometd";
+import {useExtensions} from "./extensions.mjs";
 
-export function drive(url, transport, say) {
+export async function drive(url, transport, say, options) {
     const client = new CometD();
     for (const type of client.getTransportTypes()) {
         if (type !== transport) {
@@ -13,7 +14,8 @@ export function drive(url, transport, say) {
     client.configure({url, maxSendBayeuxMessageSize: 1 << 20}); // its default is 8192
 
     const handles = new Map(); // subscriptions by channel
-    const receive = message => say({channel: message.channel, data: message.data});
+    const extended = await useExtensions(client, options, handles, say);
+    const receive = message => say({channel: message.channel, data: extended.plain(message.data)});
 
     // A new session knows no subscription of the old one.
     client.addListener("/meta/handshake", reply => {
@@ -37,6 +39,7 @@ export function drive(url, transport, say) {
         call: ({id, channel, data}) => client.remoteCall(channel.replace("/service/", ""), data, 10000, reply =>
             say(reply.successful ? {id, data: reply.data} : {id, error: JSON.stringify(reply)})),
         disconnect: ({id}) => client.disconnect(answer(id)),
+        ...extended.ops(answer),
     };
     return command => ops[command.op](command);
 }

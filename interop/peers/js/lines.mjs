@@ -4,7 +4,8 @@ import {createInterface} from "node:readline";
 
 console.log = console.info = console.debug = console.error;
 
-export const [url, transport] = process.argv.slice(2);
+export const [url, transport, ...rest] = process.argv.slice(2);
+export const options = JSON.parse(rest[0] ?? "{}");
 
 export const say = answer => process.stdout.write(JSON.stringify(answer) + "\n");
 

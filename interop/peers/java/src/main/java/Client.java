@@ -22,9 +22,11 @@ public final class Client {
     private final JSON json = new JSON();
     private final Map<String, ClientSessionChannel.MessageListener> subscriptions = new ConcurrentHashMap<>();
     private final BayeuxClient client;
+    private final Extensions extensions;
 
-    private Client(String url, String transport) throws Exception {
+    private Client(String url, String transport, Map<String, Object> options) throws Exception {
         client = new BayeuxClient(url, transport(transport));
+        extensions = new Extensions(client, options);
         client.getChannel(Channel.META_HANDSHAKE).addListener((ClientSessionChannel.MessageListener)(channel, reply) -> {
             if (reply.isSuccessful()) {
                 subscriptions.forEach(this::resubscribe);
@@ -51,7 +53,8 @@ public final class Client {
 
     @SuppressWarnings("unchecked")
     public static void main(String[] args) throws Exception {
-        Client driver = new Client(args[0], args[1]);
+        Map<String, Object> options = args.length > 2 ? (Map<String, Object>)new JSON().fromJSON(args[2]) : Map.of();
+        Client driver = new Client(args[0], args[1], options);
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line; (line = in.readLine()) != null; ) {
             driver.obey((Map<String, Object>)driver.json.fromJSON(line));
@@ -67,7 +70,7 @@ public final class Client {
         switch ((String)command.get("op")) {
             case "connect" -> client.handshake(answer);
             case "subscribe" -> {
-                ClientSessionChannel.MessageListener listener = (c, m) -> say(Map.of("channel", m.getChannel(), "data", m.getData()));
+                ClientSessionChannel.MessageListener listener = (c, m) -> say(Map.of("channel", m.getChannel(), "data", Extensions.plain(m.getData())));
                 subscriptions.put(channel, listener);
                 client.getChannel(channel).subscribe(listener, answer);
             }
@@ -81,6 +84,8 @@ public final class Client {
                 }
             });
             case "disconnect" -> client.disconnect(answer);
+            case "state" -> say(Map.of("id", id, "data", extensions.state()));
+            case "publishBinary" -> client.getChannel(channel).publish(Extensions.binary(data), answer);
             default -> throw new IllegalArgumentException(command.toString());
         }
     }

@@ -1,4 +1,5 @@
 import java.net.InetSocketAddress;
+import java.util.Map;
 import java.util.Set;
 
 import org.cometd.bayeux.Promise;
@@ -7,6 +8,10 @@ import org.cometd.bayeux.server.ServerChannel;
 import org.cometd.bayeux.server.ServerMessage;
 import org.cometd.bayeux.server.ServerSession;
 import org.cometd.server.BayeuxServerImpl;
+import org.cometd.server.ext.AcknowledgedMessagesExtension;
+import org.cometd.server.ext.BinaryExtension;
+import org.cometd.server.ext.TimestampExtension;
+import org.cometd.server.ext.TimesyncExtension;
 import org.cometd.server.http.JSONHttpTransport;
 import org.cometd.server.http.jakarta.CometDServlet;
 import org.cometd.server.websocket.jetty.JettyWebSocketTransport;
@@ -16,7 +21,10 @@ import org.eclipse.jetty.server.Context;
 import org.eclipse.jetty.server.handler.CrossOriginHandler;
 import org.eclipse.jetty.websocket.server.WebSocketUpgradeHandler;
 
-/** The CometD Java server at /cometd on the host and port given, WebSocket and long-polling, with /service/echo. */
+/**
+ * The CometD Java server at /cometd on the host and port given, WebSocket and long-polling, with /service/echo; with all
+ * its extensions if a third argument is given.
+ */
 public final class Server {
     public static void main(String[] args) throws Exception {
         String host = args[0];
@@ -38,6 +46,9 @@ public final class Server {
         bayeux.addTransport(new JettyWebSocketTransport(bayeux));
         bayeux.addTransport(new JSONHttpTransport(bayeux));
         echo(bayeux);
+        if (args.length > 2) {
+            extend(bayeux);
+        }
         context.setAttribute(BayeuxServer.ATTRIBUTE, bayeux);
 
         ServletHolder servlet = new ServletHolder(new CometDServlet());
@@ -48,6 +59,26 @@ public final class Server {
         server.start();
         System.out.println("listening on http://" + host + ":" + port);
         server.join();
+    }
+
+    /** Its clock is an hour ahead, so that a client that knows the time has it from here. */
+    private static void extend(BayeuxServerImpl bayeux) {
+        bayeux.setOption("maxInterval", 60_000);
+        bayeux.addExtension(new AcknowledgedMessagesExtension());
+        bayeux.addExtension(new TimestampExtension());
+        bayeux.addExtension(new BinaryExtension());
+        bayeux.addExtension(new BayeuxServer.Extension() {
+            @Override
+            @SuppressWarnings("unchecked")
+            public boolean sendMeta(ServerSession to, ServerMessage.Mutable message) {
+                Map<String, Object> ext = message.getExt();
+                if (ext != null && ext.get("timesync") instanceof Map<?, ?> reply) {
+                    ((Map<String, Object>)reply).computeIfPresent("ts", (name, time) -> ((Number)time).longValue() + 3_600_000);
+                }
+                return true;
+            }
+        });
+        bayeux.addExtension(new TimesyncExtension());
     }
 
     /** Answers a message on /service/echo with its own data, as the result of a remote call. */

@@ -1,0 +1,135 @@
+package ack_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/ext/ack"
+	"github.com/gocometd/cometd/transport"
+	"github.com/gocometd/cometd/transport/memory"
+)
+
+// A script is a reference server that does to each connect in turn as it says:
+// an event for each letter, in a frame of its own, then the reply with the
+// number, or a cut.
+type script struct {
+	answers []answer
+	acked   []string // what the connects acknowledged
+
+	subscribed bool
+	early      func() // answers the connect that came before
+}
+
+type answer struct {
+	events string
+	number int // 0: a cut
+}
+
+func (s *script) serve(conn transport.Conn) {
+	for {
+		r, err := conn.Receive()
+		if err != nil {
+			return
+		}
+		b, err := codec.Read(r, codec.Limits{})
+		if err != nil {
+			return
+		}
+		for _, m := range b.Detach() {
+			s.answer(conn, m)
+		}
+		b.Release()
+	}
+}
+
+func (s *script) answer(conn transport.Conn, m *bayeux.Message) {
+	reply := `{"channel":%q,"id":%q,"successful":true,"advice":{"timeout":3600000,"interval":0,"reconnect":"retry"}`
+	reply = fmt.Sprintf(reply, m.Channel, m.ID)
+	switch m.Channel {
+	case bayeux.MetaHandshake:
+		send(conn, transport.Handshake, reply+`,"version":"1.0","clientId":"c","supportedConnectionTypes":["websocket"],"ext":{"ack":true}}`)
+	case bayeux.MetaSubscribe:
+		send(conn, transport.Other, reply+`,"subscription":"/a","ext":{}}`)
+		if s.early != nil {
+			s.early()
+		}
+		s.subscribed, s.early = true, nil
+	case bayeux.MetaConnect:
+		if !s.subscribed { // nobody hears the events yet
+			s.early = func() { s.connected(conn, m, reply) }
+			return
+		}
+		s.connected(conn, m, reply)
+	}
+}
+
+func (s *script) connected(conn transport.Conn, m *bayeux.Message, reply string) {
+	s.acked = append(s.acked, string(m.Ext[ack.Name]))
+	if len(s.answers) == 0 {
+		return // held
+	}
+	now := s.answers[0]
+	s.answers = s.answers[1:]
+	for _, e := range now.events {
+		send(conn, transport.Other, fmt.Sprintf(`{"channel":"/a","data":"%c"}`, e))
+	}
+	if now.number == 0 {
+		conn.Close(transport.GoingAway)
+		return
+	}
+	send(conn, transport.Connect, fmt.Sprintf(`%s,"ext":{"ack":%d}}`, reply, now.number))
+}
+
+func send(conn transport.Conn, kind transport.Kind, message string) {
+	conn.Send(&transport.Payload{Kind: kind, Messages: [][]byte{[]byte(message)}})
+}
+
+// A reference server sends events in frames before the connect reply with their
+// number. A cut between the two makes it send them again, and the client drops
+// what it has had, and nothing else.
+func TestACutBetweenEventsAndTheirNumberRepeatsNothing(t *testing.T) {
+	for name, test := range map[string]struct {
+		answers []answer
+		want    string
+		acked   string
+	}{
+		"all of them again":           {[]answer{{"", 1}, {"abc", 0}, {"abc", 2}}, "abc", "0 1 1 2"},
+		"and new ones":                {[]answer{{"", 1}, {"ab", 0}, {"abcd", 2}, {"e", 3}}, "abcde", "0 1 1 2 3"},
+		"cut before anything came":    {[]answer{{"", 1}, {"", 0}, {"ab", 2}}, "ab", "0 1 1 2"},
+		"cut again, later":            {[]answer{{"", 1}, {"ab", 0}, {"abc", 0}, {"abcd", 2}}, "abcd", "0 1 1 1 2"},
+		"cut again, earlier":          {[]answer{{"", 1}, {"abc", 0}, {"a", 0}, {"abcd", 2}}, "abcd", "0 1 1 1 2"},
+		"equal events":                {[]answer{{"", 1}, {"aa", 0}, {"aaa", 2}, {"a", 3}}, "aaaa", "0 1 1 2 3"},
+		"none of them again":          {[]answer{{"", 1}, {"ab", 0}, {"cd", 2}}, "abcd", "0 1 1 2"},
+		"again in two parts":          {[]answer{{"", 1}, {"abc", 0}, {"ab", 2}, {"cd", 3}}, "abcd", "0 1 1 2 3"},
+		"equal, after a whole answer": {[]answer{{"ab", 1}, {"ab", 2}}, "abab", "0 1 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &script{answers: test.answers}
+				c, err := client.New("http://test/", client.WithTransports(memory.NewDialer(s.serve)), client.WithExtension(ack.Client()))
+				require.NoError(t, err)
+				defer c.Close()
+				var got strings.Builder
+				_, err = c.SubscribeFunc(t.Context(), "/a", func(_ context.Context, m *bayeux.Message) error {
+					got.Write(m.Data[1 : len(m.Data)-1])
+					return nil
+				}, client.WithOnGap(func(g client.Gap) { t.Errorf("gap: %+v", g) }))
+				require.NoError(t, err)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				assert.Equal(t, test.want, got.String())
+				assert.Equal(t, test.acked, strings.Join(s.acked, " "))
+			})
+		})
+	}
+}
