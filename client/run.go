@@ -24,6 +24,7 @@ type supervisor struct {
 	quick   int            // connects that were answered too soon, in a row
 	before  bool           // there was a session
 	broken  bool           // the session's connection is, and its gap told
+	toldAt  uint64         // how much had been received then
 }
 
 // A verdict is what to do next, and why.
