@@ -85,11 +85,11 @@ func TestGarbageIsRefusedInWordsOnEveryTransport(t *testing.T) {
 func TestEveryCutOfAPayloadIsRefused(t *testing.T) {
 	x := attack(t)
 	whole := strings.ReplaceAll(handshake, `"id":"1"`, `"id":"1","ext":{"é\n":[1.5e3,null,true]}`)
-	s := x.open()
 	for n := 1; n < len(whole); n++ {
 		status, _, text := x.exchange(whole[:n])
 		assert.Equal(t, 400, status, "%q: %s", whole[:n], text)
 	}
+	s := x.open()
 	s.text(whole)
 	assert.True(t, s.expect()[0].Successful, "and the whole is good")
 	s.Close()
