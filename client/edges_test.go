@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,6 +161,41 @@ func TestALostAnswerIsAGap(t *testing.T) {
 		require.NoError(t, err)
 		require.ErrorIs(t, c.Publish(t.Context(), "/p", 1), ErrLost)
 		assert.Equal(t, "/a", (<-gaps).Channel)
+	})
+}
+
+// A connection that breaks, comes back with a message and breaks again before its
+// connect is answered may have lost what came behind that message.
+func TestABreakAfterNewMessagesIsAGapOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := board(f, streams)
+		var again atomic.Bool
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			if m.Channel != bayeux.MetaConnect || !again.CompareAndSwap(true, false) {
+				return false
+			}
+			w.send(&bayeux.Message{Channel: "/a", Data: []byte("1")})
+			w.conn.Close(transport.Internal)
+			return true
+		}
+		c := start(t, dialers(d))
+		heard := make(chan string, 10)
+		_, err := c.SubscribeFunc(t.Context(), "/a",
+			func(_ context.Context, m *bayeux.Message) error { heard <- string(m.Data); return nil },
+			WithOnGap(func(Gap) { heard <- "gap" }))
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		again.Store(true)
+		d.cut()
+		time.Sleep(time.Minute)
+		f.publish("/a", "2")
+		time.Sleep(time.Minute)
+		var got []string
+		for len(heard) > 0 {
+			got = append(got, <-heard)
+		}
+		assert.Equal(t, []string{"gap", "1", "gap", "2"}, got)
 	})
 }
 

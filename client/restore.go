@@ -39,8 +39,10 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 		if !c.sleep(pause) {
 			return nil, c.leave(l)
 		}
-		if !c.broken && !(l.conn == nil && neverSent(v.err)) { // then no answer was on its way
-			c.broken = true
+		// What has come since the last gap was told may have had more behind it.
+		heard := c.count.received.Load()
+		if (!c.broken || heard != c.toldAt) && !(l.conn == nil && neverSent(v.err)) { // then no answer was on its way
+			c.broken, c.toldAt = true, heard
 			c.markGap(transport.ReasonOf(v.err), false)
 		}
 		if c.expired() {

@@ -28,10 +28,11 @@ type supervisor struct {
 	shunnedFor error
 	tokens     inquiry[AccessToken]
 	exts       inquiry[bayeux.Ext]
-	lesser     error // why a lesser transport is in use
-	quick      int   // connects that were answered too soon, in a row
-	before     bool  // there was a session
-	broken     bool  // the session's connection is, and its gap told
+	lesser     error  // why a lesser transport is in use
+	quick      int    // connects that were answered too soon, in a row
+	before     bool   // there was a session
+	broken     bool   // the session's connection is, and its gap told
+	toldAt     uint64 // how much had been received then
 }
 
 // A verdict is what to do next, and why.

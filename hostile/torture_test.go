@@ -402,13 +402,14 @@ type listener struct {
 	mu    sync.Mutex
 	next  map[string]int
 	told  map[string]bool // of a gap, since the last message
+	late  map[note]bool   // were left out, and may still come: their publisher does not know whether they were taken
 	heard map[string]int
 	gaps  int
 	bad   []string
 }
 
 func (w *chamber) listen(i int) *listener {
-	l := &listener{w: w, next: map[string]int{}, told: map[string]bool{}, heard: map[string]int{}}
+	l := &listener{w: w, next: map[string]int{}, told: map[string]bool{}, late: map[note]bool{}, heard: map[string]int{}}
 	var opts []client.Option
 	if l.ack = i%2 == 0; l.ack {
 		opts = append(opts, client.WithExtension(ack.Client()))
@@ -464,6 +465,11 @@ func (l *listener) hear(_ context.Context, m *bayeux.Message) error {
 		return nil
 	}
 	l.mu.Lock()
+	if l.late[v] { // its publisher gave up waiting before it went out again
+		delete(l.late, v)
+		l.mu.Unlock()
+		return nil
+	}
 	want, before := l.next[v.From]
 	told := l.told[v.From]
 	l.next[v.From], l.told[v.From] = v.N+1, false
@@ -473,20 +479,27 @@ func (l *listener) hear(_ context.Context, m *bayeux.Message) error {
 	case !before:
 	case v.N < want:
 		l.complain("%s: %d after %d", m.Channel, v.N, want-1)
-	case v.N > want && !told:
-		l.judge(v, want)
+	case v.N > want:
+		l.judge(v, want, told)
 	}
 	return nil
 }
 
-// judge complains of a hole unless its numbers were never taken.
-func (l *listener) judge(v note, want int) {
+// judge complains of a hole, unless a gap was told or its numbers were perhaps
+// never taken.
+func (l *listener) judge(v note, want int, told bool) {
 	i, _ := strconv.Atoi(v.From)
 	if i >= len(l.w.publishers) {
 		return
 	}
 	for n := want; n < v.N; n++ {
-		if !l.w.publishers[i].isUnsure(n) {
+		if l.w.publishers[i].isUnsure(n) {
+			l.mu.Lock()
+			l.late[note{v.From, n}] = true
+			l.mu.Unlock()
+			continue
+		}
+		if !told {
 			l.complain("/t/%s: %d is missing before %d, and no gap was told (ack %t, %s)", v.From, n, v.N, l.ack, l.transport)
 			return
 		}

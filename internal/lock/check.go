@@ -15,16 +15,16 @@ type Mutex[R Rank] struct{ mu sync.Mutex }
 
 func (m *Mutex[R]) Lock() {
 	var r R
-	wait(r)
+	g := wait(r)
 	m.mu.Lock()
-	hold(r)
+	g.hold(r)
 }
 
 func (m *Mutex[R]) TryLock() bool {
 	ok := m.mu.TryLock() // who does not wait needs no order
 	if ok {
 		var r R
-		hold(r)
+		current().hold(r)
 	}
 	return ok
 }
@@ -39,9 +39,9 @@ type RWMutex[R Rank] struct{ mu sync.RWMutex }
 
 func (m *RWMutex[R]) Lock() {
 	var r R
-	wait(r)
+	g := wait(r)
 	m.mu.Lock()
-	hold(r)
+	g.hold(r)
 }
 
 func (m *RWMutex[R]) Unlock() {
@@ -52,9 +52,9 @@ func (m *RWMutex[R]) Unlock() {
 
 func (m *RWMutex[R]) RLock() {
 	var r R
-	wait(r)
+	g := wait(r)
 	m.mu.RLock()
-	hold(r)
+	g.hold(r)
 }
 
 func (m *RWMutex[R]) RUnlock() {
@@ -70,56 +70,63 @@ func (t *Turn) TryLock() bool { return t.mu.TryLock() }
 func (t *Turn) Unlock()       { t.mu.Unlock() }
 
 func None() {
-	if all := holding(); len(all) > 0 {
-		panic(fmt.Sprintf("lock: %s is held where nothing may be", names(all)))
+	if g := current(); len(g.holds) > 0 {
+		panic(fmt.Sprintf("lock: %s is held where nothing may be", names(g.holds)))
 	}
 }
 
-// held has, for each goroutine that holds something, what it holds: a []Rank.
-var held sync.Map
-
-func holding() []Rank {
-	all, _ := held.Load(goroutine())
-	some, _ := all.([]Rank)
-	return some
+// A goroutine that holds something.
+type goroutine struct {
+	number uint64
+	holds  []Rank
 }
 
-func names(all []Rank) (n []string) {
-	for _, r := range all {
-		n = append(n, fmt.Sprintf("%T", r))
-	}
-	return n
-}
+// all has those that hold something, by number. Each is touched by itself alone.
+var all sync.Map
 
-// wait panics if r must not be taken now.
-func wait(r Rank) {
-	for _, h := range holding() {
-		if h.rank() >= r.rank() {
-			panic(fmt.Sprintf("lock: %T is taken while %T is held", r, h))
-		}
-	}
-}
-
-func hold(r Rank) { held.Store(goroutine(), append(slices.Clone(holding()), r)) }
-
-func release(r Rank) {
-	all := slices.Clone(holding())
-	i := slices.Index(all, r)
-	if i < 0 {
-		panic(fmt.Sprintf("lock: %T is released by a goroutine that does not hold it", r))
-	}
-	if all = slices.Delete(all, i, i+1); len(all) == 0 {
-		held.Delete(goroutine())
-		return
-	}
-	held.Store(goroutine(), all)
-}
-
-// goroutine is the number at the top of every stack.
-func goroutine() uint64 {
+// current is who calls. Its number is at the top of its stack, and nowhere else.
+func current() *goroutine {
 	var b [40]byte
 	text := bytes.TrimPrefix(b[:runtime.Stack(b[:], false)], []byte("goroutine "))
 	text, _, _ = bytes.Cut(text, []byte(" "))
 	n, _ := strconv.ParseUint(string(text), 10, 64)
+	if g, ok := all.Load(n); ok {
+		return g.(*goroutine)
+	}
+	return &goroutine{number: n}
+}
+
+// wait panics if r must not be taken now.
+func wait(r Rank) *goroutine {
+	g := current()
+	for _, h := range g.holds {
+		if h.rank() >= r.rank() {
+			panic(fmt.Sprintf("lock: %T is taken while %T is held", r, h))
+		}
+	}
+	return g
+}
+
+func (g *goroutine) hold(r Rank) {
+	if g.holds = append(g.holds, r); len(g.holds) == 1 {
+		all.Store(g.number, g)
+	}
+}
+
+func release(r Rank) {
+	g := current()
+	i := slices.Index(g.holds, r)
+	if i < 0 {
+		panic(fmt.Sprintf("lock: %T is released by a goroutine that does not hold it", r))
+	}
+	if g.holds = slices.Delete(g.holds, i, i+1); len(g.holds) == 0 {
+		all.Delete(g.number)
+	}
+}
+
+func names(ranks []Rank) (n []string) {
+	for _, r := range ranks {
+		n = append(n, fmt.Sprintf("%T", r))
+	}
 	return n
 }
