@@ -1,13 +1,13 @@
 package client
 
-import "sync"
+import "github.com/gocometd/cometd/internal/lock"
 
 // callbacks runs the functions that users gave, in order, on a goroutine that
 // exists only while there are some: user code never runs on a reader.
 type callbacks struct {
 	start func(func()) bool
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lock.Callbacks]
 	waiting []func()
 	running bool
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/negotiation"
 	"github.com/gocometd/cometd/transport"
 )
@@ -18,9 +19,8 @@ import (
 // transport there is. All methods are safe for concurrent use, also from
 // handlers.
 type Client struct {
-	// Lock order: Client.mu and topics.mu → outbox.mu → link.mu; flow.mu →
-	// queue.mu; hub.mu → receiver.mu. Nothing is sent and no user code runs while
-	// one is held.
+	// The order of locks stands in internal/lock. Nothing is sent and no user
+	// code runs while one is held.
 
 	cfg     *config
 	end     *endpoint
@@ -50,7 +50,7 @@ type Client struct {
 	losses chan struct{} // lose was called
 	tried  chan error    // the outcome of the first attempt, for Dial
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lock.Client]
 	last    Change
 	changed chan struct{} // closed with the next change
 	session identity
@@ -59,7 +59,7 @@ type Client struct {
 	err     error
 
 	handlers struct { // goroutines that run user code
-		sync.Mutex
+		lock.Mutex[lock.Handlers]
 		sync.WaitGroup
 		over bool
 	}

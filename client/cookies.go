@@ -8,8 +8,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // What a jar holds at most. Browsers keep fewer and shorter ones for a host.
@@ -28,7 +29,7 @@ type jar struct {
 	url     *url.URL
 	seed    []*http.Cookie // the user's
 
-	mu    sync.Mutex
+	mu    lock.Mutex[lock.Jar]
 	kept  []cookie // in the order of their making
 	bytes int
 }

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"sync"
 
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -20,7 +20,7 @@ type endpoint struct {
 	jar  *jar            // nil when the user's http.Client brought one
 	own  *http.Transport // nil when the user's http.Client brought one
 
-	mu    sync.Mutex
+	mu    lock.Mutex[lock.Endpoint]
 	token AccessToken
 }
 

@@ -4,10 +4,10 @@ import (
 	"context"
 	"iter"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // An Event is something that a client heard: [Received], [Failure], [Change],
@@ -55,7 +55,7 @@ func (c *Client) Events(ctx context.Context) iter.Seq[Event] {
 type hub struct {
 	count atomic.Int32
 
-	mu        sync.Mutex
+	mu        lock.Mutex[lock.Hub]
 	receivers []*receiver
 	over      bool
 }
@@ -120,7 +120,7 @@ type receiver struct {
 	all   bool
 	woken chan struct{}
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lock.Receiver]
 	waiting []Event
 	lost    int
 	over    bool

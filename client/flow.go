@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // A flow is where readers wait while a subscription's queue is full. It knows
@@ -11,7 +13,7 @@ import (
 type flow struct {
 	waiting atomic.Int32
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lock.Flow]
 	moved   sync.Cond
 	resumed time.Time // when the last pause ended
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -32,7 +33,7 @@ type link struct {
 	// complete is closed when all events that the handshake reply announced are here.
 	complete chan struct{}
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lock.ClientLink]
 	pending map[uint64]*request // sent, not answered
 	overdue *time.Timer         // looks after those that stay unanswered
 	closed  bool

@@ -3,9 +3,9 @@ package client
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -20,7 +20,7 @@ const (
 type outbox struct {
 	bytes int // of one payload; negative: no bound
 
-	mu     sync.Mutex
+	mu     lock.Mutex[lock.Outbox]
 	lanes  [2][]*request
 	shut   bool // the ordinary lane waits for a session
 	single bool // the server takes one message at a time

@@ -1,11 +1,11 @@
 package client
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -47,7 +47,7 @@ type queue struct {
 	maxBytes int64
 	taken    chan struct{} // there may be something to take, or the end
 
-	mu     sync.Mutex
+	mu     lock.Mutex[lock.Queue]
 	ring   []entry
 	head   int
 	n      int            // entries in the ring

@@ -3,10 +3,10 @@ package client
 import (
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // A topic is one channel that is subscribed to on the wire, for any number of
@@ -25,7 +25,7 @@ type topic struct {
 type topics struct {
 	generation atomic.Uint64
 
-	mu    sync.Mutex
+	mu    lock.Mutex[lock.Topics]
 	byCh  map[string]*topic
 	byKey map[string][]*topic
 	local map[string][]*Subscription // by Listen: nothing on the wire

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -159,6 +160,7 @@ func (s *Session) mayTake(l *link, kind transport.Kind, on lane) bool {
 
 // filter lets the application see events that are about to leave.
 func (srv *Server) filter(s *Session, f func([]*bayeux.Message) []*bayeux.Message, events [][]byte) (left [][]byte) {
+	lock.None()
 	defer func() {
 		if p := recover(); p != nil {
 			srv.panicked("outbox filter", p, slog.Any("session", s))

@@ -1,6 +1,6 @@
 package server
 
-import "sync"
+import "github.com/gocometd/cometd/internal/lock"
 
 // An Attr is a typed value that the application keeps with sessions or
 // channels. Two Attrs of one name are two values.
@@ -31,7 +31,7 @@ type Attributed interface{ attributes() *attributes }
 
 // attributes is a small map, nil until the first value.
 type attributes struct {
-	mu sync.RWMutex
+	mu lock.RWMutex[lock.Attributes]
 	m  map[any]any
 }
 

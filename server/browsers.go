@@ -1,12 +1,12 @@
 package server
 
-import "sync"
+import "github.com/gocometd/cometd/internal/lock"
 
 // browsers counts the connects held per browser, where there is a limit: over
 // HTTP/1 one browser opens few connections to a host, and two tabs that both
 // hold one would leave none for anything else (docs/protocol.md §11).
 type browsers struct {
-	mu   sync.Mutex
+	mu   lock.Mutex[lock.Browsers]
 	held map[string]int
 }
 

@@ -8,13 +8,14 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // registry holds the channels and patterns that somebody subscribed to,
 // published on or configured (docs/protocol.md §2), and what is attached to
 // patterns: listeners, authorizers, options.
 type registry struct {
-	mu     sync.RWMutex
+	mu     lock.RWMutex[lock.Registry]
 	byName map[string]*channel
 	rules  rules
 
@@ -45,12 +46,12 @@ type channel struct {
 	// order is held while an event is put into the outboxes, so that all
 	// sessions get the messages of one channel in one order. Nothing is sent
 	// and no user code runs under it.
-	order sync.Mutex
+	order lock.Mutex[lock.Order]
 	last  *event // for ChannelOptions.SendLast
 
-	mu       sync.Mutex // guards changes of subs, and gone
-	expected int        // subscriptions that join a history
-	gone     bool       // swept: ask the registry again. Changed under order too
+	mu       lock.Mutex[lock.Channel] // guards changes of subs, and gone
+	expected int                      // subscriptions that join a history
+	gone     bool                     // swept: ask the registry again. Changed under order too
 }
 
 // ChannelOptions is how a channel treats its messages.

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"sync"
 
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -89,14 +90,14 @@ func (s *Server) Emit(v any) { s.events.emit(CustomData{v}) }
 type hub struct {
 	limit int // per receiver
 
-	mu        sync.Mutex
+	mu        lock.Mutex[lock.Hub]
 	receivers map[*receiver]struct{}
 	closed    bool
 }
 
 // receiver is the queue of one loop.
 type receiver struct {
-	mu     sync.Mutex
+	mu     lock.Mutex[lock.Receiver]
 	more   *sync.Cond
 	queue  []Event
 	lost   int

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // An Extension sees messages as they come in and go out, and may change them:
@@ -137,6 +138,7 @@ func (srv *Server) call(e *Extension, f func(context.Context, *Session, *bayeux.
 	if f == nil {
 		return nil
 	}
+	lock.None()
 	defer func() {
 		if p := recover(); p != nil {
 			srv.panicked("extension", p, slog.String("extension", e.Name), slog.Any("session", s))

@@ -1,10 +1,10 @@
 package server
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -44,7 +44,7 @@ type counters struct {
 	conns                         atomic.Int64
 	published, delivered, dropped atomic.Uint64
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lock.Counters]
 	limited map[string]*breach
 }
 

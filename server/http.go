@@ -6,9 +6,9 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -108,7 +108,7 @@ func (s *Server) isClosed() bool {
 // seats counts requests and sockets, in all and per address, and beside them
 // the connections of [Server.ConnState].
 type seats struct {
-	mu    sync.Mutex
+	mu    lock.Mutex[lock.Seats]
 	taken tally
 	conns tally               // open connections: those of net/http, and sockets
 	peers map[net.Conn]string // the addresses of those of net/http

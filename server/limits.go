@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -92,6 +93,7 @@ type breach struct {
 // limited counts that a peer broke a limit, and tells the log and the hook. The
 // session is nil where there is none. No lock may be held.
 func (s *Server) limited(limit, addr string, session *Session) {
+	lock.None()
 	s.stats.mu.Lock()
 	b := s.stats.limited[limit]
 	if b == nil {

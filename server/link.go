@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -27,7 +28,7 @@ type link struct {
 	polled  bool                    // events leave with connect replies only
 	dirty   atomic.Bool             // the flush token: whoever sets it sees to a flush (writer.go)
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lock.Link]
 	replies []reply
 	waiting int        // bytes of replies
 	drained *sync.Cond // replies have left; made when first needed
@@ -305,7 +306,7 @@ func (s *Server) connClosed(l *link, why transport.Reason, err error) {
 
 // linkTable is the set of links.
 type linkTable struct {
-	mu  sync.Mutex
+	mu  lock.Mutex[lock.Links]
 	all map[*link]struct{}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // Publish delivers data to all subscribers of ch and of the patterns that
@@ -223,6 +224,7 @@ func (p *publishing) watch() error {
 	if len(p.route.filters) == 0 && len(p.route.listeners) == 0 {
 		return nil
 	}
+	lock.None()
 	for _, f := range p.route.filters {
 		if err := f.f.apply(p.ctx, p.from, p.message); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -321,7 +322,10 @@ func (t *turn) context() context.Context {
 // settle wakes those who have something to write, because user code is about
 // to run and may take its time. The session's own connect waits: what the
 // payload brings it leaves with the reply (docs/protocol.md §9).
-func (t *turn) settle() { t.wakes.flushBut(t.srv, t.session) }
+func (t *turn) settle() {
+	lock.None()
+	t.wakes.flushBut(t.srv, t.session)
+}
 
 // finish answers the payload.
 func (t *turn) finish() {

@@ -3,15 +3,15 @@ package server
 import (
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // rules is what the application attached to patterns. Its fields are replaced,
 // never changed, so that a route may keep slices of them.
 type rules struct {
-	mu          sync.RWMutex
+	mu          lock.RWMutex[lock.Rules]
 	listeners   []*rule[Listener]
 	authorizers []*rule[Authorizer]
 	filters     []*rule[Filter]

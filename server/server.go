@@ -10,15 +10,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
-// Lock order: registry.mu → channel.order → channel.mu, users.mu → Session.mu
-// → link.mu, and beside them leaves that take no other: rules.mu, sessions.mu,
-// links.mu, browsers.mu, hub.mu → receiver.mu.
-// Nothing is sent and no user code runs while any of them is held.
-// Session.turn, which is held while user code runs, comes before all of them
-// and is taken by nothing that user code can call.
+// The order of locks stands in internal/lock. Nothing is sent and no user code
+// runs while one is held. Session.turn, which is held while user code runs,
+// comes before all of them and is taken by nothing that user code can call.
 
 // ErrClosed is returned by calls on a server that was closed.
 var ErrClosed = errors.New("server: closed")
@@ -39,15 +37,15 @@ type Server struct {
 	origin   originCheck
 	stats    counters
 	queued   atomic.Int64 // bytes in all outboxes
-	shedding sync.Mutex   // one at a time closes the fullest
+	shedding lock.Turn    // one at a time closes the fullest
 	personal atomic.Int32 // sessions with an extension of their own that sees each event
 	draining atomic.Bool  // Shutdown has begun
 
 	shards    []*shard
 	nextShard atomic.Uint32
 
-	closing chan struct{} // closed by Close
-	mu      sync.Mutex    // guards closed and serving
+	closing chan struct{}           // closed by Close
+	mu      lock.Mutex[lock.Server] // guards closed and serving
 	closed  bool
 	serving int
 	quiet   *sync.Cond // serving fell to zero

@@ -5,12 +5,12 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -35,9 +35,9 @@ type Session struct {
 	// turn is held while a payload of this session is processed, user code
 	// included, so that two polls at once keep their order. Connects do not
 	// take it.
-	turn sync.Mutex
+	turn lock.Turn
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lock.Session]
 	out     Outbox
 	stream  *link // where events leave; nil: on replies
 	held    held

@@ -4,12 +4,13 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"sync"
+
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // sessionTable finds sessions by id.
 type sessionTable struct {
-	mu     sync.RWMutex
+	mu     lock.RWMutex[lock.Sessions]
 	byID   map[string]*Session
 	byAddr map[string]int      // sessions of each remote address that counts
 	kicked map[string]*Session // have ended, but their clients do not know yet

@@ -1,6 +1,6 @@
 package server
 
-import "sync"
+import "github.com/gocometd/cometd/internal/lock"
 
 // A shard writes for the streams that can be written without waiting
 // (transport.Starter). Its one goroutine goes round the streams that have
@@ -9,7 +9,7 @@ import "sync"
 // Conn, which gives the stream back when it is through; so nobody waits here
 // for anybody.
 type shard struct {
-	mu    sync.Mutex
+	mu    lock.Mutex[lock.Shard]
 	dirty []*link // their token is taken
 	woken chan struct{}
 }

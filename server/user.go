@@ -5,7 +5,8 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"sync"
+
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // SetUser says whose session it is, usually in Policy.Handshake. "" is nobody,
@@ -42,7 +43,7 @@ func (s *Server) SendUser(name, ch string, data any) error {
 
 // userTable finds sessions by user.
 type userTable struct {
-	mu     sync.RWMutex
+	mu     lock.RWMutex[lock.Users]
 	byName map[string]map[*Session]struct{}
 }
 

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -54,6 +55,7 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 		srv.overflow(s)
 	}
 	for _, d := range w.drops {
+		lock.None()
 		srv.hooks.Dropped(d.session, d.channel, d.n, d.why)
 	}
 	if w.full {
