@@ -65,19 +65,21 @@ func ParseError(ch, text string) *Error {
 	if n != 3 && (!coloned || n == 0 || n > 9) {
 		return e
 	}
-	e.Code, _ = strconv.Atoi(text[:n])
-	if !coloned {
-		e.Message = strings.TrimSpace(text[n:])
-		return e
+	code, _ := strconv.Atoi(text[:n])
+	args, message := "", strings.TrimSpace(text[n:])
+	if coloned {
+		var ok bool
+		if args, message, ok = strings.Cut(text[n+1:], ":"); !ok {
+			args, message = "", args
+		}
 	}
-	args, message, ok := strings.Cut(text[n+1:], ":")
-	if !ok {
-		args, message = "", args
+	if code == 0 && args == "" { // no code, and a message that Wire gives back as it is
+		return e
 	}
 	if args != "" {
 		e.Args = strings.Split(args, ",")
 	}
-	e.Message = message
+	e.Code, e.Message = code, message
 	return e
 }
 
