@@ -89,10 +89,13 @@ func (s *Session) mayHold(t *turn, m *bayeux.Message, h *held) bool {
 	if m.Advice != nil {
 		timeout = min(timeout, m.Advice.Timeout.Or(timeout))
 	}
+	if s.srv.draining.Load() {
+		timeout = min(timeout, lastHold)
+	}
 	once := t.link.peer.Once
 	waiting := s.urgent && s.out.waiting() && s.sender == nil && s.laneFree(laneConnect) <= 0
 	switch {
-	case timeout <= 0, once && !t.alone, s.srv.draining.Load():
+	case timeout <= 0, once && !t.alone:
 		return false
 	case !once && s.stream != t.link: // another has just taken its place
 		return false

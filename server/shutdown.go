@@ -121,13 +121,18 @@ func (s *Session) awaited(begun time.Time) bool {
 	return time.Since(seen) < comingBack+min(pause, max(t.Interval, s.srv.spread))
 }
 
+// lastHold is how long a connect is held while the server shuts down: who comes
+// too early finds the server that it is leaving, and must not ask it again and
+// again. An interval advised in its place would do as well, but for clients
+// that take it for seconds (docs/protocol.md §19).
+const lastHold = 100 * time.Millisecond
+
 // comeAgain advises when to come back, and where: at once and here while more
 // waits than the next answer takes along. The caller holds mu.
 func (s *Session) comeAgain(a *bayeux.Advice, l *link) {
-	const soonest = 100 * time.Millisecond // who comes too early finds the server that it is leaving
 	s.pause = bayeux.SpanOf(0)
 	if !(l.peer.Once || s.onConnectOnly(l)) || !s.out.overflows(s.srv.limits.FrameBytes) {
-		s.pause = bayeux.SpanOf(max(soonest, s.srv.spreadOut()))
+		s.pause = bayeux.SpanOf(s.srv.spreadOut())
 		a.Hosts = slices.Clone(s.srv.hosts)
 	}
 	a.Interval = s.pause

@@ -153,9 +153,28 @@ func TestShutdownAdvisesWhereToGoOnceAllHasArrived(t *testing.T) {
 		assert.Empty(t, more.Hosts)
 		c.connect("c4")
 		last := c.expect(bayeux.MetaConnect, "c4").Advice
-		assert.GreaterOrEqual(t, last.Interval.Or(0), 100*time.Millisecond)
+		assert.LessOrEqual(t, last.Interval.Or(time.Hour), 3*time.Millisecond, "the two of them need not wait for each other")
 		assert.Equal(t, []string{"b.example.com"}, last.Hosts)
 		assert.Len(t, c.data(300), 300)
 		require.NoError(t, wait())
 	}, server.WithShutdownHosts("b.example.com"))
+}
+
+// Nobody asks a server that is leaving without a pause, whatever it makes of
+// the interval advised.
+func TestWhoComesBackWhileTheServerIsLeavingIsHeldShortly(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		idle, busy := w.session(), w.session("/a")
+		busy.cut()
+		w.fill(1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		wait := w.shutdown(ctx)
+		idle.expect(bayeux.MetaConnect, "c2")
+		begin := time.Now()
+		idle.connect("c3")
+		idle.expect(bayeux.MetaConnect, "c3")
+		assert.Equal(t, 100*time.Millisecond, time.Since(begin))
+		assert.ErrorIs(t, wait(), context.DeadlineExceeded)
+	})
 }
