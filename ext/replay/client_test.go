@@ -164,13 +164,6 @@ func TestAServerWithoutReplayIsAskedForNothing(t *testing.T) {
 	assert.Nil(t, m.Ext)
 }
 
-func TestAFileThatIsNoneOfOursIsRefused(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "p.json")
-	require.NoError(t, os.WriteFile(path, []byte("{"), 0o600))
-	_, err := replay.File(path)
-	assert.ErrorContains(t, err, path)
-}
-
 // savingTo is the environment variable that makes this test binary a program
 // that saves positions until it is killed.
 const savingTo = "COMETD_TEST_POSITIONS"

@@ -52,8 +52,8 @@ func (m *Memory) Save(_ context.Context, ch string, id ID) error {
 // File makes a [Store] in a file, a JSON object of channels and ids that a
 // person can read and change while no program uses it. Each Save replaces the
 // file as a whole and waits for the disk, so that at any moment, also after a
-// crash, it has all the positions of one moment. It fails if there is a file
-// that cannot be read.
+// crash, it has all the positions of one moment. It fails, and names the file,
+// if there is one that cannot be read or is no such object.
 func File(path string) (Store, error) {
 	f := &file{path: path, positions: map[string]ID{}}
 	text, err := os.ReadFile(path)
@@ -65,6 +65,9 @@ func File(path string) (Store, error) {
 	}
 	if err := json.Unmarshal(text, &f.positions); err != nil {
 		return nil, fmt.Errorf("replay: positions in %s: %w", path, err)
+	}
+	if f.positions == nil {
+		return nil, fmt.Errorf("replay: positions in %s: null, want an object", path)
 	}
 	return f, nil
 }

@@ -8,12 +8,13 @@
 //
 // It stands on bbolt (go.etcd.io/bbolt), the B+ tree of etcd: one file that is
 // consistent after each transaction without any recovery, so a store with a
-// million messages opens at once; pure Go; kept by the etcd project and small
+// million messages opens in a fraction of a second; pure Go; kept by the etcd project and small
 // enough to read. A log-structured store such as Pebble writes faster, but
 // brings some forty packages, background threads and a recovery, and an embedded
 // JetStream a whole message broker. What makes bbolt slow, a sync for each
 // transaction, is shared: all messages that are under way at once are written
 // in one.
 //
-// The file is locked: one process at a time can open it.
+// The file is locked: one process at a time can open it. A file that is not as it
+// was written is [ErrDamaged], not a panic.
 package boltstore

@@ -3,7 +3,6 @@ package boltstore
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -23,7 +22,7 @@ func (s *Store) Read(ctx context.Context, pattern string, after, upTo replay.ID,
 	for {
 		some, err := s.some(pattern, after, upTo)
 		if err != nil {
-			return fmt.Errorf("boltstore: %w", err)
+			return prefixed(err)
 		}
 		for _, m := range some {
 			if err := ctx.Err(); err != nil || !f(m) {
@@ -40,7 +39,7 @@ func (s *Store) Read(ctx context.Context, pattern string, after, upTo replay.ID,
 // some are the next messages, at most a chunk.
 func (s *Store) some(pattern string, after, upTo replay.ID) (all []replayserver.Message, err error) {
 	now := time.Now()
-	err = s.db.View(func(tx *bolt.Tx) error {
+	err = s.view(func(tx *bolt.Tx) error {
 		return s.matching(tx, pattern, func(ch string, b *bolt.Bucket) {
 			r, _ := replayserver.RuleFor(s.rules, ch)
 			c := b.Cursor()
@@ -78,7 +77,7 @@ func (s *Store) matching(tx *bolt.Tx, pattern string, f func(ch string, b *bolt.
 func (s *Store) Tail(pattern string, n int) (replay.ID, error) {
 	var ids []replay.ID
 	last := replay.ID(0)
-	err := s.db.View(func(tx *bolt.Tx) error {
+	err := s.view(func(tx *bolt.Tx) error {
 		last = idOf(tx.Bucket(storeBucket).Get(lastKey))
 		return s.matching(tx, pattern, func(_ string, b *bolt.Bucket) {
 			c := b.Cursor()
@@ -90,7 +89,7 @@ func (s *Store) Tail(pattern string, n int) (replay.ID, error) {
 		})
 	})
 	if err != nil {
-		return 0, fmt.Errorf("boltstore: %w", err)
+		return 0, prefixed(err)
 	}
 	if len(ids) == 0 {
 		return last, nil
@@ -101,7 +100,7 @@ func (s *Store) Tail(pattern string, n int) (replay.ID, error) {
 
 // Bounds is as replayserver.Store has it.
 func (s *Store) Bounds(pattern string) (gone, last replay.ID, err error) {
-	err = s.db.View(func(tx *bolt.Tx) error {
+	err = s.view(func(tx *bolt.Tx) error {
 		b := tx.Bucket(storeBucket)
 		gone, last = idOf(b.Get(firstKey)), idOf(b.Get(lastKey))
 		channels := tx.Bucket(channelsBucket)
@@ -112,7 +111,7 @@ func (s *Store) Bounds(pattern string) (gone, last replay.ID, err error) {
 		})
 	})
 	if err != nil {
-		return 0, 0, fmt.Errorf("boltstore: %w", err)
+		return 0, 0, prefixed(err)
 	}
 	return gone, last, nil
 }

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -19,9 +21,11 @@ var ErrClosed = errors.New("boltstore: closed")
 // A Store is a replayserver.Store in a file. It owns one goroutine, which
 // writes, until [Store.Close].
 type Store struct {
-	db    *bolt.DB
-	rules []replayserver.Rule
-	done  chan struct{}
+	db     *bolt.DB
+	file   *os.File // db's
+	damage atomic.Pointer[error]
+	rules  []replayserver.Rule
+	done   chan struct{}
 
 	// last is written by the writer before it commits.
 	mu      sync.Mutex
@@ -57,22 +61,40 @@ var (
 )
 
 // Open opens the store in a file, which it makes if there is none. It waits up
-// to a second for another process to close it. The rules may differ from those
-// of the last time; messages of channels that no rule matches any more stay, and
+// to two seconds for another process to close it. It looks at the pages of the
+// file, at about a gigabyte a second or as fast as the disk is, and fails with
+// [ErrDamaged] if they do not hang together. The rules may differ from those of
+// the last time; messages of channels that no rule matches any more stay, and
 // are neither trimmed nor replayed.
 func Open(path string, rules ...replayserver.Rule) (*Store, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: false})
+	db, file, err := openFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("boltstore: %w: %s", err, path)
+		return nil, named(err, path)
 	}
-	s := &Store{db: db, rules: rules, done: make(chan struct{}), stats: map[string]*channelStats{}}
+	s := &Store{db: db, file: file, rules: rules, done: make(chan struct{}), stats: map[string]*channelStats{}}
 	s.more.L = &s.mu
-	if err := db.Update(s.load); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("boltstore: %w: %s", err, path)
+	if err := guarded(func() error { return db.Update(s.load) }); err != nil {
+		return nil, named(errors.Join(err, s.release(err)), path)
 	}
 	go s.write()
 	return s, nil
+}
+
+// named says which file it was.
+func named(err error, path string) error {
+	if errors.Is(err, ErrDamaged) {
+		return fmt.Errorf("%w: %s", err, path)
+	}
+	return fmt.Errorf("boltstore: %w: %s", err, path)
+}
+
+// release closes the file. bbolt is not asked to after it has panicked: it might
+// wait for ever.
+func (s *Store) release(damage error) error {
+	if isPanicked(damage) {
+		return s.file.Close()
+	}
+	return s.db.Close()
 }
 
 // load reads what is kept beside the messages, and makes it in a new file.
@@ -89,7 +111,11 @@ func (s *Store) load(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	s.last = idOf(b.Get(lastKey))
+	last := b.Get(lastKey)
+	if len(last) != 8 {
+		return fmt.Errorf("%w: no last id", ErrDamaged)
+	}
+	s.last = idOf(last)
 	return tx.Bucket(channelsBucket).ForEach(func(name, v []byte) error {
 		st, err := parseStats(v)
 		s.stats[string(name)] = st
@@ -108,7 +134,10 @@ func (s *Store) Close() error {
 	s.more.Broadcast()
 	s.mu.Unlock()
 	<-s.done
-	return s.db.Close()
+	if err := s.damage.Load(); err != nil {
+		return s.release(*err)
+	}
+	return s.release(nil)
 }
 
 // Keeps reports whether a rule matches ch.

@@ -171,7 +171,8 @@ func TestRetentionIsByPattern(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// A long past is read in small parts, and the store opens without reading it.
+// A long past is read in small parts, and the store opens without reading its
+// messages.
 // COMETD_LONG=1 makes it a million messages.
 func TestALongPastIsReadWithoutLoadingIt(t *testing.T) {
 	n := 20_000

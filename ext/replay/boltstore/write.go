@@ -50,10 +50,12 @@ func (s *Store) commit(all []*message) error {
 		m.id = s.last
 	}
 	s.mu.Unlock()
+	for _, m := range all {
+		m.data = m.compose(m.id)
+	}
 	changed := map[string]channelStats{}
-	err := s.db.Update(func(tx *bolt.Tx) error {
+	err := s.update(func(tx *bolt.Tx) error {
 		for _, m := range all {
-			m.data = m.compose(m.id)
 			if err := s.put(tx, m, now, changed); err != nil {
 				return err
 			}
@@ -69,7 +71,7 @@ func (s *Store) commit(all []*message) error {
 		for ch, before := range changed { // the file is as it was
 			*s.stats[ch] = before
 		}
-		return fmt.Errorf("boltstore: %w", err)
+		return prefixed(err)
 	}
 	return nil
 }
@@ -133,7 +135,7 @@ func (c *channelStats) append(dst []byte) []byte {
 
 func parseStats(b []byte) (*channelStats, error) {
 	if len(b) != 24 {
-		return &channelStats{}, fmt.Errorf("boltstore: %d bytes of a channel, want 24", len(b))
+		return &channelStats{}, fmt.Errorf("%w: %d bytes of a channel, want 24", ErrDamaged, len(b))
 	}
 	n := func(i int) int64 { return int64(binary.BigEndian.Uint64(b[i:])) }
 	return &channelStats{n(0), n(8), replay.ID(n(16))}, nil
