@@ -23,5 +23,7 @@
 //
 // The past leaves at the pace of the client and then joins the present, without
 // a gap and without a repeat. A subscription to a pattern gets the past of all
-// its channels in the order in which it was published.
+// its channels in the order in which it was published. If something of it goes
+// before its turn has come, because the client is slow or the rule strict, the
+// session ends; the client asks again from where it is, and is told.
 package replayserver
