@@ -89,6 +89,7 @@ func New(url string, opts ...Option) (*Client, error) {
 		c.several = make(chan struct{}, 1)
 	}
 	c.topics.init()
+	c.topics.left = c.cfg.unsubscribed
 	c.callbacks.start = c.work
 	c.supervisor = newSupervisor(cfg)
 	for i := range cfg.extensions {

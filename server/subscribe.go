@@ -190,15 +190,13 @@ func (srv *Server) subscribe(s *Session, name string) *bayeux.Error {
 		}
 		if srv.list(ch, sub) {
 			if s.ended() {
-				return subscribeFailed()
+				return unknownSession() // its client makes a new one, and asks again
 			}
 			return nil
 		}
 		s.dropSubscription(name, sub) // ch has been swept meanwhile: again
 	}
 }
-
-func subscribeFailed() *bayeux.Error { return &bayeux.Error{Code: 403, Message: "subscribe_failed"} }
 
 // list lists a subscription and gives its session the latest messages that
 // the options of channels promise a new subscriber.
@@ -232,7 +230,7 @@ func (s *Session) putSubscription(name string, sub *subscription, limit int) (kn
 	defer s.mu.Unlock()
 	switch {
 	case s.phase == gone:
-		return false, false, subscribeFailed()
+		return false, false, unknownSession()
 	case s.subs[name] != nil:
 		return true, false, nil
 	case over(len(s.subs)+1, limit):
