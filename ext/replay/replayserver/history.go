@@ -67,9 +67,15 @@ type history struct {
 	delivered replay.ID
 }
 
-var offered = server.NewAttr[bool]("replay")
+var (
+	offered = server.NewAttr[bool]("replay")
+	marks   = server.NewAttr[bool]("replay.marks")
+)
 
 func (h *history) shake(_ context.Context, s *server.Session, m *bayeux.Message) error {
+	if string(m.Ext[replay.Marks]) == "true" {
+		marks.Set(s, true)
+	}
 	if v, ok := m.Ext[replay.Name]; ok && string(v) != "false" && string(v) != "null" {
 		offered.Set(s, true)
 	}
@@ -77,8 +83,15 @@ func (h *history) shake(_ context.Context, s *server.Session, m *bayeux.Message)
 }
 
 func (h *history) shaken(_ context.Context, s *server.Session, m *bayeux.Message) error {
-	if yes, _ := offered.Get(s); yes && m.Outcome == bayeux.Succeeded {
-		return m.Ext.Set(replay.Name, true)
+	if m.Outcome != bayeux.Succeeded {
+		return nil
+	}
+	for name, attr := range map[string]*server.Attr[bool]{replay.Name: offered, replay.Marks: marks} {
+		if yes, _ := attr.Get(s); yes {
+			if err := m.Ext.Set(name, true); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -112,8 +125,9 @@ func (h *history) deliver(id replay.ID, data []byte, deliver func(codec.Raw)) er
 // A beginning is where a subscription begins: after an id, or with the last
 // messages.
 type beginning struct {
-	after replay.ID
-	last  int
+	after  replay.ID
+	last   int
+	number int64 // that its client has given it, and can read; 0: none
 }
 
 // join finds out where a subscription wants to begin.
@@ -122,6 +136,7 @@ func (h *history) join(_ context.Context, s *server.Session, ch string, m *bayeu
 	if err != nil || b.after == replay.New && b.last <= 0 {
 		return nil, err
 	}
+	b.number = numbered(ch, m)
 	return func(j *server.Joining) { h.readers.Go(func() { h.read(j, b) }) }, nil
 }
 
@@ -165,6 +180,13 @@ func asked(ch string, m *bayeux.Message) (id replay.ID, ok bool, err error) {
 	return id, true, nil
 }
 
+// numbered is the number that a subscribe gives ch, or 0.
+func numbered(ch string, m *bayeux.Message) int64 {
+	var numbers map[string]int64
+	m.Ext.Decode(replay.Marks, &numbers) // what is no map numbers nothing
+	return numbers[ch]
+}
+
 // invalid refuses a position as Salesforce does, in its form if not its words.
 func invalid(id string) error {
 	return &bayeux.Error{Code: 400, Message: "The replayId {" + id + "} is not valid or no longer retained. Use -2 for all retained events or -1 for new ones only"}
@@ -199,6 +221,7 @@ func (h *history) read(j *server.Joining, b beginning) {
 		near := n >= rounds && (upTo-after <= few || b.last > 0)
 		if upTo <= after || near {
 			ok := h.send(j, b, after, upTo, false)
+			b.sendMark(j)
 			if j.Live(); !ok {
 				j.Session.Expire(time.Now(), 0)
 			}
@@ -224,13 +247,35 @@ func (h *history) send(j *server.Joining, b beginning, after, upTo replay.ID, pa
 		if pause && j.Room() != nil {
 			return false
 		}
-		if raw, err := codec.Encode(json.RawMessage(m.Data)); err == nil {
-			j.Send(m.Channel, raw)
-		}
+		b.send(j, m)
 		return true
 	}
 	err := h.between(j, b, after, upTo, each)
 	return err == nil || j.Context().Err() != nil
+}
+
+// send sends one message, with its number to a client that has given it one.
+func (b beginning) send(j *server.Joining, m Message) {
+	if b.number == 0 {
+		if raw, err := codec.Encode(json.RawMessage(m.Data)); err == nil {
+			j.Send(m.Channel, raw)
+		}
+		return
+	}
+	past := &bayeux.Message{Channel: m.Channel, Data: m.Data}
+	if past.Ext.Set(replay.Marks, b.number) == nil {
+		j.SendMessage(past)
+	}
+}
+
+// sendMark says that the past ends here.
+func (b beginning) sendMark(j *server.Joining) {
+	if b.number == 0 {
+		return
+	}
+	if data, err := json.Marshal(replay.Mark{Live: b.number}); err == nil {
+		j.SendMessage(&bayeux.Message{Channel: replay.Channel, Data: data})
+	}
 }
 
 // between calls f for the messages between two ids that a subscription gets.
