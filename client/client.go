@@ -94,6 +94,7 @@ func begin(url string, by time.Time, opts []Option) (*Client, error) {
 		c.several = make(chan struct{}, 1)
 	}
 	c.topics.init()
+	c.topics.left = c.cfg.unsubscribed
 	c.callbacks.start = c.work
 	c.supervisor = newSupervisor(cfg)
 	c.by = by

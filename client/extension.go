@@ -46,6 +46,11 @@ type Extension struct {
 	// deletes an event; a reply then counts as failed with that error.
 	Incoming func(ctx context.Context, m *bayeux.Message) error
 
+	// Selects is asked, after Incoming and on the same goroutine, whether those
+	// who subscribed to ch, a channel or pattern without a filter, get m. They
+	// do unless an extension says no; so does whoever listens only.
+	Selects func(ch string, m *bayeux.Message) bool
+
 	// Done is called when every local subscriber of ch has handled m: its loop
 	// asked for the next message, its handler returned nil, or it took m from
 	// a Chan. ch is the channel subscribed to, without a filter.
@@ -55,6 +60,10 @@ type Extension struct {
 	// itself, so that no Gap is told: after a break that the session survived,
 	// or, with a new session, after the loss of one.
 	Recovers func(ch string, newSession bool) bool
+
+	// Unsubscribed is called when the last subscription to ch has ended, with or
+	// without a session. ch is as for Done.
+	Unsubscribed func(ch string)
 
 	// Closed is called once, when the client has ended.
 	Closed func()
@@ -94,6 +103,27 @@ func (c *config) incoming(ch string) (stages []stage) {
 		}
 	}
 	return stages
+}
+
+// selects are what messages on ch are shown to once they have passed incoming.
+func (c *config) selects(ch string) (fs []func(string, *bayeux.Message) bool) {
+	for i := range c.extensions {
+		if e := &c.extensions[i]; e.Selects != nil && e.sees(ch) {
+			fs = append(fs, e.Selects)
+		}
+	}
+	return fs
+}
+
+// unsubscribed tells the extensions of channels.
+func (c *config) unsubscribed(channels []string) {
+	for i := range c.extensions {
+		for _, ch := range channels {
+			if e := &c.extensions[i]; e.Unsubscribed != nil && e.sees(ch) {
+				e.Unsubscribed(ch)
+			}
+		}
+	}
 }
 
 // handled are the extensions that want to know when ch's messages are done.

@@ -11,12 +11,14 @@ import (
 type route struct {
 	channel  string
 	incoming []stage
+	selects  []func(string, *bayeux.Message) bool
 	targets  []target
 	hub      *hub
 }
 
 // A target is a subscription, and the channels of it that matched, for those
-// extensions that want to know when their messages are done.
+// extensions that choose, or want to know when their messages are done. One that
+// only listens has none.
 type target struct {
 	sub  *Subscription
 	keys []string
@@ -41,17 +43,40 @@ func (rt *route) tell(c *Client, m *bayeux.Message) {
 	if rt.hub.listening() {
 		rt.hub.tell(Received{m})
 	}
-	if len(rt.targets) == 0 {
+	targets := rt.targets
+	if len(rt.selects) > 0 {
+		targets = rt.selected(m)
+	}
+	if len(targets) == 0 {
 		return
 	}
-	done := c.tickets(rt.targets, m)
-	for i, t := range rt.targets {
+	done := c.tickets(targets, m)
+	for i, t := range targets {
 		var d []*ticket
 		if done != nil {
 			d = done[i]
 		}
 		t.sub.push(entry{m: m, done: d})
 	}
+}
+
+// selected are the targets that get m as the extensions have it, each with those
+// of its channels that do.
+func (rt *route) selected(m *bayeux.Message) []target {
+	refused := func(key string) bool {
+		return slices.ContainsFunc(rt.selects, func(f func(string, *bayeux.Message) bool) bool { return !f(key, m) })
+	}
+	if !slices.ContainsFunc(rt.targets, func(t target) bool { return slices.ContainsFunc(t.keys, refused) }) {
+		return rt.targets
+	}
+	var some []target
+	for _, t := range rt.targets {
+		keys := slices.DeleteFunc(slices.Clone(t.keys), refused)
+		if len(keys) > 0 || len(t.keys) == 0 {
+			some = append(some, target{t.sub, keys})
+		}
+	}
+	return some
 }
 
 // A ticket counts who has yet to handle a message on one subscribed channel.
@@ -126,16 +151,16 @@ func (r *router) find(ch []byte) *route {
 
 // route works out where ch's messages go.
 func (c *Client) route(ch string) *route {
-	rt := &route{channel: ch, incoming: c.cfg.incoming(ch), hub: c.hub}
+	rt := &route{channel: ch, incoming: c.cfg.incoming(ch), selects: c.cfg.selects(ch), hub: c.hub}
 	c.topics.mu.Lock()
 	defer c.topics.mu.Unlock()
-	add := func(s *Subscription, key string) {
+	add := func(s *Subscription, keys ...string) {
 		i := slices.IndexFunc(rt.targets, func(t target) bool { return t.sub == s })
 		if i < 0 {
 			rt.targets = append(rt.targets, target{sub: s})
 			i = len(rt.targets) - 1
 		}
-		rt.targets[i].keys = append(rt.targets[i].keys, key)
+		rt.targets[i].keys = append(rt.targets[i].keys, keys...)
 	}
 	broadcast := bayeux.Channel(ch).Kind() == bayeux.Broadcast
 	for p := range bayeux.Channel(ch).Patterns {
@@ -148,7 +173,7 @@ func (c *Client) route(ch string) *route {
 			}
 		}
 		for _, s := range c.topics.local[p] {
-			add(s, p)
+			add(s)
 		}
 	}
 	return rt

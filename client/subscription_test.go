@@ -460,3 +460,60 @@ func TestSubscribingAndUnsubscribingAtOnce(t *testing.T) {
 		})
 	})
 }
+
+// The server may answer a subscribe with events at once: routes of before know
+// nothing of who asked.
+func TestRoutesAreForgottenBeforeASubscribeIsSent(t *testing.T) {
+	var topics topics
+	topics.init()
+	before, sent := topics.generation.Load(), false
+	topics.add(&Subscription{channels: []string{"/a"}}, "", func([]string) {
+		sent = true
+		assert.Greater(t, topics.generation.Load(), before)
+	})
+	assert.True(t, sent)
+}
+
+// What has no subscription any more is told, with whatever filters it was
+// subscribed to, and with or without a session.
+func TestExtensionsAreToldOfTheLastUnsubscribe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		var left []string
+		e := Extension{Unsubscribed: func(ch string) { left = append(left, ch) }}
+		c, ctx := start(t, dialers(board(f, streams)), WithExtension(e)), t.Context()
+		a, err := c.Subscribe(ctx, "/t?a=1")
+		require.NoError(t, err)
+		b, err := c.Subscribe(ctx, "/t?a=2")
+		require.NoError(t, err)
+		require.NoError(t, a.Unsubscribe(ctx))
+		assert.Empty(t, left)
+		require.NoError(t, b.Unsubscribe(ctx))
+		assert.Equal(t, []string{"/t"}, left)
+	})
+}
+
+// An extension may keep an event from some of those who subscribed.
+func TestAnExtensionSelectsWhoGetsAnEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		var done []string
+		e := Extension{
+			Selects: func(ch string, m *bayeux.Message) bool { return ch != "/a/*" || string(m.Data) != "1" },
+			Done:    func(ch string, m *bayeux.Message) { done = append(done, ch+" "+string(m.Data)) },
+		}
+		c, ctx := start(t, dialers(board(f, streams)), WithExtension(e)), t.Context()
+		wide, err := c.Subscribe(ctx, "/a/*")
+		require.NoError(t, err)
+		narrow, err := c.Subscribe(ctx, "/a/b")
+		require.NoError(t, err)
+		listens, err := c.Listen("/a/**")
+		require.NoError(t, err)
+		f.publish("/a/b", "1")
+		f.publish("/a/b", "2")
+		assert.Equal(t, []string{"2"}, take(ctx, wide, 1))
+		assert.Equal(t, []string{"1", "2"}, take(ctx, narrow, 2))
+		assert.Equal(t, []string{"1", "2"}, take(ctx, listens, 2))
+		assert.Equal(t, []string{"/a/b 1"}, done, "take leaves the last one undone")
+	})
+}

@@ -24,6 +24,7 @@ type topic struct {
 // generation, so that routers look again.
 type topics struct {
 	generation atomic.Uint64
+	left       func(keys []string) // told of what has no subscription any more
 
 	mu    lock.Mutex[lock.Topics]
 	byCh  map[string]*topic
@@ -47,7 +48,7 @@ func (t *topics) add(s *Subscription, session string, send func(channels []strin
 	if t.over {
 		return false
 	}
-	defer t.generation.Add(1)
+	t.generation.Add(1) // before the request: its first events may come at once
 	if s.listens {
 		for _, ch := range s.channels {
 			t.local[ch] = append(t.local[ch], s)
@@ -86,6 +87,14 @@ func (t *topics) end() []*Subscription {
 // remove takes s out; send queues the request for the channels that nobody
 // wants any more.
 func (t *topics) remove(s *Subscription, send func(channels []string)) {
+	if left := t.takeOut(s, send); len(left) > 0 {
+		t.left(left)
+	}
+}
+
+// takeOut returns the keys that have no subscription any more, with whatever
+// filter.
+func (t *topics) takeOut(s *Subscription, send func(channels []string)) (left []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	defer t.generation.Add(1)
@@ -104,12 +113,15 @@ func (t *topics) remove(s *Subscription, send func(channels []string)) {
 		}
 		if tp.subs = slices.DeleteFunc(tp.subs, is); len(tp.subs) == 0 {
 			unwanted = append(unwanted, ch)
-			t.forget(tp)
+			if t.forget(tp); len(t.byKey[tp.key]) == 0 {
+				left = append(left, tp.key)
+			}
 		}
 	}
 	if len(unwanted) > 0 && send != nil {
 		send(unwanted)
 	}
+	return left
 }
 
 // forget takes a topic out. The caller holds t.mu.

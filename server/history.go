@@ -63,6 +63,16 @@ func (j *Joining) Send(ch string, data codec.Raw) {
 	}
 }
 
+// SendMessage is Send for a message that is not an event alone: the session gets
+// it as it is.
+func (j *Joining) SendMessage(m *bayeux.Message) error {
+	text, err := codec.AppendMessage(nil, m)
+	if err == nil && j.ctx.Err() == nil {
+		j.Session.deliver(&event{text: text}, ChannelOptions{})
+	}
+	return err
+}
+
 // Room waits until at most half of what the session's outbox may hold is in it.
 // It returns an error when the subscription has ended.
 func (j *Joining) Room() error {

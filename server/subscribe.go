@@ -192,15 +192,13 @@ func (srv *Server) subscribe(s *Session, name string) *bayeux.Error {
 		}
 		if srv.list(ch, sub) {
 			if s.ended() {
-				return subscribeFailed()
+				return unknownSession() // its client makes a new one, and asks again
 			}
 			return nil
 		}
 		s.dropSubscription(name, sub) // ch has been swept meanwhile: again
 	}
 }
-
-func subscribeFailed() *bayeux.Error { return &bayeux.Error{Code: 403, Message: "subscribe_failed"} }
 
 // list lists a subscription and gives its session the latest messages that
 // the options of channels promise a new subscriber.
@@ -233,7 +231,7 @@ func (s *Session) addSubscription(name string, sub *subscription) (known bool, e
 	s.mu.Unlock()
 	switch {
 	case ended:
-		return false, subscribeFailed()
+		return false, unknownSession()
 	case full && !known:
 		return false, s.limitError(limitSubscriptions, limit)
 	}

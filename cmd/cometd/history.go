@@ -13,7 +13,7 @@ import (
 
 // history is what serve keeps of what was published.
 type history struct {
-	History         string        `placeholder:"DIR" help:"Keep in this directory what is published on broadcast channels: a publish is answered when it is safe there, and 'cometd sub --replay' gets it. Default: keep nothing."`
+	History         string        `placeholder:"DIR" help:"Keep in this directory what is published on broadcast channels: a publish is answered when it is safe there, and 'cometd sub --replay' gets it. Each message gets an id, in data.event.replayId; data that is no object stands beside it, {\"event\":{\"replayId\":7},\"replay.data\":…}, for clients that do not use replay, too. Default: keep nothing."`
 	HistoryAge      time.Duration `default:"72h" help:"For how long. Default: ${default}."`
 	HistoryMessages int           `placeholder:"N" help:"How many of one channel. Default: no bound."`
 }

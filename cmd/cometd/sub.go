@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -25,7 +26,8 @@ type subCmd struct {
 
 func (s *subCmd) Help() string {
 	return `Each message is one line of JSON on stdout: {"channel":…,"data":…}, with "id", "timestamp" and
-"ext" when the message has them. Once the server has accepted, stderr says "subscribed CHANNEL".
+"ext" when the message has them, and "replay", its id, with --replay. Once the server has accepted,
+stderr says "subscribed CHANNEL".
 It stays connected. A server with the ack extension, such as cometd serve, sends what a broken
 connection lost again; of others, and after a break that was too long, what may have been missed is
 said on stderr. It ends with status 0 on SIGINT, SIGTERM or after --count messages.`
@@ -88,7 +90,7 @@ func (s *subCmd) print(ctx context.Context, sub *client.Subscription, w io.Write
 	printed := uint64(0)
 	for batch := range sub.Batches(ctx, most) {
 		for _, m := range batch {
-			if err := lines.Encode(lineOf(m)); err != nil {
+			if err := lines.Encode(lineOf(m, s.Replay != nil)); err != nil {
 				return false, err
 			}
 			if printed++; printed == s.Count {
@@ -109,10 +111,17 @@ type line struct {
 	ID        string          `json:"id,omitempty"`
 	Timestamp string          `json:"timestamp,omitempty"`
 	Ext       bayeux.Ext      `json:"ext,omitempty"`
+	Replay    json.RawMessage `json:"replay,omitempty"`
 }
 
-func lineOf(m *bayeux.Message) line {
-	return line{Channel: m.Channel, Data: m.Data, ID: m.ID, Timestamp: m.Timestamp, Ext: m.Ext}
+// lineOf is m without what package replay has added to its ext.
+func lineOf(m *bayeux.Message, replayed bool) line {
+	l := line{Channel: m.Channel, Data: m.Data, ID: m.ID, Timestamp: m.Timestamp, Ext: m.Ext}
+	if id, ok := m.Ext[replay.Name]; ok && replayed {
+		l.Ext, l.Replay = maps.Clone(m.Ext), id
+		delete(l.Ext, replay.Name)
+	}
+	return l
 }
 
 // endedBySignal is nil if it was ctx that made err: a signal is a good end.

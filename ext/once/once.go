@@ -29,11 +29,19 @@ type Key struct {
 	ID     string `json:"i"`
 }
 
-// Client makes the extension for one client; each needs its own.
+// Client makes the extension for one client; each needs its own, or the server
+// would take the publish of one for that of the other. A second one panics.
 func Client() client.Extension {
 	name := rand.Text()
+	opened := false
 	return client.Extension{
-		Name:     "once",
+		Name: "once",
+		Opened: func(*client.Client) {
+			if opened {
+				panic("once: one extension for two clients: call Client for each")
+			}
+			opened = true
+		},
 		Channels: []string{"/none"}, // nothing that arrives
 		Requests: []string{"/**"},
 		Outgoing: func(_ context.Context, m *bayeux.Message) error {

@@ -102,3 +102,10 @@ func Example() {
 	fmt.Println(k.ID, len(k.Client))
 	// Output: 7 26
 }
+
+// The server would take the publishes of two clients for those of one.
+func TestOneExtensionForTwoClientsPanics(t *testing.T) {
+	e := once.Client()
+	e.Opened(nil)
+	assert.Panics(t, func() { e.Opened(nil) })
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -36,10 +37,14 @@ type Config struct {
 	Failed func(ch string, err error)
 }
 
-// Client makes the extension for one client; each needs its own. With a server
-// that does not say that it can replay it does nothing.
+// Client makes the extension for one client; each needs its own, and a second
+// one panics. With a server that does not say that it can replay it does
+// nothing.
+//
+// A message that has come has its id in the "replay" field of its Ext, also
+// where its data is not an object.
 func Client(c Config) client.Extension {
-	x := &extension{Config: c, keys: map[string]*position{}, asked: map[string][]string{}}
+	x := &extension{Config: c, keys: map[string]*position{}, asked: map[string]asking{}}
 	if x.Store == nil {
 		x.Store = new(Memory)
 	}
@@ -51,13 +56,15 @@ func Client(c Config) client.Extension {
 		x.Failed = func(string, error) {}
 	}
 	return client.Extension{
-		Name:     "replay",
-		Requests: []string{bayeux.MetaHandshake, bayeux.MetaSubscribe},
-		Opened:   func(c *client.Client) { x.client = c },
-		Outgoing: x.outgoing,
-		Incoming: x.incoming,
-		Done:     x.done,
-		Recovers: x.recovers,
+		Name:         "replay",
+		Requests:     []string{bayeux.MetaHandshake, bayeux.MetaSubscribe},
+		Opened:       x.opened,
+		Outgoing:     x.outgoing,
+		Incoming:     x.incoming,
+		Selects:      x.selects,
+		Done:         x.done,
+		Unsubscribed: x.unsubscribed,
+		Recovers:     x.recovers,
 	}
 }
 
@@ -78,20 +85,51 @@ type extension struct {
 
 	mu    sync.Mutex
 	on    bool                 // the server can replay
+	marks bool                 // it says for whom the past is
 	keys  map[string]*position // by channel as subscribed to, without a filter
-	asked map[string][]string  // keys of the subscribes under way, by message id
+	last  int64                // the last number that was given
+	asked map[string]asking    // the subscribes under way, by message id
+
+	event  *bayeux.Message // the one that is being delivered
+	wanted []string        // keys that get it
+}
+
+// asking is what one subscribe asks for.
+type asking struct {
+	keys []string
+	own  bool // at positions of the program's own
 }
 
 // A position is where a channel is in this run of the program.
 type position struct {
-	received ID   // the last message that came; 0: none yet
-	known    bool // a new session goes on where this one ends
-	refused  bool // the server no longer has what comes after it
+	first    ID    // the first message that ever came; 0: none yet
+	received ID    // the last one that came and was not given up
+	known    bool  // a new session goes on where this one ends
+	refused  bool  // the server no longer has what comes after it
+	stage    stage // in this session
+	asked    ID    // in this session
+	number   int64 // of this asking; 0: none
+}
+
+// A stage is how far a subscription is that a session has asked for.
+type stage int
+
+const (
+	unasked stage = iota
+	past          // what is published waits for what was before it, and comes with that
+	live
+)
+
+func (x *extension) opened(c *client.Client) {
+	if x.client != nil {
+		panic("replay: one extension for two clients: call Client for each")
+	}
+	x.client = c
 }
 
 func (x *extension) outgoing(ctx context.Context, m *bayeux.Message) error {
 	if m.Channel == bayeux.MetaHandshake {
-		return m.Ext.Set(Name, true)
+		return errors.Join(m.Ext.Set(Name, true), m.Ext.Set(Marks, true))
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -99,27 +137,76 @@ func (x *extension) outgoing(ctx context.Context, m *bayeux.Message) error {
 		return nil
 	}
 	positions := map[string]ID{}
-	if ok, err := m.Ext.Decode(Name, &positions); ok && err == nil && len(positions) > 0 {
-		return nil // the program knows better
-	}
+	own, err := m.Ext.Decode(Name, &positions)
+	own = own && err == nil && len(positions) > 0 // the program knows better
+	err = nil
 	var keys []string
 	for _, ch := range m.Subscription.Channels {
 		key := string(bayeux.Channel(ch).WithoutFilter())
-		positions[key] = x.position(ctx, key)
 		keys = append(keys, key)
+		if own {
+			x.begin(key, cmp.Or(positions[key], New))
+		} else {
+			positions[key] = x.begin(key, x.position(ctx, key))
+		}
 	}
-	x.asked[m.ID] = keys
-	return m.Ext.Set(Name, positions)
+	x.asked[m.ID] = asking{keys, own}
+	if !own {
+		err = m.Ext.Set(Name, positions)
+	}
+	if x.marks {
+		err = errors.Join(err, m.Ext.Set(Marks, x.numbers(keys)))
+	}
+	return err
 }
 
-// position is where key goes on. What was received and waits to be handled is
-// not asked for again.
-func (x *extension) position(ctx context.Context, key string) ID {
+// begin notes that a session asks for key at a position. One that it asks for
+// again, because the reply was lost, it asks for as it did before.
+func (x *extension) begin(key string, at ID) ID {
+	p := x.key(key)
+	if x.marks && p.stage != unasked {
+		return p.asked
+	}
+	if p.stage = live; x.marks && at != New {
+		p.stage = past
+	}
+	x.last++
+	p.asked, p.number = at, x.last
+	return at
+}
+
+func (x *extension) numbers(keys []string) map[string]int64 {
+	numbers := map[string]int64{}
+	for _, key := range keys {
+		numbers[key] = x.keys[key].number
+	}
+	return numbers
+}
+
+// numbered is the key that has asked under a number; what an earlier session or
+// subscription asked for may still be on its way.
+func (x *extension) numbered(n int64) (string, *position) {
+	for key, p := range x.keys {
+		if n > 0 && p.number == n && p.stage != unasked {
+			return key, p
+		}
+	}
+	return "", nil
+}
+
+func (x *extension) key(key string) *position {
 	p := x.keys[key]
 	if p == nil {
 		p = &position{}
 		x.keys[key] = p
 	}
+	return p
+}
+
+// position is where key goes on. What was received and waits to be handled is
+// not asked for again.
+func (x *extension) position(ctx context.Context, key string) ID {
+	p := x.key(key)
 	switch {
 	case p.refused:
 		return x.Expired
@@ -129,6 +216,10 @@ func (x *extension) position(ctx context.Context, key string) ID {
 	id, found, err := x.Store.Load(ctx, key)
 	if err != nil {
 		x.Failed(key, err)
+	}
+	if !found && err == nil && p.first > 0 && x.marks {
+		p.known = true
+		return p.first - 1 // nothing was handled
 	}
 	if !found || err != nil {
 		p.known = x.First != New
@@ -141,36 +232,26 @@ func (x *extension) position(ctx context.Context, key string) ID {
 func (x *extension) incoming(_ context.Context, m *bayeux.Message) error {
 	switch {
 	case m.Channel == bayeux.MetaHandshake:
-		var on bool
-		_, err := m.Ext.Decode(Name, &on)
-		x.mu.Lock()
-		x.on = on && err == nil && m.Outcome == bayeux.Succeeded
-		x.mu.Unlock()
+		x.shaken(m)
 	case m.Channel == bayeux.MetaSubscribe:
 		x.subscribed(m)
+	case m.Channel == Channel:
+		return x.mark(m)
 	case m.Data != nil && bayeux.Channel(m.Channel).Kind() == bayeux.Broadcast:
-		x.event(m)
+		return x.receive(m)
 	}
 	return nil
 }
 
-// event notes the id of an event, and takes off the envelope.
-func (x *extension) event(m *bayeux.Message) {
-	id, ok := x.Of(m.Data)
-	if !ok {
-		return
-	}
-	_ = m.Ext.Set(Name, id) // for done, which gets the message as it is now
-	var inside map[string]json.RawMessage
-	if strings.Contains(string(m.Data), `"`+Envelope+`"`) && json.Unmarshal(m.Data, &inside) == nil && len(inside) == 2 && inside[Envelope] != nil {
-		m.Data = inside[Envelope]
-	}
+// shaken begins a session, which has nothing of what was asked for before.
+func (x *extension) shaken(m *bayeux.Message) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for key, p := range x.keys {
-		if bayeux.Channel(key).Match(m.Channel) {
-			p.received, p.known, p.refused = id, true, false
-		}
+	x.on = m.Outcome == bayeux.Succeeded && string(m.Ext[Name]) == "true"
+	x.marks = x.on && string(m.Ext[Marks]) == "true"
+	clear(x.asked)
+	for _, p := range x.keys {
+		p.stage = unasked
 	}
 }
 
@@ -178,13 +259,18 @@ func (x *extension) event(m *bayeux.Message) {
 // position is asked for again, with another.
 func (x *extension) subscribed(m *bayeux.Message) {
 	x.mu.Lock()
-	keys := x.asked[m.ID]
+	asked := x.asked[m.ID]
 	delete(x.asked, m.ID)
-	expired := m.Outcome == bayeux.Failed && positionRefused(m)
+	expired := positionRefused(m) && !asked.own
 	var told []string
-	for _, key := range keys {
-		if p := x.keys[key]; expired && !p.refused {
+	for _, key := range asked.keys {
+		p := x.keys[key]
+		if p == nil || m.Outcome != bayeux.Failed {
+			continue
+		}
+		if p.stage = unasked; expired && !p.refused {
 			p.refused = true
+			p.received = 0 // ids may begin anew
 			told = append(told, key)
 		}
 	}
@@ -204,6 +290,16 @@ func positionRefused(m *bayeux.Message) bool {
 	return e.Code == 400 && strings.Contains(strings.ToLower(m.Error), "replayid")
 }
 
+// unsubscribed forgets what had been received: what of it was not handled is
+// given up, and who subscribes again goes on after what is stored.
+func (x *extension) unsubscribed(key string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if p := x.keys[key]; p != nil {
+		*p = position{first: p.first, refused: p.refused}
+	}
+}
+
 // done stores the position of a message that was handled.
 func (x *extension) done(ch string, m *bayeux.Message) {
 	var id ID
@@ -215,10 +311,17 @@ func (x *extension) done(ch string, m *bayeux.Message) {
 	}
 }
 
-// recovers says that a lost session is no gap where a position is known.
+// recovers says that a lost session is no gap where a position is known. After
+// another break the end of the past may be lost, and is not waited for.
 func (x *extension) recovers(ch string, newSession bool) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	p := x.keys[ch]
-	return newSession && x.on && p != nil && p.known
+	if p == nil {
+		return false
+	}
+	if !newSession && p.stage == past {
+		p.stage = live
+	}
+	return newSession && x.on && p.known
 }

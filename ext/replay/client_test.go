@@ -124,6 +124,16 @@ func TestAnExpiredPositionFallsBackAndIsTold(t *testing.T) {
 	}
 }
 
+// Positions of two clients in one would be mixed.
+func TestOneExtensionForTwoClientsPanics(t *testing.T) {
+	e := replay.Client(replay.Config{})
+	c, err := client.New("http://test/", client.WithTransports(memory.NewDialer(nil)))
+	require.NoError(t, err)
+	e.Opened(c)
+	assert.Panics(t, func() { e.Opened(c) })
+	c.Close()
+}
+
 // The exchange of docs/protocol.md §17 as its server sends it: ids with a
 // filtered subscription, a rotation of cookies that loses the session, an id in
 // a string.

@@ -15,6 +15,14 @@
 // that message again when it is back; it misses none, for as long as the server
 // retains them. In one run of the program a new session repeats nothing.
 //
+// Subscriptions that overlap, such as /a/* and /a/x, each get what is published
+// once and in order, and each goes on from a position of its own, where the
+// server is this module's: it says whose past a message belongs to. Two channels
+// of one Subscription that overlap each bring their own past. Other servers say
+// nothing of it: there the past of one comes to the other, too; use a client for
+// each. Who unsubscribes gives up what was not handled, and gets it after
+// subscribing again.
+//
 // When the server no longer has what comes after a position, the subscription
 // goes on as Config.Expired says and is told by a client.Gap.
 package replay

@@ -18,6 +18,21 @@ const (
 // Name is that of the ext field, in handshakes and subscribes.
 const Name = "replay"
 
+// Marks is the name of the ext field by which both ends of this module keep
+// overlapping subscriptions apart. A client says true in its handshake and gives
+// each channel of a subscribe a number of its own, {"/a/*":17}; messages of the
+// past have the number of whom they are for, and a [Mark] ends them.
+const Marks = "replay.marks"
+
+// Channel is where marks come.
+const Channel = "/service/replay"
+
+// A Mark is the data of a message on [Channel]: from here on the subscription of
+// that number gets what is published.
+type Mark struct {
+	Live int64 `json:"live"`
+}
+
 // Envelope is the field of data that is not an object and therefore stands in an
 // envelope, beside its event.replayId. It is package replayserver's own.
 const Envelope = "replay.data"

@@ -15,6 +15,11 @@
 // transaction, is shared: all messages that are under way at once are written
 // in one.
 //
+// What the rules do not allow to be kept any longer is deleted in small parts,
+// with what is written or, where nobody publishes, in the background; publishers
+// wait for one part at most. The file does not shrink: what is deleted makes room
+// in it for what comes.
+//
 // The file is locked: one process at a time can open it. A file that is not as it
 // was written is [ErrDamaged], not a panic.
 package boltstore

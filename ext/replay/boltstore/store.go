@@ -1,7 +1,7 @@
 package boltstore
 
 import (
-	"encoding/binary"
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -25,16 +25,17 @@ type Store struct {
 	file   *os.File // db's
 	damage atomic.Pointer[error]
 	rules  []replayserver.Rule
+	index  index
+	trim   trimming
 	done   chan struct{}
 
-	// last is written by the writer before it commits.
 	mu      sync.Mutex
 	more    sync.Cond
 	waiting []*message
+	look    bool // channels may have something to delete
 	closed  bool
-	last    replay.ID
 
-	stats map[string]*channelStats // the writer's
+	last replay.ID // the writer's: the last one that was given
 }
 
 // A message is one that waits to be written.
@@ -56,26 +57,35 @@ var (
 	messagesBucket = []byte("messages")
 	channelsBucket = []byte("channels")
 	storeBucket    = []byte("store")
+	formatKey      = []byte("format")
 	firstKey       = []byte("first") // ids up to this one were never given
 	lastKey        = []byte("last")
 )
+
+// format is that of the file, which other versions of this package may not know.
+const format = 1
 
 // Open opens the store in a file, which it makes if there is none. It waits up
 // to two seconds for another process to close it. It looks at the pages of the
 // file, at about a gigabyte a second or as fast as the disk is, and fails with
 // [ErrDamaged] if they do not hang together. The rules may differ from those of
-// the last time; messages of channels that no rule matches any more stay, and
-// are neither trimmed nor replayed.
+// the last time; what they do not allow any more is deleted in the background,
+// and messages of channels that no rule matches stay, and are neither trimmed
+// nor replayed.
 func Open(path string, rules ...replayserver.Rule) (*Store, error) {
 	db, file, err := openFile(path)
 	if err != nil {
 		return nil, named(err, path)
 	}
-	s := &Store{db: db, file: file, rules: rules, done: make(chan struct{}), stats: map[string]*channelStats{}}
+	s := &Store{db: db, file: file, rules: rules, done: make(chan struct{})}
 	s.more.L = &s.mu
+	s.index.channels = map[string]*channel{}
+	s.trim.due = map[string]bool{}
 	if err := guarded(func() error { return db.Update(s.load) }); err != nil {
 		return nil, named(errors.Join(err, s.release(err)), path)
 	}
+	s.look = true
+	s.trim.timer = time.AfterFunc(time.Hour, s.lookAgain)
 	go s.write()
 	return s, nil
 }
@@ -107,18 +117,20 @@ func (s *Store) load(tx *bolt.Tx) error {
 	b := tx.Bucket(storeBucket)
 	if b.Get(firstKey) == nil {
 		start := key(replay.ID(time.Now().UnixMicro()))
-		if err := errors.Join(b.Put(firstKey, start), b.Put(lastKey, start)); err != nil {
+		if err := errors.Join(b.Put(formatKey, []byte{format}), b.Put(firstKey, start), b.Put(lastKey, start)); err != nil {
 			return err
 		}
 	}
-	last := b.Get(lastKey)
-	if len(last) != 8 {
-		return fmt.Errorf("%w: no last id", ErrDamaged)
+	if v := b.Get(formatKey); !bytes.Equal(v, []byte{format}) {
+		return fmt.Errorf("a store of format %v, this version knows %d", v, format)
 	}
-	s.last = idOf(last)
-	return tx.Bucket(channelsBucket).ForEach(func(name, v []byte) error {
-		st, err := parseStats(v)
-		s.stats[string(name)] = st
+	first, last := b.Get(firstKey), b.Get(lastKey)
+	if len(first) != 8 || len(last) != 8 {
+		return fmt.Errorf("%w: no first and last id", ErrDamaged)
+	}
+	s.index.first, s.index.last, s.last = idOf(first), idOf(last), idOf(last)
+	return tx.Bucket(channelsBucket).ForEach(func(name, v []byte) (err error) {
+		s.index.channels[string(name)], err = s.parseChannel(string(name), v)
 		return err
 	})
 }
@@ -134,6 +146,7 @@ func (s *Store) Close() error {
 	s.more.Broadcast()
 	s.mu.Unlock()
 	<-s.done
+	s.trim.timer.Stop()
 	if err := s.damage.Load(); err != nil {
 		return s.release(*err)
 	}
@@ -158,13 +171,4 @@ func (s *Store) Append(ch string, compose func(replay.ID) []byte, kept func(repl
 	if closed {
 		kept(0, nil, ErrClosed)
 	}
-}
-
-func key(id replay.ID) []byte { return binary.BigEndian.AppendUint64(nil, uint64(id)) }
-
-func idOf(key []byte) replay.ID {
-	if len(key) != 8 {
-		return 0
-	}
-	return replay.ID(binary.BigEndian.Uint64(key))
 }

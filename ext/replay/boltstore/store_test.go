@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	bolt "go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
 	"github.com/gocometd/cometd/ext/replay"
@@ -166,9 +167,99 @@ func TestRetentionIsByPattern(t *testing.T) {
 	assert.Equal(t, few[6], gone)
 	tail, err := s.Tail("/few/a", 2)
 	require.NoError(t, err)
-	assert.Equal(t, few[8:], ids(t, s, "/few/a", tail))
+	assert.Equal(t, few[8:], []replay.ID{tail[0].ID, tail[1].ID})
+	all, err := s.Tail("/**", 100)
+	require.NoError(t, err)
+	assert.Len(t, all, 18)
 	assert.False(t, s.Keeps("/other"))
 	require.NoError(t, s.Close())
+}
+
+// fill keeps n messages on a channel, as fast as they can be.
+func fill(t *testing.T, s *boltstore.Store, ch string, n int) {
+	var wg sync.WaitGroup
+	wg.Add(n)
+	data := []byte(strings.Repeat("x", 128))
+	for range n {
+		s.Append(ch, func(replay.ID) []byte { return data }, func(_ replay.ID, _ []byte, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			wg.Done()
+		})
+	}
+	wg.Wait()
+}
+
+// stored is what is in the file of a store that is closed, whatever the rules.
+func stored(t *testing.T, path, pattern string) int {
+	s := open(t, path)
+	defer s.Close()
+	return len(ids(t, s, pattern, 0))
+}
+
+// With new rules, or all at once for their age, many messages are to be deleted:
+// those who publish wait for a part of that, and Close for no more.
+func TestTrimmingStallsNobody(t *testing.T) {
+	const n = 30_000
+	path := filepath.Join(t.TempDir(), "h.db")
+	s := open(t, path)
+	fill(t, s, "/a", n)
+	require.NoError(t, s.Close())
+	s = open(t, path, replayserver.Rule{Pattern: "/**", Messages: 1000})
+	begin := time.Now()
+	_, err := put(s, "/a", "new")
+	require.NoError(t, err)
+	first := time.Since(begin)
+	require.NoError(t, s.Close())
+	assert.Greater(t, stored(t, path, "/a"), n/2, "Close does not wait for all of it")
+	t.Logf("the first publish: %v", first)
+	assert.Less(t, first, 3*time.Second)
+
+	s = open(t, path, replayserver.Rule{Pattern: "/**", Messages: 1000})
+	require.Eventually(t, func() bool {
+		_, err := s.Tail("/a", 1)
+		gone, last, err2 := s.Bounds("/a")
+		return err == nil && err2 == nil && last-gone == 1000
+	}, time.Minute, 10*time.Millisecond, "in the background, though nobody publishes")
+	assert.Len(t, ids(t, s, "/a", 0), 1000)
+	require.NoError(t, s.Close())
+}
+
+// Channels that nobody publishes on any more leave the file, too.
+func TestWhatIsTooOldLeavesTheFileByItself(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	s := open(t, path, replayserver.Rule{Pattern: "/short/*", Age: time.Second}, replayserver.Rule{Pattern: "/**"})
+	for i := range 2000 {
+		s.Append(fmt.Sprintf("/short/%d", i), func(replay.ID) []byte { return []byte("x") }, func(replay.ID, []byte, error) {})
+	}
+	last, err := put(s, "/long", "x")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		require.NoError(t, s.Close())
+		left := stored(t, path, "/short/*")
+		s = open(t, path, replayserver.Rule{Pattern: "/short/*", Age: time.Second}, replayserver.Rule{Pattern: "/**"})
+		time.Sleep(time.Second) // it needs this much at a time
+		return left == 0
+	}, time.Minute, time.Millisecond)
+	gone, _, err := s.Bounds("/short/*")
+	require.NoError(t, err)
+	assert.Equal(t, last-1, gone)
+	assert.Len(t, ids(t, s, "/long", 0), 1)
+	require.NoError(t, s.Close())
+}
+
+func TestAFileOfAnotherFormatIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	require.NoError(t, open(t, path).Close())
+	db, err := bolt.Open(path, 0o600, nil)
+	require.NoError(t, err)
+	require.NoError(t, db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte("store")).Put([]byte("format"), []byte{9}) }))
+	require.NoError(t, db.Close())
+	_, err = boltstore.Open(path)
+	require.ErrorContains(t, err, "format")
+	require.ErrorContains(t, err, path)
+	assert.NotErrorIs(t, err, boltstore.ErrDamaged)
 }
 
 // A long past is read in small parts, and the store opens without reading its
@@ -181,19 +272,8 @@ func TestALongPastIsReadWithoutLoadingIt(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "h.db")
 	s := open(t, path)
-	data := strings.Repeat("x", 128)
-	var wg sync.WaitGroup
-	wg.Add(n)
 	begin := time.Now()
-	for range n {
-		s.Append("/a", func(replay.ID) []byte { return []byte(data) }, func(_ replay.ID, _ []byte, err error) {
-			if err != nil {
-				t.Error(err)
-			}
-			wg.Done()
-		})
-	}
-	wg.Wait()
+	fill(t, s, "/a", n)
 	t.Logf("written: %v", time.Since(begin))
 	require.NoError(t, s.Close())
 	begin = time.Now()

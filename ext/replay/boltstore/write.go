@@ -2,7 +2,6 @@ package boltstore
 
 import (
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"time"
 
@@ -13,132 +12,120 @@ import (
 )
 
 // write is the store's goroutine: it takes all that waits, writes it in one
-// transaction, and says so.
+// transaction, and says so. With nothing to write it deletes, in small parts.
 func (s *Store) write() {
 	defer close(s.done)
 	for {
-		all := s.take()
-		if all == nil {
+		all, look, ok := s.take()
+		if !ok {
 			return
 		}
-		err := s.commit(all)
+		now := time.Now()
+		if look {
+			s.trim.find(&s.index, now)
+		}
+		if len(all) == 0 && len(s.trim.due) == 0 {
+			continue
+		}
+		err := s.commit(all, now)
 		for _, m := range all {
 			m.kept(m.id, m.data, err)
 		}
 	}
 }
 
-// take waits for messages; nil is the end.
-func (s *Store) take() (all []*message) {
+// take waits for messages, or for something to delete; ok is false at the end.
+func (s *Store) take() (all []*message, look, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.waiting) == 0 && !s.closed {
+	for len(s.waiting) == 0 && !s.closed && !s.look && len(s.trim.due) == 0 {
 		s.more.Wait()
 	}
 	all, s.waiting = s.waiting, nil
+	look, s.look = s.look, false
 	s.more.Broadcast()
-	return all
+	return all, look, len(all) > 0 || !s.closed
 }
 
 // commit gives the messages their ids and writes them. If that fails none of
 // them is kept, and their ids are never given again.
-func (s *Store) commit(all []*message) error {
-	now := time.Now()
-	s.mu.Lock()
+func (s *Store) commit(all []*message, now time.Time) error {
 	for _, m := range all {
 		s.last++
 		m.id = s.last
-	}
-	s.mu.Unlock()
-	for _, m := range all {
 		m.data = m.compose(m.id)
 	}
-	changed := map[string]channelStats{}
+	w := &writing{store: s, now: now, changed: map[string]*channel{}}
 	err := s.update(func(tx *bolt.Tx) error {
-		for _, m := range all {
-			if err := s.put(tx, m, now, changed); err != nil {
-				return err
-			}
-		}
-		for ch := range changed {
-			if err := s.trim(tx, ch, now); err != nil {
-				return err
-			}
-		}
-		return tx.Bucket(storeBucket).Put(lastKey, key(all[len(all)-1].id))
+		w.tx = tx
+		return w.write(all)
 	})
 	if err != nil {
-		for ch, before := range changed { // the file is as it was
-			*s.stats[ch] = before
-		}
+		s.trim.failed(now)
 		return prefixed(err)
 	}
+	s.index.put(s.last, w.changed)
+	s.trim.note(w.changed, now)
 	return nil
 }
 
-// put writes one message and notes what its channel was before.
-func (s *Store) put(tx *bolt.Tx, m *message, now time.Time, changed map[string]channelStats) error {
-	b, err := tx.Bucket(messagesBucket).CreateBucketIfNotExists([]byte(m.channel))
-	if err != nil {
-		return err
-	}
-	st := s.stats[m.channel]
-	if st == nil {
-		st = &channelStats{gone: idOf(tx.Bucket(storeBucket).Get(firstKey))}
-		s.stats[m.channel] = st
-		b.FillPercent = 0.9
-	}
-	if _, ok := changed[m.channel]; !ok {
-		changed[m.channel] = *st
-	}
-	st.count++
-	st.bytes += int64(len(m.data))
-	b.FillPercent = 0.9 // ids grow: pages need no room for what comes between
-	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(m.data)), uint64(now.UnixNano()))
-	return b.Put(key(m.id), append(value, m.data...))
+// A writing is one transaction: what it changes of the channels is theirs when
+// it is safe.
+type writing struct {
+	store   *Store
+	tx      *bolt.Tx
+	now     time.Time
+	changed map[string]*channel
 }
 
-// trim deletes what the rule does not allow to be kept any longer, and writes
-// what is known of the channel.
-func (s *Store) trim(tx *bolt.Tx, ch string, now time.Time) error {
-	st := s.stats[ch]
-	r, _ := replayserver.RuleFor(s.rules, ch)
-	c := tx.Bucket(messagesBucket).Bucket([]byte(ch)).Cursor()
-	for k, v := c.First(); k != nil; k, v = c.First() {
-		m := parse(ch, k, v)
-		over := r.Messages > 0 && st.count > int64(r.Messages) || r.Bytes > 0 && st.bytes > int64(r.Bytes)
-		if !over && (r.Age <= 0 || now.Sub(m.At) <= r.Age) {
-			break
-		}
-		st.count--
-		st.bytes -= int64(len(m.Data))
-		st.gone = m.ID
-		if err := c.Delete(); err != nil {
+func (w *writing) write(all []*message) error {
+	for _, m := range all {
+		if err := w.put(m); err != nil {
 			return err
 		}
 	}
-	return tx.Bucket(channelsBucket).Put([]byte(ch), st.append(nil))
-}
-
-// channelStats is what is known of a channel without looking at its messages.
-type channelStats struct {
-	count, bytes int64
-	gone         replay.ID
-}
-
-func (c *channelStats) append(dst []byte) []byte {
-	for _, v := range []int64{c.count, c.bytes, int64(c.gone)} {
-		dst = binary.BigEndian.AppendUint64(dst, uint64(v))
+	if err := w.trimSome(w.store.trim.due, max(slice, 2*len(all))); err != nil {
+		return err
 	}
-	return dst
+	channels := w.tx.Bucket(channelsBucket)
+	for name, c := range w.changed {
+		if err := channels.Put([]byte(name), c.append(nil)); err != nil {
+			return err
+		}
+	}
+	return w.tx.Bucket(storeBucket).Put(lastKey, key(w.store.last))
 }
 
-func parseStats(b []byte) (*channelStats, error) {
-	if len(b) != 24 {
-		return &channelStats{}, fmt.Errorf("%w: %d bytes of a channel, want 24", ErrDamaged, len(b))
+// channel is what will be known of a channel.
+func (w *writing) channel(name string) *channel {
+	if c := w.changed[name]; c != nil {
+		return c
 	}
-	n := func(i int) int64 { return int64(binary.BigEndian.Uint64(b[i:])) }
-	return &channelStats{n(0), n(8), replay.ID(n(16))}, nil
+	c := &channel{name: name, gone: w.store.index.first}
+	if known := w.store.index.get(name); known != nil {
+		*c = *known
+	} else {
+		c.rule, c.kept = replayserver.RuleFor(w.store.rules, name)
+	}
+	w.changed[name] = c
+	return c
+}
+
+func (w *writing) put(m *message) error {
+	b, err := w.tx.Bucket(messagesBucket).CreateBucketIfNotExists([]byte(m.channel))
+	if err != nil {
+		return err
+	}
+	c := w.channel(m.channel)
+	if c.count == 0 {
+		c.oldest = w.now
+	}
+	c.count++
+	c.bytes += int64(len(m.data))
+	c.last = m.id
+	b.FillPercent = 0.9 // ids grow: pages need no room for what comes between
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(m.data)), uint64(w.now.UnixNano()))
+	return b.Put(key(m.id), append(value, m.data...))
 }
 
 // parse copies a message out of the file.
@@ -156,4 +143,13 @@ func at(v []byte) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(0, int64(binary.BigEndian.Uint64(v)))
+}
+
+func key(id replay.ID) []byte { return binary.BigEndian.AppendUint64(nil, uint64(id)) }
+
+func idOf(key []byte) replay.ID {
+	if len(key) != 8 {
+		return 0
+	}
+	return replay.ID(binary.BigEndian.Uint64(key))
 }

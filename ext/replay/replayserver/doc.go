@@ -21,7 +21,16 @@
 // -1, like no position at all, what is published from now on. A position whose
 // successors are gone is refused with error 400, so that no gap goes unnoticed.
 //
+// A client that says "replay.marks":true in its handshake, as package replay
+// does, is answered likewise. It may then number the channels of a subscribe, in
+// ext: {"replay.marks":{"/orders/*":17}}; messages of the past have that number
+// in ext, {"replay.marks":17}, and one on /service/replay, {"live":17}, says
+// where the past ends and what is published begins. So overlapping subscriptions
+// can be kept apart.
+//
 // The past leaves at the pace of the client and then joins the present, without
 // a gap and without a repeat. A subscription to a pattern gets the past of all
-// its channels in the order in which it was published.
+// its channels in the order in which it was published. If something of it goes
+// before its turn has come, because the client is slow or the rule strict, the
+// session ends; the client asks again from where it is, and is told.
 package replayserver

@@ -20,7 +20,9 @@ type Option func(*history)
 // WithLast gives those who subscribe to channels that match pattern without
 // asking for a position the last n messages, or what is left of them: 1 is the
 // latest value. A subscription to a pattern gets the last n of all its channels
-// together. The first such option that matches counts.
+// together. n messages are held in memory while such a subscription begins, and
+// where others are published faster than its client takes them, it gets the last
+// n of those. The first such option that matches counts.
 func WithLast(pattern string, n int) Option {
 	return func(h *history) { h.last = append(h.last, lastRule{pattern, n}) }
 }
@@ -65,9 +67,15 @@ type history struct {
 	delivered replay.ID
 }
 
-var offered = server.NewAttr[bool]("replay")
+var (
+	offered = server.NewAttr[bool]("replay")
+	marks   = server.NewAttr[bool]("replay.marks")
+)
 
 func (h *history) shake(_ context.Context, s *server.Session, m *bayeux.Message) error {
+	if string(m.Ext[replay.Marks]) == "true" {
+		marks.Set(s, true)
+	}
 	if v, ok := m.Ext[replay.Name]; ok && string(v) != "false" && string(v) != "null" {
 		offered.Set(s, true)
 	}
@@ -75,8 +83,15 @@ func (h *history) shake(_ context.Context, s *server.Session, m *bayeux.Message)
 }
 
 func (h *history) shaken(_ context.Context, s *server.Session, m *bayeux.Message) error {
-	if yes, _ := offered.Get(s); yes && m.Outcome == bayeux.Succeeded {
-		return m.Ext.Set(replay.Name, true)
+	if m.Outcome != bayeux.Succeeded {
+		return nil
+	}
+	for name, attr := range map[string]*server.Attr[bool]{replay.Name: offered, replay.Marks: marks} {
+		if yes, _ := attr.Get(s); yes {
+			if err := m.Ext.Set(name, true); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -107,35 +122,44 @@ func (h *history) deliver(id replay.ID, data []byte, deliver func(codec.Raw)) er
 	return nil
 }
 
-// join finds out where a subscription wants to begin.
-func (h *history) join(_ context.Context, s *server.Session, ch string, m *bayeux.Message) (func(*server.Joining), error) {
-	after, err := h.position(ch, m)
-	if err != nil || after == replay.New {
-		return nil, err
-	}
-	return func(j *server.Joining) { h.readers.Go(func() { h.read(j, after) }) }, nil
+// A beginning is where a subscription begins: after an id, or with the last
+// messages.
+type beginning struct {
+	after  replay.ID
+	last   int
+	number int64 // that its client has given it, and can read; 0: none
 }
 
-// position is the id after which a subscription begins, or replay.New.
-func (h *history) position(ch string, m *bayeux.Message) (replay.ID, error) {
+// join finds out where a subscription wants to begin.
+func (h *history) join(_ context.Context, s *server.Session, ch string, m *bayeux.Message) (func(*server.Joining), error) {
+	b, err := h.beginning(ch, m)
+	if err != nil || b.after == replay.New && b.last <= 0 {
+		return nil, err
+	}
+	b.number = numbered(ch, m)
+	return func(j *server.Joining) { h.readers.Go(func() { h.read(j, b) }) }, nil
+}
+
+func (h *history) beginning(ch string, m *bayeux.Message) (b beginning, err error) {
 	id, asked, err := asked(ch, m)
-	if err != nil {
-		return 0, err
-	}
-	if !asked {
-		return h.lastOf(ch)
-	}
-	if id == replay.New || id == replay.All {
-		return map[replay.ID]replay.ID{replay.New: replay.New, replay.All: 0}[id], nil
+	switch {
+	case err != nil:
+		return b, err
+	case !asked:
+		return beginning{after: replay.New, last: h.lastOf(ch)}, nil
+	case id == replay.New:
+		return beginning{after: id}, nil
+	case id == replay.All:
+		return b, nil
 	}
 	gone, last, err := h.store.Bounds(ch)
 	if err != nil {
-		return 0, err
+		return b, err
 	}
 	if id < gone || id > last {
-		return 0, invalid(string(fmt.Append(nil, int64(id))))
+		return b, invalid(string(fmt.Append(nil, int64(id))))
 	}
-	return id, nil
+	return beginning{after: id}, nil
 }
 
 // asked reads the position that a subscribe wants for ch. Clients may send the
@@ -156,35 +180,48 @@ func asked(ch string, m *bayeux.Message) (id replay.ID, ok bool, err error) {
 	return id, true, nil
 }
 
+// numbered is the number that a subscribe gives ch, or 0.
+func numbered(ch string, m *bayeux.Message) int64 {
+	var numbers map[string]int64
+	m.Ext.Decode(replay.Marks, &numbers) // what is no map numbers nothing
+	return numbers[ch]
+}
+
 // invalid refuses a position as Salesforce does, in its form if not its words.
 func invalid(id string) error {
 	return &bayeux.Error{Code: 400, Message: "The replayId {" + id + "} is not valid or no longer retained. Use -2 for all retained events or -1 for new ones only"}
 }
 
-func (h *history) lastOf(ch string) (replay.ID, error) {
+// lastOf is how many messages of before a subscription to ch gets unasked.
+func (h *history) lastOf(ch string) int {
 	for _, l := range h.last {
 		if l.pattern == ch || bayeux.Channel(l.pattern).Match(ch) {
-			return h.store.Tail(ch, l.n)
+			return l.n
 		}
 	}
-	return replay.New, nil
+	return 0
 }
 
-// rounds is how often a reader catches up with deliveries that go on meanwhile
-// before it holds them up for the last few messages.
-const rounds = 4
+const (
+	// rounds is how often a reader catches up with deliveries that go on
+	// meanwhile before it holds them up for the last few messages.
+	rounds = 4
+	few    = 256
+)
 
 // read delivers the past, at the pace of the session, until it has reached the
 // present. When it cannot, its session ends as one that has expired does: its
 // client makes a new one, asks again from where it is, and is told if that is
 // gone. Rather that than a gap that nobody hears of.
-func (h *history) read(j *server.Joining, after replay.ID) {
+func (h *history) read(j *server.Joining, b beginning) {
+	after := max(b.after, 0)
 	for n := 0; ; n++ {
 		h.mu.Lock()
 		upTo := h.delivered
-		near := n >= rounds && upTo-after <= chunk
+		near := n >= rounds && (upTo-after <= few || b.last > 0)
 		if upTo <= after || near {
-			ok := h.send(j, after, upTo, false)
+			ok := h.send(j, b, after, upTo, false)
+			b.sendMark(j)
 			if j.Live(); !ok {
 				j.Session.Expire(time.Now(), 0)
 			}
@@ -192,7 +229,7 @@ func (h *history) read(j *server.Joining, after replay.ID) {
 			return
 		}
 		h.mu.Unlock()
-		if !h.send(j, after, upTo, true) {
+		if !h.send(j, b, after, upTo, true) {
 			j.Session.Expire(time.Now(), 0)
 			return
 		}
@@ -202,34 +239,55 @@ func (h *history) read(j *server.Joining, after replay.ID) {
 
 // send delivers the messages after one id and up to another, with pauses if the
 // outbox fills. It is false if it could not, or if some have gone meanwhile.
-func (h *history) send(j *server.Joining, after, upTo replay.ID, pause bool) bool {
-	for after < upTo {
-		var some []Message
-		err := h.store.Read(j.Context(), j.Channel, after, upTo, func(m Message) bool {
-			some = append(some, m)
-			return len(some) < chunk
-		})
-		if err != nil || after > 0 && h.overtaken(j.Channel, after) {
-			return j.Context().Err() != nil
-		}
-		for _, m := range some {
-			if pause && j.Room() != nil {
-				return true
-			}
-			if raw, err := codec.Encode(json.RawMessage(m.Data)); err == nil {
-				j.Send(m.Channel, raw)
-			}
-			after = m.ID
-		}
-		if len(some) < chunk {
-			return true
-		}
+func (h *history) send(j *server.Joining, b beginning, after, upTo replay.ID, pause bool) bool {
+	if after >= upTo {
+		return true
 	}
-	return true
+	each := func(m Message) bool {
+		if pause && j.Room() != nil {
+			return false
+		}
+		b.send(j, m)
+		return true
+	}
+	err := h.between(j, b, after, upTo, each)
+	return err == nil || j.Context().Err() != nil
 }
 
-// overtaken reports whether the store has let go of messages after an id.
-func (h *history) overtaken(ch string, after replay.ID) bool {
-	gone, _, err := h.store.Bounds(ch)
-	return err != nil || gone > after
+// send sends one message, with its number to a client that has given it one.
+func (b beginning) send(j *server.Joining, m Message) {
+	if b.number == 0 {
+		if raw, err := codec.Encode(json.RawMessage(m.Data)); err == nil {
+			j.Send(m.Channel, raw)
+		}
+		return
+	}
+	past := &bayeux.Message{Channel: m.Channel, Data: m.Data}
+	if past.Ext.Set(replay.Marks, b.number) == nil {
+		j.SendMessage(past)
+	}
+}
+
+// sendMark says that the past ends here.
+func (b beginning) sendMark(j *server.Joining) {
+	if b.number == 0 {
+		return
+	}
+	if data, err := json.Marshal(replay.Mark{Live: b.number}); err == nil {
+		j.SendMessage(&bayeux.Message{Channel: replay.Channel, Data: data})
+	}
+}
+
+// between calls f for the messages between two ids that a subscription gets.
+func (h *history) between(j *server.Joining, b beginning, after, upTo replay.ID, f func(Message) bool) error {
+	if b.last <= 0 {
+		return h.store.Read(j.Context(), j.Channel, after, upTo, f)
+	}
+	some, err := h.store.Tail(j.Channel, b.last)
+	for _, m := range some {
+		if after < m.ID && m.ID <= upTo && !f(m) {
+			break
+		}
+	}
+	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/ext/replay"
+	"github.com/gocometd/cometd/ext/replay/internal/merge"
 )
 
 // A Memory is a [Store] in memory: its messages are safe at once, and gone with
@@ -67,6 +68,19 @@ func (s *Memory) add(m Message) {
 	l.messages = append(l.messages, m)
 	l.bytes += len(m.Data)
 	l.trim(m.At)
+	s.sweep(m.At)
+}
+
+// sweep trims some other channels, whichever come: those that nobody publishes
+// on any more must not keep what they have for ever.
+func (s *Memory) sweep(now time.Time) {
+	n := 0
+	for _, l := range s.channels {
+		if l.trim(now); n == 2 {
+			return
+		}
+		n++
+	}
 }
 
 // trim drops what the rule does not allow to be kept any longer.
@@ -74,20 +88,31 @@ func (l *log) trim(now time.Time) {
 	r, n := l.rule, 0
 	for ; n < len(l.messages); n++ {
 		m := l.messages[n]
-		over := r.Messages > 0 && len(l.messages)-n > r.Messages || r.Bytes > 0 && l.bytes > r.Bytes
-		if !over && (r.Age <= 0 || now.Sub(m.At) <= r.Age) {
+		over := r.Over(int64(len(l.messages)-n), int64(l.bytes))
+		if !over && !r.Aged(m.At, now) {
 			break
 		}
 		l.bytes -= len(m.Data)
-		l.gone = m.ID
+		if !over || !r.Supersedes() {
+			l.gone = m.ID
+		}
 	}
 	clear(l.messages[:n])
-	l.messages = l.messages[n:]
+	if l.messages = l.messages[n:]; len(l.messages) == 0 {
+		l.messages = nil
+	}
 }
 
 // matching are the logs of the channels that match pattern.
 func (s *Memory) matching(pattern string) (all []*log) {
 	now := time.Now()
+	if !bayeux.Channel(pattern).IsWild() {
+		if l := s.channels[pattern]; l != nil {
+			l.trim(now)
+			all = append(all, l)
+		}
+		return all
+	}
 	for ch, l := range s.channels {
 		if bayeux.Channel(pattern).Match(ch) {
 			l.trim(now)
@@ -97,56 +122,97 @@ func (s *Memory) matching(pattern string) (all []*log) {
 	return all
 }
 
+// at is the index of the first message with an id of at least that one.
+func (l *log) at(id replay.ID) int {
+	i, _ := slices.BinarySearchFunc(l.messages, id, func(m Message, id replay.ID) int { return cmp.Compare(m.ID, id) })
+	return i
+}
+
 // chunk is how many messages Read holds at a time.
 const chunk = 256
 
 // Read is as [Store] has it.
 func (s *Memory) Read(ctx context.Context, pattern string, after, upTo replay.ID, f func(Message) bool) error {
-	for {
-		some := s.some(pattern, after, upTo)
+	logs, upTo, err := s.begin(pattern, after, upTo)
+	if err != nil {
+		return err
+	}
+	for logs.Len() > 0 {
+		some, err := s.some(logs, upTo)
 		for _, m := range some {
 			if err := ctx.Err(); err != nil || !f(m) {
 				return err
 			}
-			after = m.ID
 		}
-		if len(some) < chunk {
-			return nil
+		if err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-// some are the next messages, at most a chunk.
-func (s *Memory) some(pattern string, after, upTo replay.ID) (all []Message) {
+// begin are the logs that have messages to read, of those that are there now.
+func (s *Memory) begin(pattern string, after, upTo replay.ID) (*merge.Sources[*log], replay.ID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	logs := new(merge.Sources[*log])
+	upTo = min(upTo, s.last)
 	for _, l := range s.matching(pattern) {
-		i, _ := slices.BinarySearchFunc(l.messages, after+1, func(m Message, id replay.ID) int { return cmp.Compare(m.ID, id) })
-		for _, m := range l.messages[i:min(len(l.messages), i+chunk)] {
-			if m.ID <= upTo {
-				all = append(all, m)
-			}
+		if after > 0 && l.gone > after {
+			return nil, 0, ErrTrimmed
+		}
+		if i := l.at(after + 1); i < len(l.messages) && l.messages[i].ID <= upTo {
+			logs.Add(l.messages[i].ID, l)
 		}
 	}
-	slices.SortFunc(all, func(a, b Message) int { return cmp.Compare(a.ID, b.ID) })
-	return all[:min(len(all), chunk)]
+	return logs, upTo, nil
+}
+
+// some are the next messages, at most a chunk; with an error, those before the
+// first that is gone.
+func (s *Memory) some(logs *merge.Sources[*log], upTo replay.ID) (some []Message, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(some) < chunk && logs.Len() > 0 {
+		first := logs.First()
+		l := first.Of
+		if l.gone >= first.Next {
+			return some, ErrTrimmed
+		}
+		i, next := l.at(first.Next), replay.ID(0)
+		if i < len(l.messages) && l.messages[i].ID == first.Next {
+			some = append(some, l.messages[i])
+			i++
+		}
+		if i < len(l.messages) {
+			next = l.messages[i].ID
+		}
+		logs.Advance(next, upTo)
+	}
+	return some, nil
 }
 
 // Tail is as [Store] has it.
-func (s *Memory) Tail(pattern string, n int) (replay.ID, error) {
+func (s *Memory) Tail(pattern string, n int) (all []Message, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var ids []replay.ID
+	logs := new(merge.Sources[*log]) // by negative ids: the last comes first
 	for _, l := range s.matching(pattern) {
-		for _, m := range l.messages[max(0, len(l.messages)-n):] {
-			ids = append(ids, m.ID)
+		if len(l.messages) > 0 {
+			logs.Add(-l.messages[len(l.messages)-1].ID, l)
 		}
 	}
-	slices.Sort(ids)
-	if len(ids) == 0 || n <= 0 {
-		return s.last, nil
+	for len(all) < n && logs.Len() > 0 {
+		first := logs.First()
+		i, next := first.Of.at(-first.Next), replay.ID(0)
+		all = append(all, first.Of.messages[i])
+		if i > 0 {
+			next = -first.Of.messages[i-1].ID
+		}
+		logs.Advance(next, 0)
 	}
-	return ids[max(0, len(ids)-n)] - 1, nil
+	slices.Reverse(all)
+	return all, nil
 }
 
 // Bounds is as [Store] has it.

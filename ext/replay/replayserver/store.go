@@ -2,6 +2,7 @@ package replayserver
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -11,12 +12,28 @@ import (
 // A Rule says which messages a [Store] keeps and for how long. Channels that no
 // rule matches have no history; the first rule that matches counts. A zero
 // bound is none.
+//
+// A rule with Messages 1 keeps the latest value: what a newer one takes the
+// place of is not missed, so positions before it stay good. Whatever else a
+// bound takes away is gone, and those who have not had it are told.
 type Rule struct {
 	Pattern  string        // a channel, or a pattern such as /orders/**
 	Messages int           // of one channel
 	Bytes    int           // of their data, of one channel
-	Age      time.Duration // since they were published
+	Age      time.Duration // since they were published; exact for readers, on a disk about a second later
 }
+
+// Over reports whether a channel has more messages, or bytes of them, than the
+// rule allows.
+func (r Rule) Over(messages, bytes int64) bool {
+	return r.Messages > 0 && messages > int64(r.Messages) || r.Bytes > 0 && bytes > int64(r.Bytes)
+}
+
+// Aged reports whether a message of that time is too old.
+func (r Rule) Aged(at, now time.Time) bool { return r.Age > 0 && now.Sub(at) > r.Age }
+
+// Supersedes reports whether what goes because of [Rule.Over] is no loss.
+func (r Rule) Supersedes() bool { return r.Messages == 1 }
 
 // RuleFor returns the rule for a channel.
 func RuleFor(rules []Rule, ch string) (Rule, bool) {
@@ -53,15 +70,22 @@ type Store interface {
 
 	// Read calls f for the messages after one id and up to another on all
 	// channels that match pattern, in the order of ids, until f returns false
-	// or ctx ends. It holds few of them at a time, and no lock while f runs.
+	// or ctx ends. f may block, for as long as a slow client takes: few messages
+	// are held at a time, and no lock. Read fails with [ErrTrimmed] where one of
+	// those messages is gone, or went before its turn came; after 0 begins with
+	// what is there.
 	Read(ctx context.Context, pattern string, after, upTo replay.ID, f func(Message) bool) error
 
-	// Tail returns the id after which the last n messages come that are kept on
-	// the channels that match pattern.
-	Tail(pattern string, n int) (replay.ID, error)
+	// Tail returns the last n messages on all channels that match pattern, or
+	// as many as there are, in the order of ids.
+	Tail(pattern string, n int) ([]Message, error)
 
-	// Bounds returns the largest id that is gone from the channels that match
+	// Bounds returns the largest id that is gone from a channel that matches
 	// pattern, or that such a channel never had because it was before the
 	// store; and the last id that was given at all.
 	Bounds(pattern string) (gone, last replay.ID, err error)
 }
+
+// ErrTrimmed is what a [Store] fails with where messages that are to be read are
+// gone.
+var ErrTrimmed = errors.New("replayserver: messages are gone")

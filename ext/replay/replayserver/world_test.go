@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -287,4 +288,73 @@ func TestAReaderThatIsOvertakenByRetentionIsTold(t *testing.T) {
 	assert.Nil(t, srv.Session(id))
 	c.Close()
 	srv.Close()
+}
+
+// handshakes counts those of a server.
+func handshakes(n *atomic.Int64) server.Option {
+	return server.WithExtension(server.Extension{
+		Channels: []string{bayeux.MetaHandshake},
+		Incoming: func(context.Context, *server.Session, *bayeux.Message) error { n.Add(1); return nil },
+	})
+}
+
+// The latest value of a quiet channel is too old, and that of a busy one is gone
+// before it can be sent: neither is a reason to end a session.
+func TestSubscribersToLatestValuesKeepTheirSession(t *testing.T) {
+	onStores(t, []replayserver.Rule{{Pattern: "/price/busy", Messages: 1}, {Pattern: "/price/few", Messages: 2}, {Pattern: "/price/*", Age: time.Millisecond}}, func(t *testing.T, s replayserver.Store) {
+		h, err := replayserver.New(s, replayserver.WithLast("/price/*", 1))
+		require.NoError(t, err)
+		var sessions atomic.Int64
+		srv, err := server.New(h, handshakes(&sessions))
+		require.NoError(t, err)
+		require.NoError(t, srv.Publish(t.Context(), "/price/quiet", 1))
+		time.Sleep(2 * time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
+		var publishers sync.WaitGroup
+		for _, ch := range []string{"/price/busy", "/price/few"} {
+			publishers.Go(func() {
+				for ctx.Err() == nil {
+					assert.NoError(t, srv.Publish(t.Context(), ch, 1))
+				}
+			})
+		}
+		const subscribers = 8
+		for range subscribers {
+			c := dial(t, srv)
+			for _, ch := range []string{"/price/busy", "/price/few", "/price/quiet"} {
+				sub, err := c.Subscribe(t.Context(), ch, client.WithQueue(10, client.DropOldest))
+				require.NoError(t, err)
+				if ch != "/price/quiet" {
+					for range sub.Messages(t.Context()) {
+						break
+					}
+				}
+				require.NoError(t, sub.Unsubscribe(t.Context()))
+			}
+			c.Close()
+		}
+		cancel()
+		publishers.Wait()
+		assert.EqualValues(t, subscribers, sessions.Load())
+		srv.Close()
+	})
+}
+
+// What "cometd serve --history --history-messages 1000" keeps of two channels,
+// one of which had more, comes whole, in one session and without a gap.
+func TestEverythingThatIsKeptOfAPatternComes(t *testing.T) {
+	onStores(t, []replayserver.Rule{{Pattern: "/**", Messages: 1000}}, func(t *testing.T, s replayserver.Store) {
+		want := append(fill(t, s, "/a/old", 900), fill(t, s, "/a/busy", 1500)[500:]...)
+		h, err := replayserver.New(s)
+		require.NoError(t, err)
+		var sessions atomic.Int64
+		srv, err := server.New(h, handshakes(&sessions))
+		require.NoError(t, err)
+		c := dial(t, srv)
+		got, _ := from(t, c, "/a/*", -2, 1900)
+		assert.Equal(t, want, got)
+		assert.EqualValues(t, 1, sessions.Load())
+		c.Close()
+		srv.Close()
+	})
 }

@@ -1,0 +1,99 @@
+package replay
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/gocometd/cometd/bayeux"
+)
+
+// What Incoming deletes.
+var (
+	errRepeated = errors.New("replay: the message has come before, or will come with the past")
+	errMark     = errors.New("replay: not an event")
+)
+
+// receive notes the id of an event and who is to get it, and takes off the
+// envelope.
+func (x *extension) receive(m *bayeux.Message) error {
+	var of int64 // whose past it belongs to; 0: none's
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.marks && len(m.Ext) > 0 {
+		m.Ext.Decode(Marks, &of)
+		delete(m.Ext, Marks)
+	}
+	id, ok := x.Of(m.Data)
+	if !ok {
+		return nil
+	}
+	if err := m.Ext.Set(Name, id); err != nil { // for done, which gets the message as it is now
+		return err
+	}
+	var inside map[string]json.RawMessage
+	if strings.Contains(string(m.Data), `"`+Envelope+`"`) && json.Unmarshal(m.Data, &inside) == nil && len(inside) == 2 && inside[Envelope] != nil {
+		m.Data = inside[Envelope]
+	}
+	x.event, x.wanted = m, x.wanted[:0]
+	if of > 0 {
+		x.receivePast(of, id)
+	} else {
+		x.receiveLive(m.Channel, id)
+	}
+	if x.marks && len(x.wanted) == 0 {
+		return errRepeated
+	}
+	return nil
+}
+
+// receiveLive is for what is published: those that are still at the past get it
+// when they have come there.
+func (x *extension) receiveLive(ch string, id ID) {
+	for key, p := range x.keys {
+		if !bayeux.Channel(key).Match(ch) || p.stage != live || x.marks && id <= p.received {
+			continue
+		}
+		x.take(key, p, max(id, p.received))
+	}
+}
+
+// receivePast is for a message of before that only one of the keys has asked
+// for.
+func (x *extension) receivePast(of int64, id ID) {
+	if key, p := x.numbered(of); p != nil && id > p.received {
+		p.stage = past
+		x.take(key, p, id)
+	}
+}
+
+func (x *extension) take(key string, p *position, id ID) {
+	if p.first == 0 {
+		p.first = id
+	}
+	p.received, p.known, p.refused = id, true, false
+	x.wanted = append(x.wanted, key)
+}
+
+// mark reads where the past of a subscription ends.
+func (x *extension) mark(m *bayeux.Message) error {
+	var mark Mark
+	if json.Unmarshal(m.Data, &mark) != nil || mark.Live == 0 {
+		return nil // somebody else's
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, p := x.numbered(mark.Live); p != nil {
+		p.stage = live
+	}
+	return errMark
+}
+
+// selects keeps a message with an id from those who have not asked yet, are
+// still at the past, or have had it.
+func (x *extension) selects(ch string, m *bayeux.Message) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return !x.marks || m != x.event || slices.Contains(x.wanted, ch)
+}
