@@ -22,7 +22,7 @@ func (x *extension) receive(m *bayeux.Message) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.marks && len(m.Ext) > 0 {
-		m.Ext.Decode(Marks, &of)
+		_, _ = m.Ext.Decode(Marks, &of)
 		delete(m.Ext, Marks)
 	}
 	id, ok := x.Of(m.Data)

@@ -183,7 +183,7 @@ func asked(ch string, m *bayeux.Message) (id replay.ID, ok bool, err error) {
 // numbered is the number that a subscribe gives ch, or 0.
 func numbered(ch string, m *bayeux.Message) int64 {
 	var numbers map[string]int64
-	m.Ext.Decode(replay.Marks, &numbers) // what is no map numbers nothing
+	_, _ = m.Ext.Decode(replay.Marks, &numbers) // what is no map numbers nothing
 	return numbers[ch]
 }
 
