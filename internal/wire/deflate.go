@@ -83,7 +83,7 @@ var inflaters = sync.Pool{New: func() any { return &inflater{flate: flate.NewRea
 func newInflater(r *Reader) *inflater {
 	z := inflaters.Get().(*inflater)
 	z.r, z.came = r, r.frame.size
-	z.tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff" // what RFC 7692 leaves out, and a last block
+	z.tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"                // what RFC 7692 leaves out, and a last block
 	_ = z.flate.(flate.Resetter).Reset(packed{z}, r.window.last()) // never fails
 	return z
 }
