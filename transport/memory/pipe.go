@@ -67,9 +67,9 @@ func (s *stream) Send(p *transport.Payload) error {
 func (s *stream) Close(r transport.Reason) error { return s.Refuse(r, "") }
 
 func (s *stream) Refuse(r transport.Reason, text string) error {
-	s.cancel()
+	s.out.end(r, text, false) // first: who finds the end of the other one may close too
 	s.in.end(r, text, true)
-	s.out.end(r, text, false)
+	s.cancel()
 	return nil
 }
 
