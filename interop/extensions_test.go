@@ -251,11 +251,15 @@ func (r *extensionRun) reload(t *testing.T) {
 		require.NoError(t, p.Reload(ctx))
 		require.NoError(t, r.world.publish(ctx, channel, value(n)))
 		require.NoError(t, p.Connect(ctx))
-		require.NoError(t, r.world.publish(ctx, channel, value("after")))
-		require.NoError(t, expect(ctx, p, channel, value(n), value("after")))
-		after, err := p.State(ctx)
+		after := value(fmt.Sprint("after ", n))
+		require.NoError(t, r.world.publish(ctx, channel, after))
+		// Behind what comes again: the page may have been left before its next
+		// connect acknowledged the last of it.
+		require.NoError(t, drain(ctx, p, channel, value(n)))
+		require.NoError(t, drain(ctx, p, channel, after))
+		now, err := p.State(ctx)
 		require.NoError(t, err)
-		assert.Equal(t, before.Session, after.Session)
+		assert.Equal(t, before.Session, now.Session)
 	}
 }
 
