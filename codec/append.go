@@ -71,6 +71,7 @@ func AppendEvent(dst []byte, ch string, data Raw) []byte {
 // AppendAck appends the reply that accepts a publish. A nil id is left out, as
 // is an empty one. Channel and id are as a View has them.
 func AppendAck(dst, ch, id []byte) []byte {
+	dst = slices.Grow(dst, len(ch)+len(id)+len(`{"channel":"","id":"","successful":true}`))
 	dst = appendChannel(dst, textOf(ch))
 	if len(id) > 0 {
 		dst = append(dst, `,"id":`...)

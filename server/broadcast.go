@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"sync"
 
@@ -59,6 +60,7 @@ func (p *publishing) encode() (*event, error) {
 // deliver queues e for every subscriber and returns how many there are. A
 // channel that was swept while user code looked at the message is made again.
 func (p *publishing) deliver(e *event) int {
+	p.mute = p.silent()
 	each := len(p.route.deliver) > 0 || p.srv.personal.Load() > 0
 	for {
 		n, ok := 0, false
@@ -97,21 +99,46 @@ func (p *publishing) silent() bool {
 
 // queue puts e into every subscriber's outbox and returns how many there are.
 func (p *publishing) queue(e *event) (n int, ok bool) {
-	ch, o, silent := p.channel, p.route.options, p.silent()
+	ch := p.channel
 	ch.order.Lock()
 	defer ch.order.Unlock()
-	if !ch.begun(e, &o) {
+	if !ch.begun(e, &p.route.options) {
 		return 0, false
 	}
-	for s := range p.route.audience() {
-		if silent && s == p.from {
-			continue
-		}
-		if s.push(e, o, p.wakes) {
-			n++
+	switch busiest, patterns := p.route.heard(); patterns {
+	case 0:
+		return 0, true
+	case 1:
+		return p.queueAll(e, &p.route.patterns[busiest].subs), true
+	}
+	return p.queueOnce(e), true
+}
+
+// queueAll is queue where only one pattern has subscribers. It is a loop, as a
+// function that is yielded to would be garbage after each message.
+func (p *publishing) queueAll(e *event, all *subscribers) (n int) {
+	for _, c := range all.chunks() {
+		for _, sub := range c {
+			n += p.give(sub.session, e)
 		}
 	}
-	return n, true
+	return n
+}
+
+// queueOnce is queue where several have.
+func (p *publishing) queueOnce(e *event) (n int) {
+	for s := range p.route.audience() {
+		n += p.give(s, e)
+	}
+	return n
+}
+
+// give puts e into the outbox of one session and returns 1 if that takes any.
+func (p *publishing) give(s *Session, e *event) int {
+	if p.mute && s == p.from || !s.push(e, &p.route.options, p.wakes) {
+		return 0
+	}
+	return 1
 }
 
 // queueEach is queue for messages that extensions want to see once per
@@ -124,23 +151,22 @@ func (p *publishing) queueEach(e *event) (n int, ok bool) {
 		event   *event
 	}
 	var all []copied
-	silent := p.silent()
 	for _, s := range slices.Collect(p.route.audience()) {
-		if silent && s == p.from {
+		if p.mute && s == p.from {
 			continue
 		}
 		if own := p.eventFor(s, e); own != nil {
 			all = append(all, copied{s, own})
 		}
 	}
-	ch, o := p.channel, p.route.options
+	ch := p.channel
 	ch.order.Lock()
 	defer ch.order.Unlock()
-	if !ch.begun(e, &o) {
+	if !ch.begun(e, &p.route.options) {
 		return 0, false
 	}
 	for _, c := range all {
-		if c.session.push(c.event, o, p.wakes) {
+		if c.session.push(c.event, &p.route.options, p.wakes) {
 			n++
 		}
 	}
@@ -189,30 +215,33 @@ func (p *publishing) context() context.Context {
 	return p.ctx
 }
 
-// audience yields each session that is subscribed to one of the route's
-// patterns, once.
-func (r *route) audience() func(yield func(*Session) bool) {
-	busiest, others := -1, 0
+// heard counts the route's patterns that have subscribers, and says where the
+// one with the most is.
+func (r *route) heard() (busiest, patterns int) {
+	most := 0
 	for i, c := range r.patterns {
 		n := c.subs.len()
-		if n == 0 {
-			continue
+		if n > 0 {
+			patterns++
 		}
-		others++
-		if busiest < 0 || n > r.patterns[busiest].subs.len() {
-			busiest = i
+		if n > most {
+			busiest, most = i, n
 		}
 	}
-	switch others {
-	case 0:
+	return busiest, patterns
+}
+
+// audience yields each session that is subscribed to one of the route's
+// patterns, once.
+func (r *route) audience() iter.Seq[*Session] {
+	busiest, patterns := r.heard()
+	if patterns == 0 {
 		return func(func(*Session) bool) {}
-	case 1:
-		return r.patterns[busiest].subs.all()
 	}
 	return func(yield func(*Session) bool) { r.eachOnce(busiest, yield) }
 }
 
-// eachOnce walks several patterns. The busiest goes last, because its sessions
+// eachOnce walks the patterns. The busiest goes last, because its sessions
 // need not be remembered, only looked up.
 func (r *route) eachOnce(busiest int, yield func(*Session) bool) {
 	met := sets.Get().(map[*Session]struct{})

@@ -224,7 +224,7 @@ func (ch *channel) subscribe(sub *subscription, o ChannelOptions, w *wakes) bool
 		return false
 	}
 	if o.SendLast && ch.last != nil {
-		sub.session.push(ch.last, o, w)
+		sub.session.push(ch.last, &o, w)
 	}
 	return true
 }
@@ -262,7 +262,7 @@ func (ch *channel) sendLast(s *Session, o ChannelOptions, w *wakes) {
 	ch.order.Lock()
 	defer ch.order.Unlock()
 	if ch.last != nil {
-		s.push(ch.last, o, w)
+		s.push(ch.last, &o, w)
 	}
 }
 

@@ -166,7 +166,7 @@ func (srv *Server) expectedChannel(name string, s *Session) *channel {
 
 // keep gives the message to the history, which delivers it.
 func (p *publishing) keep() {
-	p.wakes = &p.own // delivery is another goroutine's
+	p.wakes, p.lent = &p.own, true // delivery is another goroutine's
 	p.kept = p.srv.history.Append(p.context(), p.channel.name, p.data, func(data codec.Raw) {
 		var failed error // is in the log
 		defer p.srv.recovered(p.channel.name, &failed)

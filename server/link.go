@@ -85,9 +85,10 @@ func (l *link) receiveAll() error {
 }
 
 func (l *link) receiveOne(r io.Reader) error {
-	var size sizer
+	var size *sizer
 	if l.srv.hooks.FrameIn != nil {
-		size.r, r = r, &size
+		size = &sizer{r: r}
+		r = size
 	}
 	b, err := codec.Read(r, l.srv.limits.codec())
 	if err != nil {

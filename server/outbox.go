@@ -223,11 +223,13 @@ func (o *Outbox) settle(sent bool) {
 
 // drop removes the first n events.
 func (o *Outbox) drop(n int) {
+	size := 0
 	for i, e := range o.queue[:n] {
-		o.add(-len(e.text))
+		size += len(e.text)
 		o.forget(e, o.base+uint64(i))
 		o.queue[i] = nil
 	}
+	o.add(-size)
 	o.base += uint64(n)
 	if n == len(o.queue) {
 		o.reset()

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
@@ -38,8 +39,9 @@ func (s *Server) Publish(ctx context.Context, ch string, data any) (err error) {
 		return ErrClosed
 	}
 	defer s.recovered(ch, &err)
-	p := &publishing{srv: s, ctx: ctx, data: raw}
-	p.wakes = &p.own
+	p := newPublishing(s, raw)
+	defer p.free()
+	p.ctx, p.wakes = ctx, &p.own
 	p.onto(s.createChannel(string(c), nil))
 	if p.route.watched() {
 		p.message = &bayeux.Message{Channel: string(c), Data: raw.AppendTo(nil)}
@@ -65,8 +67,31 @@ type publishing struct {
 	message *bayeux.Message // made when somebody wants to see it, or has changed it
 	wakes   *wakes
 	own     wakes
+	mute    bool         // from does not get it
+	lent    bool         // the history has it
 	kept    func() error // waits for the history
 }
+
+var publishings = sync.Pool{New: func() any { return new(publishing) }}
+
+func newPublishing(s *Server, data codec.Raw) *publishing {
+	p := publishings.Get().(*publishing)
+	p.srv, p.data = s, data
+	return p
+}
+
+// free keeps p's memory for another message, unless somebody else has p.
+func (p *publishing) free() {
+	if p.lent || cap(p.own.links) > mostScratch {
+		return
+	}
+	p.own.forget()
+	*p = publishing{own: p.own}
+	publishings.Put(p)
+}
+
+// mostScratch is the length of slices whose memory is used again.
+const mostScratch = 1 << 16
 
 // onto makes ch the channel that is published on.
 func (p *publishing) onto(ch *channel) { p.channel, p.route = ch, p.srv.channels.route(ch) }
@@ -79,8 +104,10 @@ func (r *route) watched() bool {
 // publish processes a message that is not a meta message, in the order of
 // docs/protocol.md §15 (and §3.4, §14).
 func (t *turn) publish(v *codec.View) {
-	p := t.permit(v)
-	if p == nil {
+	p := newPublishing(t.srv, v.Data)
+	defer p.free()
+	p.from, p.wakes = t.session, &t.wakes
+	if !t.permit(p, v) {
 		return
 	}
 	if p.route.watched() {
@@ -111,14 +138,13 @@ func (t *turn) publish(v *codec.View) {
 	t.acknowledge(v, p.route)
 }
 
-// permit takes a message as far as to where it may be published. It is nil if
-// the message has been answered.
-func (t *turn) permit(v *codec.View) *publishing {
-	p := &publishing{srv: t.srv, from: t.session, data: v.Data, wakes: &t.wakes}
+// permit takes a message as far as to where it may be published. If it may not,
+// it has been answered.
+func (t *turn) permit(p *publishing, v *codec.View) bool {
 	ch, name, refused := t.target(v)
 	if refused != nil {
 		t.fail(v, refused)
-		return nil
+		return false
 	}
 	if ch != nil {
 		p.onto(ch)
@@ -127,20 +153,20 @@ func (t *turn) permit(v *codec.View) *publishing {
 	}
 	if err := p.begin(t, v); err != nil {
 		t.turnDown(p.detached(v), err, 404, "message_deleted")
-		return nil
+		return false
 	}
 	if ch == nil {
 		if err := t.mayCreate(name, p.detached(v), "channel_create_denied"); err != nil {
 			t.refuse(p.message, err)
-			return nil
+			return false
 		}
 		p.onto(t.srv.createChannel(name, t.session))
 	}
 	if err := t.mayPublish(p, v); err != nil {
 		t.fail(v, err)
-		return nil
+		return false
 	}
-	return p
+	return true
 }
 
 // begin shows the message to the extensions; only what they may have changed

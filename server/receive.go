@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -29,6 +30,21 @@ type turn struct {
 	keeping []keeping // publishes that the history has under way
 	joining []func()  // subscriptions that begin with history
 	wakes   wakes
+	sending []reply // scratch
+}
+
+var turns = sync.Pool{New: func() any { return new(turn) }}
+
+// free keeps t's memory for another payload. Nobody may have t any more.
+func (t *turn) free() {
+	t.wakes.forget()
+	if cap(t.replies) > mostScratch || cap(t.wakes.links) > mostScratch {
+		return
+	}
+	clear(t.replies)
+	clear(t.sending)
+	*t = turn{replies: t.replies[:0], sending: t.sending[:0], wakes: t.wakes}
+	turns.Put(t)
 }
 
 // receive processes one payload of l and answers it. A handshake must be alone
@@ -41,9 +57,11 @@ func (l *link) receive(b *codec.Batch) {
 			break
 		}
 	}
-	t := &turn{srv: l.srv, link: l, alone: len(views) == 1}
+	t := turns.Get().(*turn)
+	t.srv, t.link, t.alone = l.srv, l, len(views) == 1
 	t.process(views)
 	t.finish()
+	t.free()
 }
 
 // process processes messages in the receive order of their session. The
@@ -354,13 +372,12 @@ func (t *turn) answerStream() {
 		after = s.out.end()
 		s.mu.Unlock()
 	}
-	replies := make([]reply, len(t.replies))
-	for i, text := range t.replies {
-		replies[i] = reply{text, transport.Other, s, after}
+	for _, text := range t.replies {
+		t.sending = append(t.sending, reply{text, transport.Other, s, after})
 	}
-	replies[0].kind = t.kind // of a handshake, events follow it
+	t.sending[0].kind = t.kind // of a handshake, events follow it
 	t.wakes.flush(t.srv)
-	l.reply(replies)
+	l.reply(t.sending)
 	t.srv.flush(l)
 }
 

@@ -136,7 +136,7 @@ func (o *Outbox) rewind() {
 		s.urgent = true
 		return
 	}
-	s.waitLazily(ChannelOptions{Lazy: none})
+	s.waitLazily(&ChannelOptions{Lazy: none})
 }
 
 // begin prepares to take events: a batch has all that is not acknowledged, and

@@ -157,7 +157,7 @@ func (s *Session) Send(ch string, data any) error {
 // deliver queues one event for this session alone.
 func (s *Session) deliver(e *event, o ChannelOptions) {
 	var w wakes
-	s.push(e, o, &w)
+	s.push(e, &o, &w)
 	w.flush(s.srv)
 }
 

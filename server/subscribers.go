@@ -36,11 +36,7 @@ func (s *subscribers) len() int { return int(s.n.Load()) }
 // all yields the sessions of a snapshot taken at the first step.
 func (s *subscribers) all() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
-		list := s.list.Load()
-		if list == nil {
-			return
-		}
-		for _, c := range *list {
+		for _, c := range s.chunks() {
 			for _, sub := range c {
 				if !yield(sub.session) {
 					return
@@ -50,13 +46,17 @@ func (s *subscribers) all() iter.Seq[*Session] {
 	}
 }
 
+// chunks is a snapshot.
+func (s *subscribers) chunks() []chunk {
+	if list := s.list.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
 // add appends sub. The caller holds the channel's mutex.
 func (s *subscribers) add(sub *subscription) {
-	var chunks []chunk
-	if list := s.list.Load(); list != nil {
-		chunks = *list
-	}
-	n := s.len()
+	chunks, n := s.chunks(), s.len()
 	sub.at = n
 	if n%chunkSize == 0 {
 		s.store(append(clip(chunks), chunk{sub}), n+1)
@@ -69,8 +69,7 @@ func (s *subscribers) add(sub *subscription) {
 // remove fills the place of sub with the last subscription. The caller holds
 // the channel's mutex.
 func (s *subscribers) remove(sub *subscription) {
-	chunks := *s.list.Load()
-	n := s.len()
+	chunks, n := s.chunks(), s.len()
 	lastChunk := chunks[len(chunks)-1]
 	moved := lastChunk[len(lastChunk)-1]
 	if moved != sub {

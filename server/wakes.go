@@ -33,6 +33,9 @@ func (w *wakes) link(l *link) {
 	}
 }
 
+// forget lets go of what lies in memory that is used again.
+func (w *wakes) forget() { clear(w.gone[:cap(w.gone)]) }
+
 // flush wakes everybody and forgets them.
 func (w *wakes) flush(srv *Server) {
 	w.flushBut(srv, nil)
@@ -78,7 +81,7 @@ func (srv *Server) overflow(s *Session) {
 
 // push queues e for s and notes in w who must be woken. It reports whether
 // s takes messages at all.
-func (s *Session) push(e *event, o ChannelOptions, w *wakes) bool {
+func (s *Session) push(e *event, o *ChannelOptions, w *wakes) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == gone {
@@ -165,7 +168,7 @@ func (s *Session) wakeIn(d time.Duration) {
 
 // waitLazily sets the time by which lazy messages leave at the latest. The
 // caller holds mu.
-func (s *Session) waitLazily(o ChannelOptions) {
+func (s *Session) waitLazily(o *ChannelOptions) {
 	if s.lazing {
 		return
 	}
