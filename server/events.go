@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
@@ -88,7 +89,8 @@ func (s *Server) Emit(v any) { s.events.emit(CustomData{v}) }
 
 // hub hands every event to every receiver.
 type hub struct {
-	limit int // per receiver
+	limit int         // per receiver
+	heard atomic.Bool // there have been receivers
 
 	mu        lock.Mutex[lock.Hub]
 	receivers map[*receiver]struct{}
@@ -110,6 +112,7 @@ func (h *hub) join() *receiver {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if r.closed = h.closed; !h.closed {
+		h.heard.Store(true)
 		if h.receivers == nil {
 			h.receivers = map[*receiver]struct{}{}
 		}

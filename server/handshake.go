@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"strconv"
@@ -35,7 +36,7 @@ func (t *turn) handshake(v *codec.View) {
 		t.link.carry(s)
 	}
 	t.replyHandshake(s, m)
-	t.srv.log.Info("session added", slog.Any("session", s), slog.String("transport", s.peer.Type))
+	t.srv.log.LogAttrs(context.Background(), slog.LevelInfo, "session added", slog.Any("session", s), slog.String("transport", s.peer.Type))
 	if f := t.srv.hooks.SessionOpened; f != nil {
 		f(s)
 	}
@@ -86,7 +87,9 @@ func (s *Session) open(t *turn) bool {
 	s.phase = shaken
 	s.advised = t.link.peer.Type
 	s.startClock()
-	s.srv.events.emit(SessionAdded{Session: s, Context: t.context()})
+	if s.srv.events.heard.Load() {
+		s.srv.events.emit(SessionAdded{Session: s, Context: t.context()})
+	}
 	return true
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"maps"
@@ -225,7 +226,7 @@ func (srv *Server) endWith(s *Session, x ending) {
 	s.farewell(h, stream, x)
 	w.flush(srv)
 	if reachable {
-		srv.log.Info("session ended", slog.Any("session", s), slog.String("reason", x.why.String()))
+		srv.log.LogAttrs(context.Background(), slog.LevelInfo, "session ended", slog.Any("session", s), slog.String("reason", x.why.String()))
 		if f := srv.hooks.SessionClosed; f != nil {
 			f(s, x.why)
 		}
@@ -235,6 +236,9 @@ func (srv *Server) endWith(s *Session, x ending) {
 // emitEnd tells the events. The caller holds mu, so that nothing of the
 // session comes after.
 func (srv *Server) emitEnd(s *Session, subs map[string]*subscription, x ending) {
+	if !srv.events.heard.Load() {
+		return
+	}
 	if len(subs) > 0 {
 		srv.events.emit(Unsubscribed{Session: s, Channels: slices.Sorted(maps.Keys(subs)), Context: s.context()})
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -298,7 +299,7 @@ func (s *Server) connOpened(l *link) {
 func (s *Server) connClosed(l *link, why transport.Reason, err error) {
 	s.stats.conns.Add(-1)
 	if why != transport.Normal {
-		s.log.Debug("connection ended", slog.String("transport", l.peer.Type), slog.String("reason", why.String()), slog.Any("err", err))
+		s.log.LogAttrs(context.Background(), slog.LevelDebug, "connection ended", slog.String("transport", l.peer.Type), slog.String("reason", why.String()), slog.Any("err", err))
 	}
 	if f := s.hooks.ConnClosed; f != nil {
 		f(l.peer, why, err)

@@ -312,7 +312,8 @@ func (s *Server) encodeReply(ctx context.Context, to *Session, r *bayeux.Message
 	if to != nil && s.outgoing(ctx, to, s.channels.routeTo(r.Channel), r) != nil {
 		return nil
 	}
-	text, err := codec.AppendMessage(nil, r)
+	const usual = 128 // bytes; those of a handshake are more
+	text, err := codec.AppendMessage(make([]byte, 0, usual), r)
 	if err != nil {
 		return s.unencodable(r, err)
 	}

@@ -103,7 +103,10 @@ func checkAddress(address string) error {
 }
 
 func (s *serveCmd) listen(ctx context.Context, log *slog.Logger) (net.Listener, error) {
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Listen)
+	// Without the kernel's probes, which are four system calls for each
+	// connection: every connection of ours is asked for something, or closed,
+	// within the times of the server.
+	ln, err := (&net.ListenConfig{KeepAlive: -1}).Listen(ctx, "tcp", s.Listen)
 	if err != nil || s.TLSCert == "" {
 		return ln, err
 	}
