@@ -253,6 +253,15 @@ func (p *parser) name(b []byte, i int, s *[]byte, room int) int {
 	if b[i] != '"' {
 		return p.skip(b, i, room)
 	}
+	for end := i + 1; end <= len(b)-8; end += 8 { // nearly all names are plain
+		if m := special(load(b, end)); m != 0 {
+			if end += bits.TrailingZeros64(m) >> 3; b[end] != '"' {
+				break
+			}
+			*s = b[i+1 : end : end]
+			return end + 1
+		}
+	}
 	return p.text(b, i, s)
 }
 
