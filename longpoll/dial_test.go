@@ -299,23 +299,6 @@ func TestATargetWithoutAClientWorks(t *testing.T) {
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
-func TestRetryAfterIsBounded(t *testing.T) {
-	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	for v, want := range map[string]time.Duration{
-		"":                              0,
-		"0":                             0,
-		"120":                           2 * time.Minute,
-		"-1":                            0,
-		"soon":                          0,
-		"999999999":                     24 * time.Hour,
-		"Sat, 21 Nov 2026 12:00:30 GMT": 30 * time.Second,
-		"Sat, 21 Nov 2026 11:00:00 GMT": 0,
-		"Sat, 21 Nov 2099 12:00:30 GMT": 24 * time.Hour,
-	} {
-		assert.Equal(t, want, retryAfter(v, now), v)
-	}
-}
-
 // Our client and our server agree about the cookie.
 func TestTheJarKeepsTheBrowsersCookie(t *testing.T) {
 	var seen []transport.Peer

@@ -114,7 +114,7 @@ func FuzzRefusal(f *testing.F) {
 		if len(line) > 210 || !utf8.ValidString(line) || strings.ContainsFunc(line, unicode.IsControl) {
 			t.Errorf("%q", line)
 		}
-		if d := retryAfter(after, time.Unix(0, 0)); d < 0 || d > 24*time.Hour {
+		if d := transport.RetryAfter(after, time.Unix(0, 0)); d < 0 || d > 24*time.Hour {
 			t.Errorf("%q is %v", after, d)
 		}
 	})

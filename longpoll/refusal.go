@@ -3,7 +3,6 @@ package longpoll
 import (
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -21,7 +20,7 @@ func refusal(resp *http.Response) *transport.Error {
 		Op:         "receive",
 		Status:     resp.StatusCode,
 		Reason:     transport.StatusReason(resp.StatusCode),
-		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		RetryAfter: transport.RetryAfter(resp.Header.Get("Retry-After"), time.Now()),
 		Location:   resp.Header.Get("Location"),
 		Detail:     clean(string(text)),
 	}
@@ -39,18 +38,4 @@ func clean(s string) string {
 		}
 	}
 	return s
-}
-
-// retryAfter reads a Retry-After header: seconds or a date. What cannot be read
-// or lies in the past is 0, what is more than a day away is a day.
-func retryAfter(v string, now time.Time) time.Duration {
-	const day = 24 * time.Hour
-	if s, err := strconv.ParseUint(v, 10, 32); err == nil {
-		return min(time.Duration(s)*time.Second, day)
-	}
-	t, err := http.ParseTime(v)
-	if err != nil {
-		return 0
-	}
-	return min(max(t.Sub(now), 0), day)
 }

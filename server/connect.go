@@ -171,37 +171,34 @@ func (s *Session) answerHeld() {
 
 // answer sends the reply to a connect, with the events that go with it.
 func (s *Session) answer(h held) {
-	text := s.srv.connectReply(s, &h)
-	if !h.link.peer.Once {
-		s.answerOnStream(&h, text)
-		return
+	if r := s.begin(&h); r != nil {
+		r.send()
 	}
-	r := s.answerTo(&h, text)
-	r.send()
 }
 
 // answerApart is answer for a caller that the network must not hold up: what
 // leaves is decided at once.
 func (s *Session) answerApart(h held) {
-	text := s.srv.connectReply(s, &h)
-	if !h.link.peer.Once {
-		s.answerOnStream(&h, text)
-		return
-	}
-	r := s.answerTo(&h, text)
-	if !s.srv.run(r.send) {
+	if r := s.begin(&h); r != nil && !s.srv.run(r.send) {
 		r.send() // the server is closed, and so is the link
 	}
 }
 
-func (s *Session) answerTo(h *held, text []byte) response {
+// begin encodes the answer to h. It is nil if a stream's writer has it now.
+func (s *Session) begin(h *held) *response {
+	text := s.srv.connectReply(s, h)
+	if !h.link.peer.Once {
+		s.answerOnStream(h, text)
+		return nil
+	}
 	var replies [][]byte
 	for _, r := range [][]byte{h.kick, text} {
 		if r != nil {
 			replies = append(replies, r)
 		}
 	}
-	return s.srv.prepare(s, h.link, transport.Connect, replies, h)
+	r := s.srv.prepare(s, h.link, transport.Connect, replies, h)
+	return &r
 }
 
 // answerOnStream leaves the answer to the stream's writer.

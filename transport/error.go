@@ -117,3 +117,18 @@ func names(query string) string {
 	}
 	return strings.Join(pairs, "&")
 }
+
+// RetryAfter reads a Retry-After header, seconds or a date, for
+// Error.RetryAfter. What cannot be read or lies before now is 0, what is more
+// than a day away is a day (RFC 9110 §10.2.3).
+func RetryAfter(v string, now time.Time) time.Duration {
+	const day = 24 * time.Hour
+	if s, err := strconv.ParseUint(v, 10, 32); err == nil {
+		return min(time.Duration(s)*time.Second, day)
+	}
+	t, err := http.ParseTime(v)
+	if err != nil {
+		return 0
+	}
+	return min(max(t.Sub(now), 0), day)
+}

@@ -198,3 +198,20 @@ func TestRedactedShowsNamesOnly(t *testing.T) {
 	e := &Error{Type: "x", Op: "dial", Status: 302, Location: "http://[/?secret"}
 	assert.NotContains(t, e.Error(), "secret")
 }
+
+func TestRetryAfterIsBounded(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	for v, want := range map[string]time.Duration{
+		"":                              0,
+		"0":                             0,
+		"120":                           2 * time.Minute,
+		"-1":                            0,
+		"soon":                          0,
+		"999999999":                     24 * time.Hour,
+		"Sat, 21 Nov 2026 12:00:30 GMT": 30 * time.Second,
+		"Sat, 21 Nov 2026 11:00:00 GMT": 0,
+		"Sat, 21 Nov 2099 12:00:30 GMT": 24 * time.Hour,
+	} {
+		assert.Equal(t, want, RetryAfter(v, now), v)
+	}
+}

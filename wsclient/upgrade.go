@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -120,7 +119,7 @@ func (d *dialer) refused(resp *http.Response) error {
 	e.Status = resp.StatusCode
 	e.Reason = transport.StatusReason(resp.StatusCode)
 	e.Location = resp.Header.Get("Location")
-	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	e.RetryAfter = transport.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
 	e.Detail = firstLine(resp.Body)
 	if resp.StatusCode != http.StatusUnauthorized {
 		e.Err = transport.ErrUnsupported
@@ -144,17 +143,6 @@ func (d *dialer) unanswered(ctx context.Context, u *url.URL, up *upgrade, err er
 		}
 	}
 	return d.failed(err)
-}
-
-// retryAfter reads a Retry-After header: seconds, or a date.
-func retryAfter(v string, now time.Time) time.Duration {
-	if s, err := strconv.Atoi(v); err == nil {
-		return max(0, time.Duration(s)*time.Second)
-	}
-	if at, err := http.ParseTime(v); err == nil {
-		return max(0, at.Sub(now))
-	}
-	return 0
 }
 
 // firstLine is what an answer says, for people: one short line without control
