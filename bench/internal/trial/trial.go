@@ -13,7 +13,7 @@ import (
 
 // A Trial is servers under workloads, so many rounds of it.
 type Trial struct {
-	Load      string // the program bench/load
+	Programs  *Programs
 	Servers   []Server
 	Workloads []Workload
 	Rounds    int
@@ -80,7 +80,7 @@ func (t *Trial) measure(ctx context.Context, s Server, w Workload) (Figures, err
 		return nil, err
 	}
 	defer p.end()
-	argv := append([]string{t.Load, "-url", w.url(s, p.addr), "-pid", strconv.Itoa(p.cmd.Process.Pid), "-name", s.Name}, w.Flags...)
+	argv := append([]string{w.program(t.Programs), "-url", w.url(s, p.addr), "-pid", strconv.Itoa(p.cmd.Process.Pid), "-name", s.Name}, w.Flags...)
 	if s.Proto != "" {
 		argv = append(argv, "-proto", s.Proto)
 	}
