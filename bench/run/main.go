@@ -73,23 +73,22 @@ func run(ctx context.Context, s settings) error {
 	defer programs.Remove()
 	t := &trial.Trial{Programs: programs, Servers: []trial.Server{programs.Floor(), programs.Ours()},
 		Workloads: workloads, Rounds: s.rounds, Cores: cores, Log: os.Stderr}
-	prefix := ""
 	if s.client {
-		t.Servers[0], prefix = programs.Blast(), "client-"
+		t.Servers = []trial.Server{programs.Client()}
 	}
 	fmt.Fprintf(os.Stderr, "%v\n", cores)
 	all, err := t.Run(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.keep(prefix, t, all); err != nil {
+	if err := s.keep(t, all); err != nil {
 		return err
 	}
 	return trial.Write(os.Stdout, t, all)
 }
 
 // keep writes the files that were asked for.
-func (s settings) keep(prefix string, t *trial.Trial, all []*trial.Result) error {
+func (s settings) keep(t *trial.Trial, all []*trial.Result) error {
 	if s.file != "" {
 		text, err := json.MarshalIndent(all, "", "\t")
 		if err != nil {
@@ -102,5 +101,5 @@ func (s settings) keep(prefix string, t *trial.Trial, all []*trial.Result) error
 	if s.plots == "" {
 		return nil
 	}
-	return trial.Draw(s.plots, prefix, t, all)
+	return trial.Draw(s.plots, "", t, all)
 }

@@ -33,9 +33,9 @@ func Curves() []Curve {
 	return []Curve{subscribers, spread, tens}
 }
 
-// Draw writes pictures of the results to dir, which it makes: each Curve of
-// which all was measured, and all else as bars in workloads.svg. Their names
-// begin with prefix.
+// Draw writes pictures of the results to dir, which it makes: each Curve that was
+// measured as a whole, and what else there is to compare as bars, in
+// workloads.svg. Their names begin with prefix.
 func Draw(dir, prefix string, t *Trial, all []*Result) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
@@ -99,7 +99,9 @@ func bars(t *Trial, all []*Result, drawn map[string]bool) (groups []plot.Group) 
 				g.Bars = append(g.Bars, plot.Bar{Name: s.Name, Label: figure(best), Value: best, Color: i})
 			}
 		}
-		groups = append(groups, g)
+		if len(g.Bars) > 1 {
+			groups = append(groups, g)
+		}
 	}
 	return groups
 }

@@ -60,14 +60,18 @@ func (p *Programs) Floor() Server {
 	}
 }
 
-// Blast is what a client receives from in ClientWorkloads: frames that are ready.
-func (p *Programs) Blast() Server {
+// Client is this module's client in ClientWorkloads: the server that it has is
+// Ours, or one that only sends what is ready.
+func (p *Programs) Client() Server {
+	ours := p.Ours()
 	return Server{
-		Name: "ready frames", Path: "/",
+		Name: "gocometd's client", Path: ours.Path,
 		Argv: func(w Workload, host, port string) []string {
+			if w.InFrame == 0 {
+				return ours.Argv(w, host, port)
+			}
 			return []string{p.hubs, "-addr", host + ":" + port, "-blast", strconv.Itoa(w.InFrame)}
 		},
-		Without: func(w Workload) bool { return w.InFrame == 0 },
 	}
 }
 
@@ -82,6 +86,5 @@ func (p *Programs) Ours() Server {
 			}
 			return argv
 		},
-		Without: func(w Workload) bool { return w.InFrame > 0 },
 	}
 }

@@ -57,7 +57,7 @@ func (t *Trial) Run(ctx context.Context) ([]*Result, error) {
 					all = append(all, results[key])
 				}
 				results[key].Rounds = append(results[key].Rounds, f)
-				fmt.Fprintf(t.Log, "round %d  %-24s %-24s %s\n", round+1, w.Name, s.Name, w.line(f))
+				fmt.Fprintf(t.Log, "round %d  %-42s %-18s %s\n", round+1, w.Name, s.Name, w.line(f))
 			}
 		}
 	}

@@ -1,6 +1,9 @@
 package trial
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,11 +38,61 @@ func TestTableComparesWithTheFloor(t *testing.T) {
 `, b.String())
 }
 
+// A curve is drawn when all of it was measured, and what is no part of one
+// becomes bars.
+func TestFiguresAreDrawn(t *testing.T) {
+	of := &Trial{Servers: []Server{{Name: "floor"}, {Name: "ours"}}, Rounds: 1}
+	var all []*Result
+	curve := Curves()[0]
+	for _, w := range Workloads(time.Second) {
+		if !slices.Contains(curve.Workloads, w.Name) && w.Name != "idle" {
+			continue
+		}
+		of.Workloads = append(of.Workloads, w)
+		for _, s := range of.Servers {
+			all = append(all, &Result{s.Name, w.Name, []Figures{{w.Figure: 0.5}}})
+		}
+	}
+	require.Len(t, of.Workloads, len(curve.Sizes)+1, "each point of the curve is a workload")
+	dir := t.TempDir()
+	require.NoError(t, Draw(dir, "x-", of, all))
+	for file, want := range map[string]string{"x-subscribers.svg": "10000", "x-workloads.svg": "idle, KiB"} {
+		text, err := os.ReadFile(filepath.Join(dir, file))
+		require.NoError(t, err)
+		assert.Contains(t, string(text), want)
+		assert.Contains(t, string(text), "ours")
+		assert.NotContains(t, string(text), "scale", "its workloads are a curve")
+	}
+	assert.NoFileExists(t, filepath.Join(dir, "x-channels.svg"))
+}
+
+func TestEveryPointOfACurveIsAWorkload(t *testing.T) {
+	all := Workloads(time.Second)
+	for _, c := range Curves() {
+		require.Len(t, c.Workloads, len(c.Sizes))
+		for _, name := range c.Workloads {
+			assert.True(t, slices.ContainsFunc(all, func(w Workload) bool { return w.Name == name }), name)
+		}
+	}
+}
+
+// Where more is better the best is the most, and the goal a lower bound.
+func TestTheBestIsTheMostWhereMoreIsBetter(t *testing.T) {
+	w := ClientWorkloads(time.Second)[0]
+	of := &Trial{Servers: []Server{{Name: "client"}}, Workloads: []Workload{w}}
+	var b strings.Builder
+	require.NoError(t, Write(&b, of, []*Result{{"client", w.Name, []Figures{{"msgs_s": 3e6}, {"msgs_s": 1e6}, {"msgs_s": 2e6}}}}))
+	assert.Contains(t, b.String(), "| 3000000 / 2000000 | ≥ 1000000 |")
+}
+
 func TestSlowWorkloadsRunOnlyWhenNamed(t *testing.T) {
 	all := Workloads(time.Second)
 	some, err := Matching(all, "")
 	require.NoError(t, err)
-	assert.Len(t, some, len(all)-1)
+	assert.NotEmpty(t, some)
+	for _, w := range some {
+		assert.False(t, w.Slow, w.Name)
+	}
 	some, err = Matching(all, "after a GC")
 	require.NoError(t, err)
 	assert.Len(t, some, 1)
