@@ -28,7 +28,7 @@ const (
 	width          = 720
 	left, right    = 70, 680
 	plotHeight     = 290
-	head           = 44 // from the top to the first line below the title
+	head           = 48 // from the top to the first line below the title
 	lineHeight     = 18
 	colors         = 6
 	titleX, titleY = 16, 26
