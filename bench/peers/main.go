@@ -15,6 +15,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -80,16 +81,11 @@ func run(ctx context.Context, rounds int, only, names string, dur time.Duration,
 	}
 	servers = slices.DeleteFunc(servers, func(s trial.Server) bool { return !wanted.MatchString(s.Name) })
 	t := &trial.Trial{Programs: programs, Servers: servers, Workloads: workloads, Rounds: rounds, Cores: cores, Log: os.Stderr}
-	all, err := t.Run(ctx)
-	if err != nil {
-		return err
-	}
+	all, failed := t.Run(ctx)
 	if plots != "" {
-		if err := trial.Draw(plots, "peers-", t, all); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, trial.Draw(plots, "peers-", t, all))
 	}
-	return trial.Write(os.Stdout, t, all)
+	return errors.Join(failed, trial.Write(os.Stdout, t, all))
 }
 
 // build runs a builder in dir.

@@ -10,13 +10,15 @@
 //
 // It needs Linux, two cores that nothing else uses, and taskset. Every figure is
 // printed as it comes, on stderr; the table is Markdown, on stdout. The exit
-// status is 1 if a message was lost or out of order. Packages bench/load and
+// status is 1 if a message was lost or out of order in any; what was measured
+// then is without that. Packages bench/load and
 // bench/consume say what the figures mean.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -77,14 +79,8 @@ func run(ctx context.Context, s settings) error {
 		t.Servers = []trial.Server{programs.Client()}
 	}
 	fmt.Fprintf(os.Stderr, "%v\n", cores)
-	all, err := t.Run(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.keep(t, all); err != nil {
-		return err
-	}
-	return trial.Write(os.Stdout, t, all)
+	all, failed := t.Run(ctx)
+	return errors.Join(failed, s.keep(t, all), trial.Write(os.Stdout, t, all))
 }
 
 // keep writes the files that were asked for.

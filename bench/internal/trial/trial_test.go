@@ -76,6 +76,28 @@ func TestEveryPointOfACurveIsAWorkload(t *testing.T) {
 	}
 }
 
+// A measurement that fails is told, and the others are made all the same.
+func TestATrialGoesOnAfterAFailure(t *testing.T) {
+	broken := Server{Name: "broken", Argv: func(Workload, string, string) []string { return []string{"/does/not/exist"} }}
+	var log strings.Builder
+	of := &Trial{Programs: new(Programs), Servers: []Server{broken, broken}, Workloads: []Workload{{Name: "w"}}, Rounds: 2, Log: &log}
+	all, err := of.Run(t.Context())
+	assert.Empty(t, all)
+	assert.ErrorContains(t, err, "round 2, w, broken")
+	assert.Equal(t, 4, strings.Count(log.String(), "round "))
+}
+
+func TestRoundsOfOneServerAreOneResult(t *testing.T) {
+	var all []*Result
+	for range 3 {
+		for _, name := range []string{"a", "b"} {
+			all = add(all, Server{Name: name}, Workload{Name: "w"}, Figures{})
+		}
+	}
+	require.Len(t, all, 2)
+	assert.Len(t, all[1].Rounds, 3)
+}
+
 // Where more is better the best is the most, and the goal a lower bound.
 func TestTheBestIsTheMostWhereMoreIsBetter(t *testing.T) {
 	w := ClientWorkloads(time.Second)[0]
