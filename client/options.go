@@ -158,7 +158,8 @@ func WithAccessToken(t AccessToken) Option {
 // its ctx ends with Timeouts.Open or the Client. An error counts as a failed
 // attempt, and so does an f that goes on after its ctx has ended, as those may
 // that take none: a later attempt takes what it returns, Close does not wait for
-// it, and Done does. One of golang.org/x/oauth2 fits so:
+// it, and Done does. With another token than before a handshake opens a connection
+// of its own. One of golang.org/x/oauth2 fits so:
 //
 //	func(context.Context) (client.AccessToken, error) {
 //		t, err := source.Token()
