@@ -66,7 +66,7 @@ func TestOneConnectionIsDialledAfterALongOutage(t *testing.T) {
 		failed := d.tries()
 		d.set(nil)
 		elapse(34 * time.Second)
-		assert.Equal(t, bayeux.Connected, c.State())
+		require.Equal(t, bayeux.Connected, c.State())
 		assert.Equal(t, failed+1, d.tries())
 		assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
 	})
@@ -91,7 +91,7 @@ func TestALostSessionIsReplacedOverItsStream(t *testing.T) {
 				old := c.ID()
 				end(f, c)
 				elapse(25 * time.Second)
-				assert.Equal(t, bayeux.Connected, c.State())
+				require.Equal(t, bayeux.Connected, c.State())
 				assert.NotEqual(t, old, c.ID())
 				assert.Equal(t, 1, d.tries())
 				f.mu.Lock()
@@ -122,7 +122,7 @@ func TestAStreamThatFailsInTheHandshakeIsReplaced(t *testing.T) {
 		"later": {func(w *wire, m *bayeux.Message) bool {
 			w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Failed, Error: "503::later"})
 			return true
-		}, 2 * time.Second},
+		}, 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestAStreamThatFailsInTheHandshakeIsReplaced(t *testing.T) {
 				restart(f, d)
 				elapse(1600*time.Millisecond + tt.takes)
 				assert.True(t, spoilt)
-				assert.Equal(t, bayeux.Connected, c.State())
+				require.Equal(t, bayeux.Connected, c.State())
 				assert.Equal(t, 3, d.tries())
 				assert.Equal(t, 1, f.open())
 				f.publish("/a", "1")
@@ -176,7 +176,7 @@ func TestAStreamThatIsClosedAfterTheRefusalIsReplacedAtOnce(t *testing.T) {
 			elapse(time.Minute)
 			restart(f, d)
 			elapse(1600 * time.Millisecond)
-			assert.Equal(t, bayeux.Connected, c.State())
+			require.Equal(t, bayeux.Connected, c.State())
 			assert.Equal(t, 3, d.tries())
 			assert.Equal(t, 2, f.made)
 		})
@@ -209,7 +209,7 @@ func TestAStreamThatOwesAnAnswerIsNotUsedForAnotherSession(t *testing.T) {
 		synctest.Wait()
 		swallowed.Load().send(&bayeux.Message{Channel: "/b", ID: id, Outcome: bayeux.Failed, Error: "402::session_unknown"})
 		require.NoError(t, <-published)
-		assert.Equal(t, bayeux.Connected, c.State())
+		require.Equal(t, bayeux.Connected, c.State())
 		assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
 		assert.Equal(t, 2, d.tries())
 		assert.Equal(t, 2, f.count("/b"))
@@ -242,7 +242,7 @@ func TestWhatComesLateIsNotTheNewSessions(t *testing.T) {
 		restart(f, d)
 		elapse(time.Minute)
 		require.NotNil(t, refused)
-		assert.Equal(t, bayeux.Connected, c.State())
+		require.Equal(t, bayeux.Connected, c.State())
 		assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
 		assert.Equal(t, 2, d.tries())
 	})
@@ -276,7 +276,7 @@ func TestAnnouncedEventsAreAwaitedInEachSessionOfAStream(t *testing.T) {
 		c := start(t, dialers(d))
 		for sessions := 1; sessions < 4; sessions++ {
 			elapse(2 * time.Minute)
-			assert.Equal(t, bayeux.Connected, c.State())
+			require.Equal(t, bayeux.Connected, c.State())
 			assert.Equal(t, sessions, f.made)
 			f.expel()
 		}
@@ -298,7 +298,7 @@ func TestASessionMayMoveAfterAHandshakeOverTheOldStream(t *testing.T) {
 		f.mu.Unlock()
 		restart(f, stream)
 		elapse(5 * time.Second)
-		assert.Equal(t, bayeux.Connected, c.State())
+		require.Equal(t, bayeux.Connected, c.State())
 		assert.Equal(t, bayeux.LongPolling, c.Stats().Transport)
 		assert.Equal(t, 2, stream.tries())
 		f.publish("/a", "1")
@@ -325,7 +325,7 @@ func TestAStreamIsNotUsedForAnotherCredential(t *testing.T) {
 				elapse(time.Minute)
 				restart(f, d)
 				elapse(5 * time.Second)
-				assert.Equal(t, bayeux.Connected, c.State())
+				require.Equal(t, bayeux.Connected, c.State())
 				assert.Equal(t, tt.dials, d.tries())
 				assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
 				if tt.dials == 3 {
@@ -349,7 +349,7 @@ func TestNoStreamIsKeptDuringAPause(t *testing.T) {
 		assert.Zero(t, f.open())
 		assert.NotEqual(t, bayeux.Connected, c.State())
 		elapse(time.Minute)
-		assert.Equal(t, bayeux.Connected, c.State())
+		require.Equal(t, bayeux.Connected, c.State())
 		assert.Equal(t, 2, d.tries())
 	})
 }
@@ -362,7 +362,7 @@ func TestAStreamThatCarriesNoSessionIsNotAskedAgain(t *testing.T) {
 		f.first = unknownOver(1)
 		c := start(t, dialers(d))
 		elapse(10 * time.Second)
-		assert.Equal(t, bayeux.Connected, c.State())
+		require.Equal(t, bayeux.Connected, c.State())
 		assert.Equal(t, 2, d.tries())
 	})
 }
