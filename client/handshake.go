@@ -65,8 +65,8 @@ func (c *Client) handshakeOver(types []string, lesser error) (*link, error) {
 			return nil, err
 		}
 		c.cfg.log.Warn("transport failed", "transport", typ, "err", err)
-		c.setFailure(err)
 		failures = append(failures, err)
+		c.setFailure(errors.Join(failures...)) // who waits may run out of time in the next one
 	}
 	return nil, errors.Join(failures...)
 }
