@@ -158,7 +158,8 @@ func WithAccessToken(t AccessToken) Option {
 // its ctx ends with Timeouts.Open or the Client. An error counts as a failed
 // attempt, and so does an f that goes on after its ctx has ended, as those may
 // that take none: a later attempt takes what it returns, Close does not wait for
-// it, and Done does. One of golang.org/x/oauth2 fits so:
+// it, and Done does. With another token than before a handshake opens a connection
+// of its own. One of golang.org/x/oauth2 fits so:
 //
 //	func(context.Context) (client.AccessToken, error) {
 //		t, err := source.Token()
@@ -286,8 +287,10 @@ func WithTimeouts(t Timeouts) Option {
 }
 
 // WithBackoff sets the first and the longest pause between attempts; each
-// failure doubles it, and up to a tenth is added at random. The defaults are 1
-// and 30 seconds: at most 126 attempts in an hour. Pauses begin anew after a
+// failure doubles it. A pause is drawn evenly from half to one and a half of
+// that, but the longest, where it is made again and again, from itself to a tenth
+// more. The defaults are 1 and 30 seconds: a first attempt after half a second at
+// the earliest, and at most 126 in an hour. Pauses begin anew after a
 // connection that has worked for the longest one, or for 30 seconds if that is
 // less. The time that a shorter-lived one has worked counts as paused.
 func WithBackoff(min, max time.Duration) Option {

@@ -19,7 +19,7 @@ type reader struct {
 	limits  codec.Limits
 	routes  router
 	timeout *time.Timer // of an exchange's answer; nil for a stream
-	owed    int         // events that the handshake reply has announced
+	owed    int         // events that the last handshake's reply has announced
 }
 
 func newReader(l *link) *reader {
@@ -93,7 +93,7 @@ func (in *reader) dispatch(b *codec.Batch) {
 			}
 			continue
 		}
-		in.owe(-1)
+		in.arrived()
 		rt := in.routes.find(v.Channel)
 		if rt.deaf() {
 			continue
@@ -128,7 +128,7 @@ func (in *reader) answer(r *request, v *codec.View) {
 		return
 	}
 	if r.kind == transport.Handshake {
-		in.owe(announced(m))
+		in.announce(announced(m))
 	}
 	c.replied(r, m)
 	if r.m != nil {
@@ -145,12 +145,19 @@ func announced(m *bayeux.Message) int {
 	return max(n, 0)
 }
 
-// owe counts events that were announced, and those that have come.
-func (in *reader) owe(n int) {
-	if in.owed == 0 && n < 0 {
+// announce begins to count n events.
+func (in *reader) announce(n int) {
+	if in.owed = n; n > 0 {
+		in.l.complete = make(chan struct{})
+	}
+}
+
+// arrived counts an event, which may be one that was announced.
+func (in *reader) arrived() {
+	if in.owed == 0 {
 		return
 	}
-	if in.owed += n; in.owed == 0 && n < 0 {
+	if in.owed--; in.owed == 0 {
 		close(in.l.complete)
 	}
 }
