@@ -11,11 +11,13 @@ import (
 // A goroutine whose peer always has more for it never waits, and the scheduler
 // lets it run for 10 ms, and does not look at the network as long as any can
 // run. A few such peers would make all others wait for hundreds of
-// milliseconds. So whoever is read for a turn without a wait rests: briefly,
-// and longer for each one that rests at the time, which leaves the others about
-// half of the processors.
+// milliseconds. So whoever is read for a turn without a wait rests: briefly
+// after a long turn while it is the only one, such as a publisher whose messages
+// go to thousands, and else for longer the more rest at the time, which leaves
+// most of the processors to others.
 const (
 	turn      = 500 * time.Microsecond
+	longTurn  = 2 * time.Millisecond
 	briefRest = 50 * time.Microsecond
 	longRest  = 100 * time.Millisecond
 	share     = 3 // turns of rest for each other that rests
@@ -35,7 +37,7 @@ func (p *pace) frame() {
 		p.begun, p.waited = now, false
 		return
 	}
-	if now.Sub(p.begun) < turn {
+	if d := now.Sub(p.begun); d < turn || d < longTurn && resting.Load() == 0 {
 		return
 	}
 	others := time.Duration(resting.Add(1) - 1)

@@ -17,14 +17,14 @@ func (p *pace) rests() time.Duration {
 	return time.Since(begin)
 }
 
-func TestWhoAlwaysHasMoreRestsAfterEachTurn(t *testing.T) {
+func TestWhoAloneAlwaysHasMoreRestsAfterEachLongTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p pace
 		assert.Zero(t, p.rests(), "the first frame")
 		for range 3 {
-			time.Sleep(turn - 1)
+			time.Sleep(longTurn - time.Nanosecond)
 			assert.Zero(t, p.rests(), "within a turn")
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			assert.Equal(t, briefRest, p.rests())
 		}
 	})
@@ -36,10 +36,10 @@ func TestWhoIsWaitedForNeverRests(t *testing.T) {
 		for range 3 {
 			p.waited = true
 			assert.Zero(t, p.rests())
-			time.Sleep(turn)
+			time.Sleep(longTurn)
 			p.read(briefRest + 1)
 			assert.Zero(t, p.rests())
-			time.Sleep(turn)
+			time.Sleep(longTurn)
 		}
 		p.read(briefRest) // too quick to have been a wait
 		assert.Equal(t, briefRest, p.rests())
@@ -56,7 +56,7 @@ func TestTheMoreRestTheLongerEachRests(t *testing.T) {
 		for range 100 * runtime.GOMAXPROCS(0) {
 			all.Go(func() {
 				p := pace{begun: time.Now()}
-				time.Sleep(turn)
+				time.Sleep(longTurn)
 				d := p.rests()
 				mu.Lock()
 				took[d]++
