@@ -256,7 +256,7 @@ func (s *Session) uses(l *link) bool {
 // reply queues answers for a stream's writer. It waits while the peer takes
 // none, so that one that only asks cannot fill the memory.
 func (l *link) reply(rs []reply) {
-	const enough = 256 << 10
+	const enough = 64 << 10
 	l.mu.Lock()
 	for l.waiting > enough && !l.ended {
 		if l.drained == nil {
