@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -107,6 +108,47 @@ func TestCloseWaitsForNoLongPayload(t *testing.T) {
 			began := time.Now()
 			c.Close()
 			assert.Less(t, time.Since(began), 4*time.Second, "the last disconnect's 2 s, and a little")
+		})
+	})
+}
+
+// Nobody can take from the queue of a subscription whose Subscribe has not
+// returned, and the reply is behind what is in it (docs/protocol.md §3.3).
+func TestEventsBeforeTheReplyDoNotKeepSubscribe(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			const events, most = 3000, 400 << 10
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				for i := range events {
+					if m.Channel != bayeux.MetaSubscribe {
+						break
+					}
+					w.send(&bayeux.Message{Channel: "/a", ID: fmt.Sprint(i), Data: []byte(`"` + strings.Repeat("x", 500) + `"`)})
+				}
+				return false
+			}
+			c := start(t, dialers(d), WithLimits(Limits{QueueBytes: most}))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			var lost int
+			s, err := c.Subscribe(ctx, "/a", WithOnGap(func(g Gap) {
+				lost = g.Dropped
+				assert.Equal(t, transport.Overflow, g.Reason)
+				assert.Equal(t, "/a", g.Channel)
+			}))
+			require.NoError(t, err)
+			assert.LessOrEqual(t, c.Stats().WaitingBytes, most/2)
+			var got []string
+			for m := range s.Messages(ctx) {
+				if got = append(got, m.ID); m.ID == fmt.Sprint(events-1) {
+					break
+				}
+			}
+			assert.NotZero(t, lost)
+			assert.Greater(t, len(got), 200, "no more is given up than must be")
+			assert.Equal(t, events, lost+len(got))
+			assert.Equal(t, fmt.Sprint(lost), got[0])
+			assert.EqualValues(t, lost, c.Stats().Dropped)
 		})
 	})
 }
