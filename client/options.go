@@ -68,19 +68,28 @@ func newConfig(opts []Option) (*config, error) {
 }
 
 // Limits bounds what a client holds and sends. A field's zero value means its
-// default, a negative value no bound.
+// default, a negative value no bound. A payload over MessageBytes or
+// BatchMessages is refused whole, with an error that names the limit, and its
+// connection ends.
 type Limits struct {
-	MessageBytes int // of one received payload; default 10 MiB, which Salesforce needs
-	SendBytes    int // of one sent payload of several messages; default 32 KiB, which every server takes
-	QueueBytes   int // waiting in all subscriptions' queues together; default 16 MiB
-	Pending      int // requests waiting or unanswered; default 65536
+	MessageBytes  int // of one received payload; default 10 MiB, which Salesforce needs
+	BatchMessages int // in one received payload; default 65536: some servers answer a poll with all that they have. Each takes some hundred bytes beside its own
+	SendBytes     int // of one sent payload of several messages; default 32 KiB, which every server takes
+	QueueBytes    int // waiting in all subscriptions' queues together; default 16 MiB
+	Pending       int // requests waiting or unanswered; default 65536
 }
 
 func (l *Limits) defaults() {
 	orDefault(&l.MessageBytes, 10<<20)
+	orDefault(&l.BatchMessages, 1<<16)
 	orDefault(&l.SendBytes, 32<<10)
 	orDefault(&l.QueueBytes, 16<<20)
 	orDefault(&l.Pending, 1<<16)
+}
+
+// received bounds the payloads that are read.
+func (l *Limits) received() codec.Limits {
+	return codec.Limits{Bytes: l.MessageBytes, Messages: l.BatchMessages}
 }
 
 // Timeouts are how long a client waits for the network. A field's zero value

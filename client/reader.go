@@ -25,17 +25,9 @@ type reader struct {
 func newReader(l *link) *reader {
 	return &reader{
 		l:      l,
-		limits: codec.Limits{Bytes: orNone(l.c.cfg.limits.MessageBytes), Messages: -1},
+		limits: l.c.cfg.limits.received(),
 		routes: router{c: l.c},
 	}
-}
-
-// orNone is n, or no bound.
-func orNone(n int) int {
-	if n <= 0 {
-		return -1
-	}
-	return n
 }
 
 // receive waits for one payload and handles it.
@@ -85,6 +77,9 @@ func (l *link) hear(messages int) {
 func (in *reader) dispatch(b *codec.Batch) {
 	var whole []*bayeux.Message // the batch's messages, detached at one go
 	for i := range b.Views {
+		if i%64 == 63 && in.l.over() {
+			return
+		}
 		v := &b.Views[i]
 		if r, reply := in.l.match(v); reply {
 			in.l.c.count.replies.Add(1)
@@ -110,6 +105,10 @@ func (in *reader) dispatch(b *codec.Batch) {
 		in.l.c.deliver(rt, m)
 	}
 }
+
+// over reports whether the client has closed and nobody waits for what a long
+// payload still has to say.
+func (l *link) over() bool { return l.ctx.Err() != nil && l.c.ctx.Err() != nil }
 
 // answer settles the request that v replies to.
 func (in *reader) answer(r *request, v *codec.View) {
@@ -210,14 +209,15 @@ func (l *link) find(v *codec.View) (oldest *request) {
 		}
 		return nil
 	}
+	if len(v.Channel) == 0 {
+		return l.only()
+	}
 	var subscription []string
 	if ch := string(v.Channel); ch == bayeux.MetaSubscribe || ch == bayeux.MetaUnsubscribe {
 		subscription = v.Detach().Subscription.Channels
 	}
 	for _, r := range l.pending {
 		switch {
-		case len(v.Channel) == 0 && len(l.pending) == 1:
-			return r
 		case r.channel != string(v.Channel), oldest != nil && r.id > oldest.id:
 		case len(subscription) > 0 && !slices.Equal(subscription, r.m.Subscription.Channels):
 		default:
@@ -225,6 +225,16 @@ func (l *link) find(v *codec.View) (oldest *request) {
 		}
 	}
 	return oldest
+}
+
+// only is the one pending request, nil if there are more or none.
+func (l *link) only() *request {
+	if len(l.pending) == 1 {
+		for _, r := range l.pending {
+			return r
+		}
+	}
+	return nil
 }
 
 // counter counts the bytes of a payload, for Hooks.

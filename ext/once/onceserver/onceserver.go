@@ -139,6 +139,7 @@ func (x *extension) outgoing(_ context.Context, s *server.Session, m *bayeux.Mes
 	all.mu.Unlock()
 	if a != nil {
 		a.reply = m.Clone()
+		a.reply.ID = "" // each answer has its own, and this one may keep much beside it
 		close(a.done)
 	}
 	return nil
