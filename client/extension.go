@@ -29,7 +29,8 @@ type Extension struct {
 	// others than Channels. Publishes that no extension sees cost less.
 	Requests []string
 
-	// Opened is called once, before the first handshake.
+	// Opened is called once, before the first handshake. A [Manual] is no
+	// Client and refuses an extension with this or Done.
 	Opened func(c *Client)
 
 	// Session is called with the id of each new session, after its handshake
