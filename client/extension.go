@@ -70,6 +70,26 @@ type Extension struct {
 	Closed func()
 }
 
+// parse checks the patterns, and makes them such as Channel.Match wants.
+func (e *Extension) parse() (err error) {
+	if e.Channels, err = patterns(e.Channels); err == nil {
+		e.Requests, err = patterns(e.Requests)
+	}
+	return err
+}
+
+func patterns(ps []string) ([]string, error) {
+	parsed := slices.Clone(ps) // the caller keeps its own, and nil stays nil
+	for i, p := range ps {
+		ch, err := bayeux.ParseRemote(p)
+		if err != nil {
+			return nil, err
+		}
+		parsed[i] = string(ch.WithoutFilter())
+	}
+	return parsed, nil
+}
+
 func (e *Extension) sees(ch string) bool { return matchAny(e.Channels, ch) }
 
 func (e *Extension) seesRequest(ch string) bool {

@@ -235,9 +235,18 @@ func WithHTTPClient(h *http.Client) Option {
 }
 
 // WithExtension adds extensions. Outgoing messages pass them in reverse order,
-// incoming ones in the order of registration.
+// incoming ones in the order of registration. A pattern that no channel can
+// match, such as /a/*/b, is an error.
 func WithExtension(e ...Extension) Option {
-	return func(c *config) error { c.extensions = append(c.extensions, e...); return nil }
+	return func(c *config) error {
+		for _, e := range e {
+			if err := e.parse(); err != nil {
+				return fmt.Errorf("client: extension %q: %w", e.Name, err)
+			}
+			c.extensions = append(c.extensions, e)
+		}
+		return nil
+	}
 }
 
 // WithHooks sets functions that count and measure.
