@@ -31,9 +31,9 @@ func merge(a, b *Gap) *Gap {
 	return a
 }
 
-// ReportGap tells the subscriptions of ch that messages may have been missed.
-// It is for extensions, such as one whose stored position the server no longer
-// knows.
+// ReportGap tells the subscriptions of g.Channel, a channel or pattern without a
+// filter, that messages may have been missed, and whoever hears of gaps. It is
+// for extensions, such as one whose stored position the server no longer knows.
 func (c *Client) ReportGap(g Gap) {
 	c.topics.mu.Lock()
 	var subs []*Subscription
