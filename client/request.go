@@ -42,6 +42,7 @@ type request struct {
 	conn     transport.Conn // its exchange, on a Once transport
 	homeless bool           // refused once because its session was gone
 	refuser  string         // that session
+	accepted bool           // a call whose result is still to come
 }
 
 // own reports whether r is the supervisor's, who watches and repeats it.
