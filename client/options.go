@@ -245,9 +245,18 @@ func WithHTTPClient(h *http.Client) Option {
 }
 
 // WithExtension adds extensions. Outgoing messages pass them in reverse order,
-// incoming ones in the order of registration.
+// incoming ones in the order of registration. A pattern that no channel can
+// match, such as /a/*/b, is an error.
 func WithExtension(e ...Extension) Option {
-	return func(c *config) error { c.extensions = append(c.extensions, e...); return nil }
+	return func(c *config) error {
+		for _, e := range e {
+			if err := e.parse(); err != nil {
+				return fmt.Errorf("client: extension %q: %w", e.Name, err)
+			}
+			c.extensions = append(c.extensions, e)
+		}
+		return nil
+	}
 }
 
 // WithHooks sets functions that count and measure.
@@ -341,20 +350,23 @@ func WithPublishRetry(attempts int, every time.Duration) Option {
 	}
 }
 
-// WithMaxRetries ends the client, with the last failure as its Err, when n
-// further attempts in a row after a failed one have failed too, and leaves it to
-// the server what is worth another attempt: a refused handshake or connect ends
-// the client unless the refusal advises retry or handshake. The exceptions are
-// refusals that a new session or token mends: of an unknown session, as long as
-// they do not advise none, and with [WithTokenSource] a 401. A failure of the
-// network, or an HTTP status, is always worth another.
+// WithMaxRetries makes a client give up: after one failed attempt to connect and
+// n failed retries in a row it ends, and its Err is the last failure. The
+// default, zero, never gives up.
 //
-// A subscribe that the server refuses with the advice to retry or to handshake
-// is refused for good after n further attempts; so is the client's own repetition
-// of one in a new session, which needs no advice if the code is 500 or more.
+// It also makes a refusal final. A handshake or connect that the server refuses
+// ends the client at once, unless
 //
-// With the default, zero, there is no end, and a refusal without advice is a
-// reason to try again.
+//   - the refusal advises retry or handshake;
+//   - the session is unknown and the advice is not none: a new session mends it;
+//   - it is a 401 and there is a [WithTokenSource]: a new token mends it.
+//
+// Failures of the network and HTTP statuses are no refusals: they are retried.
+// By default a refusal without advice is retried, too.
+//
+// A subscribe is retried n times as well, if its refusal advises retry or
+// handshake, and then fails with it. Where the client repeats a subscribe in a
+// new session by itself, a code of 500 or more needs no such advice.
 func WithMaxRetries(n int) Option {
 	return func(c *config) error {
 		if n < 0 {

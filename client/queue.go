@@ -23,7 +23,8 @@ const (
 	DropOldest
 	// KeepLatest keeps only the newest message of each channel in the queue,
 	// full or not, in the place of the older one. Only Stats count what it
-	// replaced.
+	// replaced. A queue with fewer places than there are channels still gives up
+	// the oldest, which is the newest of its channel: a Gap tells.
 	KeepLatest
 )
 
@@ -173,10 +174,8 @@ func (q *queue) dropHead() (entry, bool) {
 		q.gap = merge(q.gap, e.gap)
 		return e, false
 	}
-	if q.overflow != KeepLatest {
-		now := time.Now()
-		q.gap = merge(q.gap, &Gap{Channel: e.m.Channel, From: now, To: now, Dropped: 1, Reason: transport.Overflow})
-	}
+	now := time.Now()
+	q.gap = merge(q.gap, &Gap{Channel: e.m.Channel, From: now, To: now, Dropped: 1, Reason: transport.Overflow})
 	return e, true
 }
 

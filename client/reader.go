@@ -192,7 +192,8 @@ func (l *link) claim(v *codec.View, result bool) *request {
 		return nil
 	}
 	if !result && r.call && v.Outcome == bayeux.Succeeded {
-		return nil // taken; the result is still to come (docs/protocol.md §14)
+		r.accepted = true
+		return nil // the result is still to come (docs/protocol.md §14)
 	}
 	delete(l.pending, r.id)
 	return r

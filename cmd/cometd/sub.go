@@ -77,9 +77,17 @@ func (s *subCmd) subscribe(ctx context.Context, c *client.Client, tty console) (
 	return c.Subscribe(ctx, s.Channel[0],
 		client.WithChannels(s.Channel[1:]...),
 		client.WithOnGap(func(g client.Gap) {
-			fmt.Fprintf(tty.err, "messages may be missing on %s between %s and %s: %v\n", plain(g.Channel),
-				g.From.Format(time.TimeOnly), g.To.Format(time.TimeOnly), g.Reason)
+			fmt.Fprintf(tty.err, "messages may be missing on %s %s: %v\n", plain(g.Channel), during(g), g.Reason)
 		}))
+}
+
+// during is when a gap was.
+func during(g client.Gap) string {
+	to := g.To.Format(time.TimeOnly)
+	if g.From.IsZero() {
+		return "before " + to
+	}
+	return "between " + g.From.Format(time.TimeOnly) + " and " + to
 }
 
 // print writes messages until ctx or the subscription ends, or --count is
