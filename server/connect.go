@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -115,6 +116,7 @@ func (s *Session) mayHold(t *turn, m *bayeux.Message, h *held) bool {
 
 // hold parks h. The caller holds mu.
 func (s *Session) hold(h held) {
+	h.id = strings.Clone(h.id) // it has the whole message's memory with it
 	s.held = h
 	d := time.Until(h.until)
 	if s.timer == nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
@@ -148,6 +149,8 @@ func (s *Server) recovered(ch string, err *error) {
 // check refuses what no later step should see (docs/protocol.md §4, §15).
 func (t *turn) check(v *codec.View) *bayeux.Error {
 	switch {
+	case over(len(v.ID), t.srv.limits.IDBytes):
+		return t.idTooLong(v)
 	case len(v.Channel) == 0:
 		return &bayeux.Error{Code: 400, Message: "channel_missing"}
 	case v.ID != nil && !alphanumeric(string(v.ID)):
@@ -158,6 +161,15 @@ func (t *turn) check(v *codec.View) *bayeux.Error {
 		return unknownSession()
 	}
 	return nil
+}
+
+// idTooLong takes the id out of v, so that neither the answer nor anything that
+// waits for one has it.
+func (t *turn) idTooLong(v *codec.View) *bayeux.Error {
+	v.ID = nil
+	l := t.srv.limits.IDBytes
+	t.srv.limited(limitIDBytes, t.link.peer.Addr, t.session)
+	return &bayeux.Error{Code: 405, Args: []string{limitIDBytes, strconv.Itoa(l)}, Message: "message_id_invalid"}
 }
 
 func unknownSession() *bayeux.Error { return &bayeux.Error{Code: 402, Message: "session_unknown"} }
