@@ -264,7 +264,7 @@ func TestBrokenLimitsAreInTheLogButDoNotFillIt(t *testing.T) {
 			assert.Contains(t, lines[i], "level=WARN")
 			assert.Contains(t, lines[i], "limit=subscriptions")
 			assert.Contains(t, lines[i], times)
-			assert.Contains(t, lines[i], "session="+c.id[:8]+"…")
+			assert.Contains(t, lines[i], "session=…"+c.id[len(c.id)-8:])
 		}
 		assert.EqualValues(t, 150, w.Stats().Limited["subscriptions"])
 	}, server.WithLimits(server.Limits{Subscriptions: 1}), server.WithTiming(server.Timing{MaxInterval: time.Hour, Timeout: time.Hour}),

@@ -45,7 +45,7 @@ func (e *Extension) matches(ch string) bool {
 		return true
 	}
 	for _, p := range e.Channels {
-		if matches(p, ch) {
+		if bayeux.Channel(p).Match(ch) {
 			return true
 		}
 	}

@@ -129,7 +129,7 @@ func (t *turn) join(name string, m *bayeux.Message) (begun bool, refused *bayeux
 	t.settle()
 	start, err := h.Join(t.context(), s, name, m)
 	if err != nil {
-		return true, t.srv.refusal(err, 403, "subscribe_denied")
+		return true, t.refusal(err, name, 403, "subscribe_denied")
 	}
 	if start == nil {
 		return false, nil

@@ -46,6 +46,7 @@ type counters struct {
 
 	mu      lock.Mutex[lock.Counters]
 	limited map[string]*breach
+	refused map[string]*breach // by user code, without a *bayeux.Error; by what
 }
 
 // Stats counts. It walks all sessions, holding no lock meanwhile.

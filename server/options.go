@@ -161,8 +161,10 @@ func WithLogger(l *slog.Logger) Option {
 	}
 }
 
-// WithJSON sets the codec of the application's data. The default is
-// [codec.Fast].
+// WithJSON sets the codec of the application's data, wherever the server
+// encodes or decodes it: what is published, sent and answered, [Typed] and
+// [Publication.Decode]. A message knows no server, so [bayeux.Message.Decode] is
+// encoding/json's. The default is [codec.Fast].
 func WithJSON(j codec.JSON) Option {
 	return func(c *config) error {
 		if j == nil {

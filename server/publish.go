@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -29,7 +30,7 @@ func (s *Server) Publish(ctx context.Context, ch string, data any) (err error) {
 		return err
 	}
 	if c.Kind() != bayeux.Broadcast {
-		return &bayeux.Error{Code: 403, Channel: ch, Message: "publish_denied"}
+		return fmt.Errorf("server: not a broadcast channel, and only those have subscribers: %q", ch)
 	}
 	raw, err := codec.EncodeWith(s.json, data)
 	if err != nil {
@@ -231,14 +232,14 @@ func (t *turn) mayPublish(p *publishing, v *codec.View) *bayeux.Error {
 	srv := t.srv
 	if f := srv.policy.Publish; f != nil {
 		t.settle()
-		if err := f(t.context(), t.session, &Publication{channel: p.channel.name, data: p.data, view: v, message: p.message}); err != nil {
-			return srv.refusal(err, 403, "publish_denied")
+		if err := f(t.context(), t.session, &Publication{srv: srv, channel: p.channel.name, data: p.data, view: v, message: p.message}); err != nil {
+			return t.refusal(err, p.channel.name, 403, "publish_denied")
 		}
 	}
 	if len(p.route.authorizers) > 0 {
 		t.settle()
 		if err := p.route.authorize(t.context(), t.session, OpPublish, p.channel.name); err != nil {
-			return srv.refusal(err, 403, "publish_denied")
+			return t.refusal(err, p.channel.name, 403, "publish_denied")
 		}
 	}
 	return nil

@@ -253,7 +253,7 @@ func (t *turn) turnDown(m *bayeux.Message, err error, code int, what string) {
 		t.reply(r)
 		return
 	}
-	t.refuse(m, t.srv.refusal(err, code, what))
+	t.refuse(m, t.refusal(err, m.Channel, code, what))
 }
 
 // neverRetry mends the advice of a handshake that failed: without a session a

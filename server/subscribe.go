@@ -106,13 +106,13 @@ func (t *turn) mayCreate(name string, m *bayeux.Message, what string) *bayeux.Er
 	if f := srv.policy.Create; f != nil {
 		t.settle()
 		if err := f(t.context(), s, name, m); err != nil {
-			return srv.refusal(err, 403, what)
+			return t.refusal(err, name, 403, what)
 		}
 	}
 	if r := srv.channels.routeOf(name); len(r.authorizers) > 0 {
 		t.settle()
 		if err := r.authorize(t.context(), s, OpCreate, name); err != nil {
-			return srv.refusal(err, 403, what)
+			return t.refusal(err, name, 403, what)
 		}
 	}
 	return nil
@@ -123,13 +123,13 @@ func (t *turn) maySubscribe(name string, m *bayeux.Message) *bayeux.Error {
 	if f := srv.policy.Subscribe; f != nil {
 		t.settle()
 		if err := f(t.context(), s, name, m); err != nil {
-			return srv.refusal(err, 403, "subscribe_denied")
+			return t.refusal(err, name, 403, "subscribe_denied")
 		}
 	}
 	if r := srv.channels.routeOf(name); len(r.authorizers) > 0 {
 		t.settle()
 		if err := r.authorize(t.context(), s, OpSubscribe, name); err != nil {
-			return srv.refusal(err, 403, "subscribe_denied")
+			return t.refusal(err, name, 403, "subscribe_denied")
 		}
 	}
 	return nil
@@ -210,7 +210,7 @@ func (srv *Server) list(ch *channel, sub *subscription) bool {
 	}
 	if ch.wild && srv.channels.rules.sendLast() {
 		for _, c := range srv.channels.snapshot() {
-			if o := srv.channels.options(c.name); o.SendLast && !c.wild && matches(ch.name, c.name) {
+			if o := srv.channels.options(c.name); o.SendLast && !c.wild && bayeux.Channel(ch.name).Match(c.name) {
 				c.sendLast(sub.session, o, &w)
 			}
 		}
