@@ -96,7 +96,7 @@ func (t *turn) incoming(r *route, m *bayeux.Message) error {
 	if len(r.incoming) == 0 && len(own) == 0 {
 		return nil
 	}
-	t.settle()
+	t.wakeOthers()
 	ctx := t.context()
 	for i := range r.incoming {
 		if err := t.srv.call(&r.incoming[i], r.incoming[i].Incoming, ctx, t.session, m); err != nil {

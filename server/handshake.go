@@ -61,7 +61,7 @@ func (t *turn) admit(s *Session, m *bayeux.Message) error {
 		return err
 	}
 	if f := srv.policy.Handshake; f != nil {
-		t.settle()
+		t.wakeOthers()
 		if err := f(t.context(), s, m); err != nil {
 			return t.refusal(err, m.Channel, 403, "handshake_denied")
 		}

@@ -129,7 +129,7 @@ func (l *link) refuse(err error) {
 	} else if why == transport.Stalled && l.peer.Once {
 		l.srv.limited(limitBody, l.peer.Addr, nil)
 	}
-	l.begin(why) // which tells more than what the peer is told
+	l.closingFor(why) // which tells more than what the peer is told
 	l.closeSaying(reason, refusalText(err))
 }
 
@@ -181,7 +181,7 @@ func (l *link) close(r transport.Reason) { l.closeSaying(r, "") }
 
 // closeSaying is close with other words than the reason's.
 func (l *link) closeSaying(r transport.Reason, text string) {
-	l.begin(r)
+	l.closingFor(r)
 	if x, ok := l.conn.(transport.Refuser); ok && text != "" {
 		x.Refuse(r, text)
 	} else {
@@ -195,8 +195,8 @@ func (l *link) closeSaying(r transport.Reason, text string) {
 	l.mu.Unlock()
 }
 
-// begin notes why this side ends the Conn. The first reason is the one.
-func (l *link) begin(why transport.Reason) {
+// closingFor notes why this side ends the Conn. The first reason is the one.
+func (l *link) closingFor(why transport.Reason) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closing {
@@ -224,7 +224,7 @@ func (l *link) unsent(err error) {
 	if why == transport.Stalled {
 		l.srv.limited(limitWrite, l.peer.Addr, l.session.Load())
 	}
-	l.begin(why)
+	l.closingFor(why)
 	l.close(transport.Stalled)
 }
 

@@ -102,7 +102,7 @@ func (t *turn) serve(v *codec.View, p *publishing) {
 	if m == nil {
 		m = v.Detach()
 	}
-	t.settle()
+	t.wakeOthers()
 	answer, err := (*f)(t.context(), t.session, m)
 	if err != nil {
 		t.failCall(v, m, err)
