@@ -86,11 +86,6 @@ func (l *link) receiveAll() error {
 }
 
 func (l *link) receiveOne(r io.Reader) error {
-	var size *sizer
-	if l.srv.hooks.FrameIn != nil {
-		size = &sizer{r: r}
-		r = size
-	}
 	b, err := codec.Read(r, l.srv.limits.codec())
 	if err != nil {
 		return err
@@ -100,22 +95,10 @@ func (l *link) receiveOne(r io.Reader) error {
 		return errEmpty
 	}
 	if f := l.srv.hooks.FrameIn; f != nil {
-		f(l.peer.Type, len(b.Views), size.n)
+		f(l.peer.Type, len(b.Views), b.Size())
 	}
 	l.receive(b)
 	return nil
-}
-
-// sizer counts the bytes of a payload, when a hook wants to know.
-type sizer struct {
-	r io.Reader
-	n int
-}
-
-func (s *sizer) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	s.n += n
-	return n, err
 }
 
 var errEmpty = errors.New("server: payload without messages")
