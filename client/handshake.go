@@ -62,8 +62,8 @@ func (c *Client) handshakeOver(types []string, lesser error) (*link, error) {
 			return nil, err
 		}
 		c.cfg.log.Warn("transport failed", "transport", typ, "err", err)
-		c.setFailure(err)
 		failures = append(failures, err)
+		c.setFailure(errors.Join(failures...))
 	}
 	return nil, errors.Join(failures...)
 }

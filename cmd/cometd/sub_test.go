@@ -23,7 +23,7 @@ import (
 // its text around, and is the same JSON all the same.
 func TestLinesAreShownAsTheyAre(t *testing.T) {
 	for text, want := range map[string]string{
-		"Žofie 👩\u200d🚀":             "Žofie 👩\u200d🚀",
+		"Žofie 👩\u200d🚀":              "Žofie 👩\u200d🚀",
 		"\u009b2J":                    `\u009b2J`,
 		"\u009d0;title\u009c":         `\u009d0;title\u009c`,
 		"\u202egnirts":                `\u202egnirts`,
