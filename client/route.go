@@ -50,13 +50,13 @@ func (rt *route) tell(c *Client, m *bayeux.Message) {
 	if len(targets) == 0 {
 		return
 	}
-	done := c.tickets(targets, m)
+	done, bytes := c.tickets(targets, m), weight(m)
 	for i, t := range targets {
 		var d []*ticket
 		if done != nil {
 			d = done[i]
 		}
-		t.sub.push(entry{m: m, done: d})
+		t.sub.push(entry{m: m, done: d, bytes: bytes})
 	}
 }
 
@@ -134,8 +134,12 @@ type router struct {
 	known      map[string]*route
 }
 
-// knownRoutes bounds a router's memory.
-const knownRoutes = 4096
+// knownRoutes and longChannel bound a router's memory. Longer channels than any
+// that our server takes are looked up again for each message.
+const (
+	knownRoutes = 4096
+	longChannel = 512
+)
 
 func (r *router) find(ch []byte) *route {
 	if g := r.c.topics.generation.Load(); g != r.generation || r.known == nil || len(r.known) > knownRoutes {
@@ -143,8 +147,9 @@ func (r *router) find(ch []byte) *route {
 	}
 	rt := r.known[string(ch)]
 	if rt == nil {
-		rt = r.c.route(string(ch))
-		r.known[rt.channel] = rt
+		if rt = r.c.route(string(ch)); len(ch) <= longChannel {
+			r.known[rt.channel] = rt
+		}
 	}
 	return rt
 }
@@ -163,7 +168,7 @@ func (c *Client) route(ch string) *route {
 		rt.targets[i].keys = append(rt.targets[i].keys, keys...)
 	}
 	broadcast := bayeux.Channel(ch).Kind() == bayeux.Broadcast
-	for p := range bayeux.Channel(ch).Patterns {
+	for p := range c.topics.matching(ch) {
 		for _, t := range c.topics.byKey[p] {
 			if !broadcast && bayeux.Channel(p).Kind() == bayeux.Broadcast {
 				continue // a server's /** has broadcast channels only
