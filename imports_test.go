@@ -22,8 +22,9 @@ var mayImport = map[string]string{
 	"wsclient":         "bayeux transport internal/wire",
 	"wsserver":         "bayeux transport internal/wire",
 	"longpoll":         "bayeux transport codec internal/lock",
-	"client":           "bayeux transport codec negotiation internal/lock",
-	"server":           "bayeux transport codec negotiation internal/lock",
+	"client":           "bayeux transport codec negotiation internal/hub internal/lock",
+	"server":           "bayeux transport codec negotiation internal/hub internal/lock",
+	"internal/hub":     "internal/lock",
 	"internal/wire":    "internal/lock",
 	"internal/lock":    "",
 }
