@@ -27,6 +27,7 @@ var mayImport = map[string]string{
 	"internal/hub":     "internal/lock",
 	"internal/wire":    "internal/lock",
 	"internal/lock":    "",
+	"internal/plot":    "",
 }
 
 // A package imports only what lies below it, so that clients carry no server,

@@ -19,7 +19,8 @@ import (
 // servers' (docs/protocol.md §19), gets the step's. The end of ctx, or a reply
 // that stays out for Timeouts.NetworkDelay, breaks the connection; the next step
 // opens another one. A step without a reply, also because the server's answer
-// has none, ends with bayeux.ErrTimeout.
+// has none, ends with bayeux.ErrTimeout; one before whose reply more than
+// Limits.QueueBytes come, with transport.ErrTooLarge.
 //
 // Options that concern what a Client does by itself are ignored. An extension
 // that needs a Client, as its Opened or Done says, is refused: ext/ack and

@@ -68,19 +68,28 @@ func newConfig(opts []Option) (*config, error) {
 }
 
 // Limits bounds what a client holds and sends. A field's zero value means its
-// default, a negative value no bound.
+// default, a negative value no bound. A payload over MessageBytes or
+// BatchMessages is refused whole, with an error that names the limit, and its
+// connection ends.
 type Limits struct {
-	MessageBytes int // of one received payload; default 10 MiB, which Salesforce needs
-	SendBytes    int // of one sent payload of several messages; default 32 KiB, which every server takes
-	QueueBytes   int // waiting in all subscriptions' queues together; default 16 MiB
-	Pending      int // requests waiting or unanswered; default 65536
+	MessageBytes  int // of one received payload; default 10 MiB, which Salesforce needs
+	BatchMessages int // in one received payload; default 65536: some servers answer a poll with all that they have. Each takes some hundred bytes beside its own
+	SendBytes     int // of one sent payload of several messages; default 32 KiB, which every server takes
+	QueueBytes    int // waiting in all subscriptions' queues together; default 16 MiB
+	Pending       int // requests waiting or unanswered; default 65536
 }
 
 func (l *Limits) defaults() {
 	orDefault(&l.MessageBytes, 10<<20)
+	orDefault(&l.BatchMessages, 1<<16)
 	orDefault(&l.SendBytes, 32<<10)
 	orDefault(&l.QueueBytes, 16<<20)
 	orDefault(&l.Pending, 1<<16)
+}
+
+// received bounds the payloads that are read.
+func (l *Limits) received() codec.Limits {
+	return codec.Limits{Bytes: l.MessageBytes, Messages: l.BatchMessages}
 }
 
 // Timeouts are how long a client waits for the network. A field's zero value
@@ -158,7 +167,8 @@ func WithAccessToken(t AccessToken) Option {
 // its ctx ends with Timeouts.Open or the Client. An error counts as a failed
 // attempt, and so does an f that goes on after its ctx has ended, as those may
 // that take none: a later attempt takes what it returns, Close does not wait for
-// it, and Done does. One of golang.org/x/oauth2 fits so:
+// it, and Done does. With another token than before a handshake opens a connection
+// of its own. One of golang.org/x/oauth2 fits so:
 //
 //	func(context.Context) (client.AccessToken, error) {
 //		t, err := source.Token()
@@ -295,8 +305,10 @@ func WithTimeouts(t Timeouts) Option {
 }
 
 // WithBackoff sets the first and the longest pause between attempts; each
-// failure doubles it, and up to a tenth is added at random. The defaults are 1
-// and 30 seconds: at most 126 attempts in an hour. Pauses begin anew after a
+// failure doubles it. A pause is drawn evenly from half to one and a half of
+// that, but the longest, where it is made again and again, from itself to a tenth
+// more. The defaults are 1 and 30 seconds: a first attempt after half a second at
+// the earliest, and at most 126 in an hour. Pauses begin anew after a
 // connection that has worked for the longest one, or for 30 seconds if that is
 // less. The time that a shorter-lived one has worked counts as paused.
 func WithBackoff(min, max time.Duration) Option {
