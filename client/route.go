@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/hub"
 )
 
 // A route is where the messages of one channel go.
@@ -13,7 +14,7 @@ type route struct {
 	incoming []stage
 	selects  []func(string, *bayeux.Message) bool
 	targets  []target
-	hub      *hub
+	hub      *hub.Hub[Event]
 }
 
 // A target is a subscription, and the channels of it that matched, for those
@@ -27,7 +28,7 @@ type target struct {
 // deaf reports whether nobody wants the channel's messages: they then cost
 // nothing more.
 func (rt *route) deaf() bool {
-	return len(rt.targets) == 0 && len(rt.incoming) == 0 && !rt.hub.listening()
+	return len(rt.targets) == 0 && len(rt.incoming) == 0 && !rt.hub.Listening()
 }
 
 // deliver takes an event through the extensions to all who want it.
@@ -40,8 +41,8 @@ func (c *Client) deliver(rt *route, m *bayeux.Message) {
 
 // tell hands m to the route's subscriptions and receivers.
 func (rt *route) tell(c *Client, m *bayeux.Message) {
-	if rt.hub.listening() {
-		rt.hub.tell(Received{m})
+	if rt.hub.Listening() {
+		rt.hub.Tell(Received{m})
 	}
 	targets := rt.targets
 	if len(rt.selects) > 0 {
