@@ -50,7 +50,7 @@ func (t *turn) connected(m *bayeux.Message) {
 	s.phase = connected
 	s.pause = bayeux.Span{}
 	if m.Advice != nil && !m.Advice.Interval.IsZero() {
-		s.pause = bayeux.SpanOf(min(m.Advice.Interval.Or(0), longestPause))
+		s.pause = s.pauseFor(l.peer.Type, m.Advice.Interval.Or(0))
 	}
 	if hold {
 		s.hold(h)

@@ -124,9 +124,12 @@ func (s *Session) discard(w *wakes) {
 	}
 }
 
-// longestPause bounds the interval that a client may ask for, because its
-// session is kept for so long.
-const longestPause = time.Hour
+// pauseFor is the interval that a client gets which asks for one. Its session
+// is kept for so long. The caller holds mu.
+func (s *Session) pauseFor(connectionType string, asked time.Duration) bayeux.Span {
+	t := s.srv.timingFor(connectionType, s.timing)
+	return bayeux.SpanOf(min(asked, max(t.MaxPause, t.Interval)))
+}
 
 // startClock sets when the session expires unless its client comes back. The
 // caller holds mu.

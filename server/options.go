@@ -51,6 +51,7 @@ type config struct {
 	noEcho            bool
 	countLoopback     bool // towards Limits.ConnsPerAddr
 	loopbackSessions  bool // towards Limits.SessionsPerAddr
+	loopbackChannels  bool // towards Limits.ChannelsPerAddr
 
 	handshakes *rate.Limiter
 	accept     transport.Accept
@@ -70,6 +71,7 @@ func newConfig(opts []Option) (config, error) {
 	}
 	c.countLoopback = c.limits.ConnsPerAddr != 0
 	c.loopbackSessions = c.limits.SessionsPerAddr != 0
+	c.loopbackChannels = c.limits.ChannelsPerAddr != 0
 	c.limits = c.limits.withDefaults()
 	c.timing = c.timing.over(defaultTiming)
 	if r := c.limits.HandshakeRate; r > 0 {

@@ -31,8 +31,9 @@ type clientLimits struct {
 	MaxSubscriptions      int  `placeholder:"N" help:"Subscriptions of one session. Default: 1024."`
 	MaxChannels           int  `placeholder:"N" help:"Channels that one session creates. Default: 1000."`
 	MaxHeldPerBrowser     int  `placeholder:"N" help:"Connects of one browser that are held at once, over HTTP/1. Default: 1."`
-	MaxPerAddress         int  `placeholder:"N" help:"Connections from one address. Default: 1000, and no bound for the loopback, where a proxy or oneself is; what is given holds there too."`
+	MaxPerAddress         int  `placeholder:"N" help:"Connections from one address, or one /64 of IPv6. Default: 1000, and no bound for the loopback, where a proxy or oneself is; what is given holds there too."`
 	MaxSessionsPerAddress int  `placeholder:"N" help:"Sessions from one address. Default: 2000, with the same exception."`
+	MaxChannelsPerAddress int  `placeholder:"N" help:"Channels that sessions from one address have created and that still exist. Default: 25000, with the same exception."`
 }
 
 type serverLimits struct {
@@ -65,6 +66,7 @@ func (l *limits) bounds() server.Limits {
 		HeldPerBrowser:  l.MaxHeldPerBrowser,
 		ConnsPerAddr:    l.MaxPerAddress,
 		SessionsPerAddr: l.MaxSessionsPerAddress,
+		ChannelsPerAddr: l.MaxChannelsPerAddress,
 		Conns:           l.MaxConnections,
 		Sessions:        l.MaxSessions,
 		Channels:        l.MaxTotalChannels,
