@@ -262,6 +262,58 @@ func TestAHookThatHearsOfALimitMayUseTheServer(t *testing.T) {
 	}, hooks, server.WithLimits(server.Limits{Subscriptions: 1}))
 }
 
+// Whoever's session ends by a limit is told which: by the close of its socket, or
+// with the answer to the connect that is held or comes next.
+func TestASessionClosedByALimitIsToldWhich(t *testing.T) {
+	for _, c := range []struct {
+		limits server.Limits
+		text   string // of a close
+		error  string // of an answer
+	}{
+		{server.Limits{SessionBytes: 900}, "session_queue: limit is 900 bytes", "402:session_queue,900:session_unknown"},
+		{server.Limits{SessionMessages: 3}, "session_queue: limit is 3 messages", "402:session_queue,3:session_unknown"},
+		{server.Limits{ServerBytes: 900}, "server_bytes: limit is 900 bytes", "402:server_bytes,900:session_unknown"},
+	} {
+		flood := func(t *testing.T, s *server.Session) {
+			s.Batch(func() {
+				for range 10 {
+					require.NoError(t, s.Send("/a", strings.Repeat("x", 100)))
+				}
+			})
+		}
+		onSockets(t, func(t *testing.T, w *world) {
+			s := w.session()
+			flood(t, w.Session(s.id))
+			if w.polling() {
+				r := s.expect(bayeux.MetaConnect, "c2")
+				assert.Equal(t, c.error, r.Error)
+				assert.Equal(t, bayeux.HandshakeAgain, r.Advice.Reconnect)
+				return
+			}
+			assert.ErrorContains(t, s.broken(), c.text)
+		}, server.WithLimits(c.limits))
+
+		onBoth(t, func(t *testing.T, w *world) {
+			away := w.client()
+			away.handshake()
+			away.ask(`{"channel":"/meta/connect","id":"1","clientId":"$","advice":{"timeout":0}}`)
+			if !w.polling() {
+				away.cut()
+			}
+			flood(t, w.Session(away.id))
+			assert.Zero(t, w.Stats().Sessions)
+			r := away.ask(`{"channel":"/a","id":"2","clientId":"$","data":1}`)
+			assert.Equal(t, "402::session_unknown", r.Error, "only a connect has room for advice")
+			r = away.ask(`{"channel":"/meta/connect","id":"3","clientId":"$"}`)
+			assert.Equal(t, c.error, r.Error)
+			assert.Equal(t, bayeux.HandshakeAgain, r.Advice.Reconnect)
+			r = away.ask(`{"channel":"/meta/connect","id":"4","clientId":"$"}`)
+			assert.Equal(t, "402::session_unknown", r.Error, "it has been told")
+			assert.Zero(t, w.Stats().QueuedBytes)
+		}, server.WithLimits(c.limits))
+	}
+}
+
 func TestAFullOutboxIsCountedByItsLimit(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		c := w.session("/a")

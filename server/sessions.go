@@ -13,7 +13,7 @@ type sessionTable struct {
 	mu     lock.RWMutex[lock.Sessions]
 	byID   map[string]*Session
 	byAddr map[string]int      // sessions of each remote address that counts
-	kicked map[string]*Session // have ended, but their clients do not know yet
+	kicked map[string]*Session // have ended, by a kick or a limit, but their clients do not know yet
 }
 
 func (t *sessionTable) init() {
@@ -45,7 +45,7 @@ func (t *sessionTable) add(s *Session, c *config) (broken string, limit int) {
 }
 
 // find is get for messages of a client, which may not know yet that its session
-// was kicked.
+// has ended.
 func (t *sessionTable) find(id []byte) *Session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -98,7 +98,8 @@ func (t *sessionTable) all() []*Session {
 	return slices.AppendSeq(make([]*Session, 0, len(t.byID)), maps.Values(t.byID))
 }
 
-// parting are the sessions that were kicked while their clients were away.
+// parting are the sessions that have ended while their clients were away, who are
+// to be told yet.
 func (t *sessionTable) parting() []*Session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

@@ -3,14 +3,12 @@ package server
 import (
 	"cmp"
 	"context"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
-	"github.com/gocometd/cometd/transport"
 )
 
 // Shutdown ends the server gently. It takes no more handshakes (clients are
@@ -170,7 +168,6 @@ func (s *Server) shed() {
 			return
 		}
 		s.limited(limitServerBytes, l.session.peer.Addr, l.session)
-		s.log.Warn("shedding a session: the server's outboxes are full", slog.Any("session", l.session), slog.Int("bytes", l.bytes))
-		s.end(l.session, transport.Overflow)
+		s.endWith(l.session, beyond(limitServerBytes, s.limits.ServerBytes, "bytes"))
 	}
 }
