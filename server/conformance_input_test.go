@@ -403,6 +403,44 @@ func TestAPeerThatOnlyAsksIsMadeToWait(t *testing.T) {
 	})
 }
 
+// Answers that nobody reads are in the server's budget: the sockets with the
+// most of them are closed, and nobody else.
+func TestAnswersThatNobodyReadsCountInTheServersBudget(t *testing.T) {
+	const limit = 300 << 10
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		well := w.session("/a")
+		m := []byte(`{"channel":"/` + strings.Repeat("x", 1000) + `","id":"1","clientId":"nope"}`)
+		var asking sync.WaitGroup
+		var conns []transport.Conn
+		for range 10 {
+			conn, err := w.client().dialer.Dial(t.Context(), well.target)
+			require.NoError(t, err)
+			conns = append(conns, conn)
+			asking.Go(func() { // never reads
+				for range 1000 {
+					if conn.Send(&transport.Payload{Messages: [][]byte{m}}) != nil {
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(2 * time.Second)
+		st := w.Stats()
+		assert.InDelta(t, limit, st.QueuedBytes, limit/2)
+		assert.Less(t, st.QueuedBytes, limit+2000)
+		assert.NotZero(t, st.Limited["server_bytes"])
+		assert.Less(t, st.Limited["server_bytes"], uint64(10), "some room was enough")
+		require.NoError(t, w.Publish(t.Context(), "/a", 1))
+		assert.Equal(t, []string{"1"}, well.data(1))
+		for _, c := range conns {
+			c.Close(transport.Normal)
+		}
+		asking.Wait()
+		well.cut()
+		assert.Zero(t, w.Stats().QueuedBytes, "it balances")
+	}, server.WithLimits(server.Limits{ServerBytes: limit}))
+}
+
 func TestCloseEndsEverythingAlsoWhileClientsCome(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.HandleService("/service/wait", func(ctx context.Context, _ *server.Session, _ *bayeux.Message) (any, error) {

@@ -32,7 +32,8 @@ type Hooks struct {
 }
 
 // Stats are counts at one moment. Queued, Published, Delivered and Dropped are
-// messages; the last three only grow. Dropped are those that Hooks.Dropped is told.
+// messages; the last three only grow. Dropped are those that Hooks.Dropped is
+// told. QueuedBytes are what Limits.ServerBytes bounds.
 type Stats struct {
 	Sessions, Conns, Channels, Held int
 	Queued, QueuedBytes             int
