@@ -18,12 +18,13 @@ type Limits struct {
 	BatchMessages int // messages in one payload; default 512
 	Depth         int // nesting of JSON outside data; default 64
 	DataDepth     int // nesting of JSON inside data; default 512
+	HeaderBytes   int // what a session keeps of its handshake's header, and of its URL; default 8 KiB. What does not fit is left out, and nobody refused: see WithHeaders
 
 	FrameBytes      int // events put into one frame or reply; default 60 KiB, below what Jetty-based clients take. A single larger message goes alone
 	FrameMessages   int // events put into one frame of a socket, replies then following apart; default none. 1 is what the reference does (docs/protocol.md §8). Not for events that leave with connect replies only
 	SessionBytes    int // undelivered bytes per session; default 1 MiB. Beyond it ChannelOptions.Overflow decides
 	SessionMessages int // undelivered messages per session; default none
-	ServerBytes     int // undelivered bytes in the whole server; default 256 MiB. Beyond it the fullest sessions are closed first
+	ServerBytes     int // undelivered bytes in the whole server, and those of replies that wait for sockets to take them; default 256 MiB. Beyond it the fullest sessions and sockets are closed first
 
 	Subscriptions   int // per session; default 1024
 	ChannelBytes    int // length of a channel's name; default 256
@@ -66,6 +67,7 @@ const (
 	limitBatchMessages   = "batch_messages"
 	limitDepth           = "depth"
 	limitDataDepth       = "data_depth"
+	limitHeaderBytes     = transport.LimitHeaderBytes
 	limitSessionQueue    = "session_queue" // bytes or messages
 	limitServerBytes     = "server_bytes"
 	limitSubscriptions   = "subscriptions"
@@ -131,7 +133,7 @@ func (s *Server) limited(limit, addr string, session *Session) {
 
 func (l Limits) withDefaults() Limits {
 	def := Limits{
-		MessageBytes: 256 << 10, BatchMessages: 512, Depth: 64, DataDepth: 512,
+		MessageBytes: 256 << 10, BatchMessages: 512, Depth: 64, DataDepth: 512, HeaderBytes: 8 << 10,
 		FrameBytes: 60 << 10, FrameMessages: none, SessionBytes: 1 << 20, SessionMessages: none, ServerBytes: 256 << 20,
 		Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16, ChannelsCreated: 1000, Channels: 250_000, ChannelsPerAddr: 25_000,
 		Sessions: 100_000, SessionsPerAddr: 2000, Conns: none, ConnsPerAddr: 1000, Events: 512,
@@ -143,6 +145,7 @@ func (l Limits) withDefaults() Limits {
 		BatchMessages:   cmp.Or(l.BatchMessages, def.BatchMessages),
 		Depth:           cmp.Or(l.Depth, def.Depth),
 		DataDepth:       cmp.Or(l.DataDepth, def.DataDepth),
+		HeaderBytes:     cmp.Or(l.HeaderBytes, def.HeaderBytes),
 		FrameBytes:      cmp.Or(l.FrameBytes, def.FrameBytes),
 		FrameMessages:   cmp.Or(l.FrameMessages, def.FrameMessages),
 		SessionBytes:    cmp.Or(l.SessionBytes, def.SessionBytes),

@@ -79,7 +79,7 @@ func newConfig(opts []Option) (config, error) {
 	}
 	c.accept = transport.Accept{
 		Limit: c.limits.MessageBytes, Body: c.limits.Body, Stall: c.limits.Write,
-		Cookie: &c.cookie, NewBrowser: c.newBrowser, Headers: slices.Concat(keptHeaders, c.headers),
+		Cookie: &c.cookie, NewBrowser: c.newBrowser, Headers: slices.Concat(c.headers, keptHeaders), HeaderBytes: c.limits.HeaderBytes,
 	}
 	return c, nil
 }
@@ -322,7 +322,8 @@ func WithFlushDelay(d time.Duration) Option {
 
 // WithHeaders names further request headers to keep for [Session.Peer] and
 // [PeerOf]. User-Agent, Origin, Cookie, Authorization, Accept-Language,
-// Forwarded and X-Forwarded-* are always kept.
+// Forwarded and X-Forwarded-* are kept without being named. Limits.HeaderBytes
+// bounds all of them; those named here come first.
 func WithHeaders(names ...string) Option {
 	return func(c *config) error {
 		for _, n := range names {
@@ -332,10 +333,12 @@ func WithHeaders(names ...string) Option {
 	}
 }
 
-// keptHeaders are kept without being asked for.
+// keptHeaders are kept without being asked for, while there is room in this
+// order.
 var keptHeaders = []string{
-	"User-Agent", "Origin", "Cookie", "Authorization", "Accept-Language", "Forwarded",
+	"Authorization", "Origin", "Forwarded",
 	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix",
+	"Cookie", "User-Agent", "Accept-Language",
 }
 
 // WithNode puts the name of this node before session ids, so that a cluster can

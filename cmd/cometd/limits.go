@@ -23,6 +23,7 @@ type messageLimits struct {
 	MaxChannelLength   int  `placeholder:"BYTES" help:"A channel's name. Default: 256."`
 	MaxChannelSegments int  `placeholder:"N" help:"Segments of a channel's name. Default: 16."`
 	MaxHeader          size `default:"32KiB" placeholder:"BYTES" help:"A request's header; it has always a bound. Default: ${default}."`
+	MaxKeptHeader      size `placeholder:"BYTES" help:"What a session keeps of its handshake's header; the rest is left out. Default: 8KiB."`
 	MaxCallback        int  `placeholder:"N" help:"Characters of a JSONP callback's name; it has always a bound. Default: 64."`
 }
 
@@ -58,6 +59,7 @@ func (l *limits) bounds() server.Limits {
 		BatchMessages:   l.MaxBatch,
 		Depth:           l.MaxDepth,
 		DataDepth:       l.MaxDataDepth,
+		HeaderBytes:     int(l.MaxKeptHeader),
 		ChannelBytes:    l.MaxChannelLength,
 		ChannelSegments: l.MaxChannelSegments,
 		SessionBytes:    int(l.MaxQueue),
