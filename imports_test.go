@@ -26,6 +26,7 @@ var mayImport = map[string]string{
 	"server":           "bayeux transport codec negotiation internal/lock",
 	"internal/wire":    "internal/lock",
 	"internal/lock":    "",
+	"internal/plot":    "",
 }
 
 // A package imports only what lies below it, so that clients carry no server,

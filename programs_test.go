@@ -43,6 +43,7 @@ type (
 		Symbol string
 		Price  float64
 	}
+	Pair      struct{ A, B int }
 	Claims    struct{ Expires time.Time }
 	Tenant    string
 	tenantKey struct{}
@@ -65,15 +66,29 @@ func feed() (q []Quote)                           { return }
 func book(ctx context.Context, o Order) error     { return nil }
 func watch(ctx context.Context, c *client.Client) {}
 
-// 1. A server in the mux you have.
-func serve() {
+// 1. A server in the mux you have, as in the README.
+func serve(quotes <-chan Quote) {
 	srv, err := cometd.NewServer()
 	if err != nil {
 		log.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	srv.Mount(mux, "/cometd") // "/cometd" and "/cometd/"; or mux.Handle: srv is an http.Handler
-	log.Fatal(http.ListenAndServe(":8080", mux))
+	srv.Mount(mux, "/cometd") // "/cometd" and below, WebSocket and long-polling
+	srv.HandleService("/service/add", server.Typed(func(ctx context.Context, s *server.Session, p Pair) (int, error) {
+		return p.A + p.B, nil
+	}))
+	go func() {
+		for q := range quotes { // encoded once, queued for all, waits for nobody
+			if err := srv.Publish(ctx, "/quotes/"+q.Symbol, q); err != nil {
+				log.Print(err) // q has no JSON, or the server is closed
+			}
+		}
+	}()
+	hs := &http.Server{
+		Addr: ":8080", Handler: mux, ConnState: srv.ConnState, // net/http bounds little by itself: SECURITY.md
+		MaxHeaderBytes: 32 << 10, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: time.Minute,
+	}
+	log.Fatal(hs.ListenAndServe())
 }
 
 // 2. A client.

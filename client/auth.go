@@ -19,7 +19,9 @@ type AccessToken interface{ Authorization() string }
 
 // A Token is an AccessToken that never shows its secret: not with any verb of
 // fmt, not in JSON, not in logs.
-type Token struct{ v *string } // a pointer: fmt prints the fields of an unexported Token by reflection
+type Token struct {
+	v *string // not the string: fmt would print that of a Token in an unexported field
+}
 
 // Bearer is the header "Bearer token".
 func Bearer(token string) Token { return Authorization("Bearer " + token) }

@@ -201,6 +201,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		"cookie name":    {d, WithCookies(&http.Cookie{Name: "a=b"})},
 		"cookie value":   {d, WithCookies(&http.Cookie{Name: "a", Value: "b; c=d"})},
 		"cookie control": {d, WithCookies(&http.Cookie{Name: "a", Value: "b\r\nX: y"})},
+		"ext pattern":    {d, WithExtension(Extension{Channels: []string{"/a/*/b"}})},
+		"ext request":    {d, WithExtension(Extension{Requests: []string{"a"}})},
 		"inside Options": {d, Options(WithMaxRetries(-1))},
 	} {
 		_, err := New(testURL, opts...)

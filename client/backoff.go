@@ -5,34 +5,44 @@ import (
 	"time"
 )
 
-// A backoff counts failures in a row and says how long to wait after each:
-// min, doubled each time up to max, and lengthened by up to a tenth, so that
-// many clients of a dead server do not come back together. Jitter never
-// shortens a pause, so a client's attempts in an hour have a bound.
+// A backoff counts failures in a row and says how long to wait after each: a
+// step that begins with min and doubles up to max, give or take up to a half, so
+// that the clients that a dead server has lost in one moment do not come back in
+// one. Waits of max are only ever lengthened, by up to a tenth: those before have
+// spread the clients by then, and a client's attempts in an hour have a bound.
 //
-// It is a few lines of our own because the libraries' jitter shortens too.
+// It is a few lines of our own because the libraries' jitter shortens the longest
+// pause too.
 type backoff struct {
 	min, max time.Duration
 	failures int
 }
 
 func (b *backoff) next() time.Duration {
-	d := b.max
+	step := b.max
 	if b.failures < 32 {
 		if doubled := b.min << b.failures; doubled > 0 {
-			d = min(d, doubled)
+			step = min(step, doubled)
 		}
 	}
+	first := b.failures == 0
 	b.failures++
-	return lengthened(d)
+	if step == b.max && !first {
+		return step + rand.N(step/10+1)
+	}
+	return b.about(step)
 }
 
-func lengthened(d time.Duration) time.Duration { return d + rand.N(d/10+1) }
+// about is step, give or take up to a half, but never much more than max.
+func (b *backoff) about(step time.Duration) time.Duration {
+	least, most := step/2, min(step+step/2, b.max+b.max/10)
+	return least + rand.N(most-least+1)
+}
 
 // nextAfter is next for what had worked for a while: that time counts, but the
 // shortest pause is made all the same.
 func (b *backoff) nextAfter(worked time.Duration) time.Duration {
-	return max(b.next()-worked, lengthened(b.min))
+	return max(b.next()-worked, b.about(b.min))
 }
 
 // reset is for a connection that has shown to last, not for one just opened.

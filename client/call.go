@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/gocometd/cometd/bayeux"
 )
@@ -9,16 +10,16 @@ import (
 // Call sends req to a service channel and waits for the result: the message on
 // the same channel with the same id and data (docs/protocol.md §14). The
 // server's acceptance alone does not complete it. A failure is a *bayeux.Error
-// with the result's data. Without a deadline in ctx it waits for
-// Timeouts.NetworkDelay; then, and when the connection breaks, it is [ErrLost].
+// with the result's data; a channel that is no service channel is refused here.
+//
+// Without a deadline in ctx it waits for Timeouts.NetworkDelay. A call that the
+// server has accepted by then, and not answered, as servers do with services
+// that they do not have, is bayeux.ErrTimeout; any other, and each whose
+// connection breaks, is [ErrLost].
 func (c *Client) Call(ctx context.Context, ch string, req any) (*bayeux.Message, error) {
-	r, err := c.newPublish(ctx, ch, req)
+	r, err := c.newCall(ctx, ch, req)
 	if err != nil {
 		return nil, err
-	}
-	r.call, r.tries = true, 1
-	if _, limited := ctx.Deadline(); limited {
-		r.patience = 0
 	}
 	answers := r.await()
 	if err := c.enqueue(ctx, r); err != nil {
@@ -31,6 +32,26 @@ func (c *Client) Call(ctx context.Context, ch string, req any) (*bayeux.Message,
 		c.withdraw(r, ctx.Err())
 		return nil, ctx.Err()
 	}
+}
+
+func (c *Client) newCall(ctx context.Context, ch string, req any) (*request, error) {
+	r, err := c.newPublish(ctx, ch, req)
+	if err != nil {
+		return nil, err
+	}
+	if bayeux.Channel(r.channel).Kind() != bayeux.Service {
+		return nil, fmt.Errorf("client: call of a channel that is no service: %s", ch)
+	}
+	r.call, r.tries = true, 1
+	if _, limited := ctx.Deadline(); limited {
+		r.patience = 0
+	}
+	return r, nil
+}
+
+// noResult is the error of a call that the server has taken, and no more.
+func noResult(r *request) error {
+	return fmt.Errorf("client: call of %s: accepted, but no result within %v: %w", r.channel, r.patience, bayeux.ErrTimeout)
 }
 
 // Call is [Client.Call] with a decoded result.

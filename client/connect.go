@@ -30,7 +30,8 @@ type beat struct {
 const strikes = 3
 
 // keep keeps l's session, over l and its successors, until it is lost or the
-// client ends. It returns with no link left.
+// client ends. It returns with no link left but one that is kept for the next
+// handshake.
 func (c *Client) keep(l *link) verdict {
 	b, struck := beat{soon: true}, 0
 	var down time.Time // the first of the failures in a row
@@ -48,6 +49,7 @@ func (c *Client) keep(l *link) verdict {
 		}
 		c.noteWorked(err)
 		v := c.judge(m, err)
+		told := v.next == anew
 		if v.next == again {
 			if down.IsZero() {
 				down = time.Now()
@@ -76,7 +78,9 @@ func (c *Client) keep(l *link) verdict {
 			if c.ctx.Err() != nil {
 				return c.leave(l)
 			}
-			l.close(v.err)
+			if !told || !c.stay(l, m, err) {
+				l.close(v.err)
+			}
 			return v
 		}
 	}

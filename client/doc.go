@@ -12,8 +12,9 @@
 // server calls final (advice "none"). It handshakes, keeps one connect under
 // way, and notices within the advised timeout plus [Timeouts].NetworkDelay when
 // the answer stays out. After a break it resumes the session; when the server
-// has forgotten it, it handshakes and subscribes again. Pauses between attempts
-// double from one second to thirty. [Client.States] tells each change and why,
+// has forgotten it, it handshakes, over the stream that is open if there is one,
+// and subscribes again. Pauses between attempts are random, about one second at
+// first, and double up to thirty ([WithBackoff]). [Client.States] tells each change and why,
 // and [Client.Events] everything that a client hears.
 //
 // # Subscriptions

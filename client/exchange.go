@@ -70,7 +70,7 @@ func (l *link) exchange(out *writer, in *reader, conn transport.Conn, rs []*requ
 	}
 	err := out.send(l, conn, rs)
 	if err == nil {
-		err = in.receive(conn)
+		err = ended(l.typ(), in.receive(conn))
 	}
 	if err != nil && late.Load() {
 		return stalled(l.typ())

@@ -19,6 +19,7 @@ import (
 // To have a refused subscribe sent again, after a pause, Incoming gives the
 // reply the advice to retry.
 type Extension struct {
+	// Name stands in the errors of the messages that the extension deletes.
 	Name string
 
 	// Channels are the patterns of the messages to see; none means all. /** is
@@ -29,7 +30,8 @@ type Extension struct {
 	// others than Channels. Publishes that no extension sees cost less.
 	Requests []string
 
-	// Opened is called once, before the first handshake.
+	// Opened is called once, before the first handshake. A [Manual] is no
+	// Client and refuses an extension with this or Done.
 	Opened func(c *Client)
 
 	// Session is called with the id of each new session, after its handshake
@@ -38,8 +40,8 @@ type Extension struct {
 
 	// Outgoing sees each request with its id and clientId; ctx has the values
 	// of the call that made it. A message that is sent again passes again. An
-	// error deletes the message, and its caller gets the error, as a
-	// *bayeux.Error that is ErrDeleted unless it is one already.
+	// error deletes the message, and its caller gets it: a *bayeux.Error as it
+	// is, any other wrapped in one that is ErrDeleted, with the Name.
 	Outgoing func(ctx context.Context, m *bayeux.Message) error
 
 	// Incoming sees each reply and event in the order of arrival. An error
@@ -69,6 +71,26 @@ type Extension struct {
 	Closed func()
 }
 
+// parse checks the patterns, and makes them such as Channel.Match wants.
+func (e *Extension) parse() (err error) {
+	if e.Channels, err = patterns(e.Channels); err == nil {
+		e.Requests, err = patterns(e.Requests)
+	}
+	return err
+}
+
+func patterns(ps []string) ([]string, error) {
+	parsed := slices.Clone(ps) // the caller keeps its own, and nil stays nil
+	for i, p := range ps {
+		ch, err := bayeux.ParseRemote(p)
+		if err != nil {
+			return nil, err
+		}
+		parsed[i] = string(ch.WithoutFilter())
+	}
+	return parsed, nil
+}
+
 func (e *Extension) sees(ch string) bool { return matchAny(e.Channels, ch) }
 
 func (e *Extension) seesRequest(ch string) bool {
@@ -83,13 +105,17 @@ func matchAny(patterns []string, ch string) bool {
 	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return bayeux.Channel(p).Match(ch) })
 }
 
-type stage func(ctx context.Context, m *bayeux.Message) error
+// A stage is one extension's function, and the extension's name.
+type stage struct {
+	extension string
+	f         func(ctx context.Context, m *bayeux.Message) error
+}
 
 // outgoing is what a request on ch passes, in reverse order of registration.
 func (c *config) outgoing(ch string) (stages []stage) {
 	for i := len(c.extensions) - 1; i >= 0; i-- {
 		if e := &c.extensions[i]; e.Outgoing != nil && e.seesRequest(ch) {
-			stages = append(stages, e.Outgoing)
+			stages = append(stages, stage{e.Name, e.Outgoing})
 		}
 	}
 	return stages
@@ -99,7 +125,7 @@ func (c *config) outgoing(ch string) (stages []stage) {
 func (c *config) incoming(ch string) (stages []stage) {
 	for i := range c.extensions {
 		if e := &c.extensions[i]; e.Incoming != nil && e.sees(ch) {
-			stages = append(stages, e.Incoming)
+			stages = append(stages, stage{e.Name, e.Incoming})
 		}
 	}
 	return stages
@@ -156,18 +182,18 @@ func (c *config) sessionBegins(id string) {
 
 // pass runs the stages until one deletes the message.
 func pass(ctx context.Context, m *bayeux.Message, stages []stage) error {
-	for _, f := range stages {
-		if err := f(ctx, m); err != nil {
-			return deleted(m.Channel, err)
+	for _, s := range stages {
+		if err := s.f(ctx, m); err != nil {
+			return s.deleted(m.Channel, err)
 		}
 	}
 	return nil
 }
 
-// deleted is the refusal of an extension as its caller sees it.
-func deleted(ch string, err error) error {
+// deleted is the extension's refusal as the message's caller sees it.
+func (s *stage) deleted(ch string, err error) error {
 	if e, ok := errors.AsType[*bayeux.Error](err); ok {
 		return e
 	}
-	return fmt.Errorf("%w: %w", &bayeux.Error{Code: 404, Message: "message_deleted", Channel: ch}, err)
+	return fmt.Errorf("%w: extension %q: %w", &bayeux.Error{Code: 404, Message: "message_deleted", Channel: ch}, s.extension, err)
 }

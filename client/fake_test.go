@@ -127,6 +127,13 @@ func (f *fake) note(m *bayeux.Message) {
 	}
 }
 
+// open is how many connections are being served.
+func (f *fake) open() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.live)
+}
+
 func (f *fake) count(ch string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 // for it (ext/ack, ext/replay), and when a full queue dropped its oldest.
 type Gap struct {
 	Channel  string           // a channel of the subscription
-	From, To time.Time        // when the first and the last may have been missed
+	From, To time.Time        // when the first and the last may have been missed; a zero From: long ago, nobody knows when
 	Dropped  int              // how many are known to be missing; 0: not known, perhaps none
 	Reason   transport.Reason // Overflow: dropped here; Expired: session lost; Replaced: by Nudge; else why the connection broke
 }
@@ -31,9 +31,9 @@ func merge(a, b *Gap) *Gap {
 	return a
 }
 
-// ReportGap tells the subscriptions of ch that messages may have been missed.
-// It is for extensions, such as one whose stored position the server no longer
-// knows.
+// ReportGap tells the subscriptions of g.Channel, a channel or pattern without a
+// filter, that messages may have been missed, and whoever hears of gaps. It is
+// for extensions, such as one whose stored position the server no longer knows.
 func (c *Client) ReportGap(g Gap) {
 	c.topics.mu.Lock()
 	var subs []*Subscription

@@ -18,7 +18,10 @@ func (c *Client) handshake(why error) (*link, error) {
 	c.setSession("")
 	types := c.offer()
 	c.step(bayeux.HandshakeSent, types[0], why)
-	if c.backoff.failures > 1 {
+	if c.kept != nil && c.kept.typ() != types[0] {
+		c.dismissKept(why)
+	}
+	if c.kept == nil && c.backoff.failures > 1 {
 		c.end.afresh() // cookies of a dead node may be what keeps us out
 	}
 	return c.handshakeOver(types, nil)
@@ -62,8 +65,8 @@ func (c *Client) handshakeOver(types []string, lesser error) (*link, error) {
 			return nil, err
 		}
 		c.cfg.log.Warn("transport failed", "transport", typ, "err", err)
-		c.setFailure(err)
 		failures = append(failures, err)
+		c.setFailure(errors.Join(failures...)) // who waits may run out of time in the next one
 	}
 	return nil, errors.Join(failures...)
 }
@@ -81,35 +84,65 @@ func (c *Client) share(lesser bool) time.Duration {
 	return d
 }
 
-// greet opens one transport and handshakes over it, offering the given types. If
-// it is not the last of them its share is for both: something between may let an
-// upgrade through and swallow what follows.
+// greet handshakes over one transport, offering the given types: over the stream
+// of that type that was left open, and if there is none, or it fails, over a new
+// connection.
 func (c *Client) greet(typ string, offered []string) (*link, *bayeux.Message, error) {
 	lesser := len(offered) > 1
-	share, began := c.share(lesser), time.Now()
+	if l := c.takeKept(typ); l != nil {
+		m, err := c.greetOver(l, offered, c.limit(c.share(lesser), lesser))
+		if err == nil {
+			return l, m, nil
+		}
+		if !c.mendable(err) {
+			return nil, nil, err
+		}
+	}
+	share := c.share(lesser)
+	by := c.limit(share, lesser)
 	l, err := c.open(c.dialers[typ], share)
 	if err != nil {
 		return nil, nil, err
 	}
+	m, err := c.greetOver(l, offered, by)
+	if err != nil {
+		return nil, nil, err
+	}
+	return l, m, nil
+}
+
+// limit is by when a handshake must have its reply, beside Timeouts.NetworkDelay;
+// zero: that is all. A transport that is not the last to try has its share for
+// both, opening and handshake: something between may let an upgrade through and
+// swallow what follows.
+func (c *Client) limit(share time.Duration, lesser bool) (by time.Time) {
+	if lesser {
+		by = time.Now().Add(share)
+	}
+	return by
+}
+
+// greetOver handshakes over l, and closes it if that fails.
+func (c *Client) greetOver(l *link, offered []string, by time.Time) (*bayeux.Message, error) {
 	m, err := c.handshakeRequest(offered)
 	if err == nil {
 		patience := c.cfg.timeouts.NetworkDelay
-		if lesser {
-			patience = min(patience, share-time.Since(began))
+		if !by.IsZero() {
+			patience = min(patience, time.Until(by))
 		}
 		m, err = c.supervise(l, m, transport.Handshake, patience)
 	}
 	if err == nil && m.ClientID == "" {
-		err = fmt.Errorf("client: handshake reply without a clientId over %s", typ)
+		err = fmt.Errorf("client: handshake reply without a clientId over %s", l.typ())
 	}
 	if err != nil {
 		l.close(err)
-		return nil, nil, err
+		return nil, err
 	}
 	if announced(m) > 0 && l.conn != nil { // an exchange's answer is whole
 		c.await(l.complete, l, c.cfg.timeouts.NetworkDelay)
 	}
-	return l, m, nil
+	return m, nil
 }
 
 // await waits for done, in vain if l breaks, for as long as patience allows.

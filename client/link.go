@@ -30,8 +30,10 @@ type link struct {
 	begun  atomic.Bool   // since the last connect the server has sent something, whole or not
 	free   chan struct{} // an exchange has ended
 	turn   chan struct{} // held by who handles a payload: two lanes take turns
-	// complete is closed when all events that the handshake reply announced are here.
-	complete chan struct{}
+	// complete is closed when all events that the last handshake's reply
+	// announced are here. The reader makes it before it hands over such a reply.
+	complete   chan struct{}
+	credential string // that the stream was opened with
 
 	mu      lock.Mutex[lock.ClientLink]
 	pending map[uint64]*request // sent, not answered
@@ -42,11 +44,14 @@ type link struct {
 
 // open dials d, in at most patience, and starts the link's goroutines.
 func (c *Client) open(d transport.Dialer, patience time.Duration) (*link, error) {
+	credential := c.end.authorization()
 	conn, err := c.dial(d, patience)
 	if err != nil {
 		return nil, err
 	}
-	return c.link(d, conn), nil
+	l := c.link(d, conn)
+	l.credential = credential
+	return l, nil
 }
 
 func (c *Client) dial(d transport.Dialer, patience time.Duration) (transport.Conn, error) {
@@ -58,7 +63,7 @@ func (c *Client) dial(d transport.Dialer, patience time.Duration) (transport.Con
 
 // link makes conn, or its likes, the way to the server.
 func (c *Client) link(d transport.Dialer, conn transport.Conn) *link {
-	l := &link{c: c, dialer: d, pending: make(map[uint64]*request), heard: time.Now(), free: make(chan struct{}, 1), turn: make(chan struct{}, 1), complete: make(chan struct{})}
+	l := &link{c: c, dialer: d, pending: make(map[uint64]*request), heard: time.Now(), free: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
 	if conn.Peer().Once {
 		l.wg.Go(func() { l.exchanges(heartbeat, conn) })

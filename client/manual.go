@@ -19,9 +19,12 @@ import (
 // servers' (docs/protocol.md §19), gets the step's. The end of ctx, or a reply
 // that stays out for Timeouts.NetworkDelay, breaks the connection; the next step
 // opens another one. A step without a reply, also because the server's answer
-// has none, ends with bayeux.ErrTimeout.
+// has none, ends with bayeux.ErrTimeout; one before whose reply more than
+// Limits.QueueBytes come, with transport.ErrTooLarge.
 //
-// Options that concern what a Client does by itself are ignored.
+// Options that concern what a Client does by itself are ignored. An extension
+// that needs a Client, as its Opened or Done says, is refused: ext/ack and
+// ext/replay are two.
 type Manual struct {
 	end    *endpoint
 	dialer transport.Dialer // that let the handshake through
@@ -34,11 +37,16 @@ type Manual struct {
 	closed bool
 }
 
-// NewManual makes a Manual. It opens nothing.
+// NewManual makes a Manual. It opens nothing, and fails for bad options only.
 func NewManual(url string, opts ...Option) (*Manual, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
 		return nil, err
+	}
+	for i := range cfg.extensions {
+		if e := &cfg.extensions[i]; e.Opened != nil || e.Done != nil {
+			return nil, fmt.Errorf("client: extension needs a Client, not a Manual: %q", e.Name)
+		}
 	}
 	end, err := newEndpoint(url, cfg)
 	if err != nil {

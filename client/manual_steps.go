@@ -79,20 +79,31 @@ func (m *Manual) exchange(ctx context.Context, p *transport.Payload, sent []*bay
 	if err := conn.Send(p); err != nil {
 		return nil, err
 	}
+	open, bytes := slices.Clone(sent), 0
 	for {
 		r, err := conn.Receive()
 		if err != nil {
 			return got, ended(conn.Peer().Type, err)
 		}
-		b, err := codec.Read(r, codec.Limits{Bytes: orNone(m.end.cfg.limits.MessageBytes), Messages: -1})
+		b, err := codec.Read(r, m.end.cfg.limits.received())
 		if err != nil {
-			return got, err
+			return got, ended(conn.Peer().Type, err)
 		}
-		got = append(got, b.Detach()...)
+		fresh := b.Detach()
 		b.Release()
-		name(got, sent)
-		if conn.Peer().Once || answeredAll(sent, got) {
+		got = append(got, fresh...)
+		open = stillOpen(open, fresh)
+		if conn.Peer().Once || len(open) == 0 {
 			return got, nil
+		}
+		for _, g := range fresh {
+			bytes += (&entry{m: g}).size()
+		}
+		if most := m.end.cfg.limits.QueueBytes; most > 0 && bytes > most {
+			return got, &transport.Error{
+				Type: conn.Peer().Type, Op: "receive", Reason: transport.TooLarge,
+				Err: fmt.Errorf("over the limit of %d bytes before the reply to %s", most, open[0].Channel),
+			}
 		}
 	}
 }
@@ -114,15 +125,6 @@ func (m *Manual) dial(ctx context.Context) (transport.Conn, error) {
 	return m.end.dial(ctx, d)
 }
 
-func answeredAll(sent, got []*bayeux.Message) bool {
-	for _, s := range sent {
-		if replyTo(s, got) == nil {
-			return false
-		}
-	}
-	return true
-}
-
 // replyTo finds s's reply: by id, or by channel where the server leaves ids out.
 func replyTo(s *bayeux.Message, got []*bayeux.Message) *bayeux.Message {
 	for _, g := range got {
@@ -133,20 +135,24 @@ func replyTo(s *bayeux.Message, got []*bayeux.Message) *bayeux.Message {
 	return nil
 }
 
-// name gives messages without a channel that of the request they refuse: the one
-// with their id, or the only one that is not answered.
-func name(got, sent []*bayeux.Message) {
+// stillOpen takes out of open what got answers. A message without a channel is
+// given that of the request it refuses: the one with its id, or the only one that
+// is not answered.
+func stillOpen(open, got []*bayeux.Message) []*bayeux.Message {
+	answered := func(s *bayeux.Message) bool { return replyTo(s, got) != nil }
+	open = slices.DeleteFunc(open, answered)
 	for _, g := range got {
 		if g.Channel != "" {
 			continue
 		}
-		open := slices.DeleteFunc(slices.Clone(sent), func(s *bayeux.Message) bool {
-			return replyTo(s, got) != nil || g.ID != "" && g.ID != s.ID
-		})
-		if len(open) == 1 {
-			g.Channel, g.Outcome = open[0].Channel, bayeux.Failed // docs/protocol.md §19
+		theirs := func(s *bayeux.Message) bool { return g.ID == "" || g.ID == s.ID }
+		i := slices.IndexFunc(open, theirs)
+		if i >= 0 && !slices.ContainsFunc(open[i+1:], theirs) {
+			g.Channel, g.Outcome = open[i].Channel, bayeux.Failed // docs/protocol.md §19
+			open = slices.DeleteFunc(open, answered)
 		}
 	}
+	return open
 }
 
 // learn takes over what replies say, and returns the refusals.

@@ -178,3 +178,11 @@ func refusedWith(code int) func(*testing.T, error) {
 }
 
 func late(t *testing.T, err error) { assert.ErrorIs(t, err, bayeux.ErrTimeout) }
+
+func TestAManualRefusesAnExtensionThatNeedsAClient(t *testing.T) {
+	d := WithTransports(board(newFake(), streams))
+	_, err := NewManual(testURL, d, WithExtension(Extension{Name: "quiet"}, Extension{Name: "opened", Opened: func(*Client) {}}))
+	require.EqualError(t, err, `client: extension needs a Client, not a Manual: "opened"`)
+	_, err = NewManual(testURL, d, WithExtension(Extension{Name: "done", Done: func(string, *bayeux.Message) {}}))
+	require.EqualError(t, err, `client: extension needs a Client, not a Manual: "done"`)
+}

@@ -28,7 +28,7 @@ var (
 const (
 	matrixHold  = 20 * time.Second
 	matrixDelay = 10 * time.Second        // the default of Timeouts.NetworkDelay
-	firstPause  = 1200 * time.Millisecond // of backoff, with its jitter
+	firstPause  = 1500 * time.Millisecond // of backoff, with its jitter
 	silence     = time.Second             // between events that come every quarter of one
 )
 

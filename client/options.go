@@ -68,19 +68,28 @@ func newConfig(opts []Option) (*config, error) {
 }
 
 // Limits bounds what a client holds and sends. A field's zero value means its
-// default, a negative value no bound.
+// default, a negative value no bound. A payload over MessageBytes or
+// BatchMessages is refused whole, with an error that names the limit, and its
+// connection ends.
 type Limits struct {
-	MessageBytes int // of one received payload; default 10 MiB, which Salesforce needs
-	SendBytes    int // of one sent payload of several messages; default 32 KiB, which every server takes
-	QueueBytes   int // waiting in all subscriptions' queues together; default 16 MiB
-	Pending      int // requests waiting or unanswered; default 65536
+	MessageBytes  int // of one received payload; default 10 MiB, which Salesforce needs
+	BatchMessages int // in one received payload; default 65536: some servers answer a poll with all that they have. Each takes some hundred bytes beside its own
+	SendBytes     int // of one sent payload of several messages; default 32 KiB, which every server takes
+	QueueBytes    int // waiting in all subscriptions' queues together; default 16 MiB
+	Pending       int // requests waiting or unanswered; default 65536
 }
 
 func (l *Limits) defaults() {
 	orDefault(&l.MessageBytes, 10<<20)
+	orDefault(&l.BatchMessages, 1<<16)
 	orDefault(&l.SendBytes, 32<<10)
 	orDefault(&l.QueueBytes, 16<<20)
 	orDefault(&l.Pending, 1<<16)
+}
+
+// received bounds the payloads that are read.
+func (l *Limits) received() codec.Limits {
+	return codec.Limits{Bytes: l.MessageBytes, Messages: l.BatchMessages}
 }
 
 // Timeouts are how long a client waits for the network. A field's zero value
@@ -158,7 +167,8 @@ func WithAccessToken(t AccessToken) Option {
 // its ctx ends with Timeouts.Open or the Client. An error counts as a failed
 // attempt, and so does an f that goes on after its ctx has ended, as those may
 // that take none: a later attempt takes what it returns, Close does not wait for
-// it, and Done does. One of golang.org/x/oauth2 fits so:
+// it, and Done does. With another token than before a handshake opens a connection
+// of its own. One of golang.org/x/oauth2 fits so:
 //
 //	func(context.Context) (client.AccessToken, error) {
 //		t, err := source.Token()
@@ -235,9 +245,18 @@ func WithHTTPClient(h *http.Client) Option {
 }
 
 // WithExtension adds extensions. Outgoing messages pass them in reverse order,
-// incoming ones in the order of registration.
+// incoming ones in the order of registration. A pattern that no channel can
+// match, such as /a/*/b, is an error.
 func WithExtension(e ...Extension) Option {
-	return func(c *config) error { c.extensions = append(c.extensions, e...); return nil }
+	return func(c *config) error {
+		for _, e := range e {
+			if err := e.parse(); err != nil {
+				return fmt.Errorf("client: extension %q: %w", e.Name, err)
+			}
+			c.extensions = append(c.extensions, e)
+		}
+		return nil
+	}
 }
 
 // WithHooks sets functions that count and measure.
@@ -286,8 +305,10 @@ func WithTimeouts(t Timeouts) Option {
 }
 
 // WithBackoff sets the first and the longest pause between attempts; each
-// failure doubles it, and up to a tenth is added at random. The defaults are 1
-// and 30 seconds: at most 126 attempts in an hour. Pauses begin anew after a
+// failure doubles it. A pause is drawn evenly from half to one and a half of
+// that, but the longest, where it is made again and again, from itself to a tenth
+// more. The defaults are 1 and 30 seconds: a first attempt after half a second at
+// the earliest, and at most 126 in an hour. Pauses begin anew after a
 // connection that has worked for the longest one, or for 30 seconds if that is
 // less. The time that a shorter-lived one has worked counts as paused.
 func WithBackoff(min, max time.Duration) Option {
@@ -329,20 +350,23 @@ func WithPublishRetry(attempts int, every time.Duration) Option {
 	}
 }
 
-// WithMaxRetries ends the client, with the last failure as its Err, when n
-// further attempts in a row after a failed one have failed too, and leaves it to
-// the server what is worth another attempt: a refused handshake or connect ends
-// the client unless the refusal advises retry or handshake. The exceptions are
-// refusals that a new session or token mends: of an unknown session, as long as
-// they do not advise none, and with [WithTokenSource] a 401. A failure of the
-// network, or an HTTP status, is always worth another.
+// WithMaxRetries makes a client give up: after one failed attempt to connect and
+// n failed retries in a row it ends, and its Err is the last failure. The
+// default, zero, never gives up.
 //
-// A subscribe that the server refuses with the advice to retry or to handshake
-// is refused for good after n further attempts; so is the client's own repetition
-// of one in a new session, which needs no advice if the code is 500 or more.
+// It also makes a refusal final. A handshake or connect that the server refuses
+// ends the client at once, unless
 //
-// With the default, zero, there is no end, and a refusal without advice is a
-// reason to try again.
+//   - the refusal advises retry or handshake;
+//   - the session is unknown and the advice is not none: a new session mends it;
+//   - it is a 401 and there is a [WithTokenSource]: a new token mends it.
+//
+// Failures of the network and HTTP statuses are no refusals: they are retried.
+// By default a refusal without advice is retried, too.
+//
+// A subscribe is retried n times as well, if its refusal advises retry or
+// handshake, and then fails with it. Where the client repeats a subscribe in a
+// new session by itself, a code of 500 or more needs no such advice.
 func WithMaxRetries(n int) Option {
 	return func(c *config) error {
 		if n < 0 {

@@ -25,7 +25,7 @@ func (l *link) expire() {
 		return
 	}
 	l.overdue = nil
-	var late []*request
+	var late, hanging []*request
 	var next time.Duration
 	silent := false
 	for id, r := range l.pending {
@@ -35,7 +35,11 @@ func (l *link) expire() {
 		left := l.patience(r) - now.Sub(r.sent)
 		if left <= 0 {
 			delete(l.pending, id)
-			late = append(late, r)
+			if r.accepted {
+				hanging = append(hanging, r)
+			} else {
+				late = append(late, r)
+			}
 			silent = silent || now.Sub(l.heard) > r.patience/2
 		} else if next == 0 || left < next {
 			next = left
@@ -43,6 +47,9 @@ func (l *link) expire() {
 	}
 	l.watch(next)
 	l.mu.Unlock()
+	for _, r := range hanging {
+		l.c.refused(r, noResult(r))
+	}
 	l.c.giveBackAll(late, bayeux.ErrTimeout)
 	if silent && l.conn != nil && !l.c.flow.paused() {
 		l.c.Nudge()

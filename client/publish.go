@@ -58,7 +58,10 @@ func (c *Client) PublishFunc(ch string, data any, done func(error)) error {
 			done(err)
 		})
 	}
-	return c.enqueue(noWait, r)
+	if err := c.admitNow(r); err != nil {
+		return err
+	}
+	return c.queue([]*request{r})
 }
 
 func (c *Client) newPublish(ctx context.Context, ch string, data any) (*request, error) {

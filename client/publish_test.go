@@ -373,6 +373,7 @@ func TestARemoteCall(t *testing.T) {
 					w.send(ack)
 				case "/service/never":
 					w.send(ack)
+				case "/service/mute":
 				default:
 					return false
 				}
@@ -395,8 +396,16 @@ func TestARemoteCall(t *testing.T) {
 			assert.ErrorIs(t, err, bayeux.ErrDenied)
 			began := time.Now()
 			_, err = c.Call(ctx, "/service/never", 1)
-			assert.ErrorIs(t, err, ErrLost)
+			assert.ErrorIs(t, err, bayeux.ErrTimeout)
+			assert.NotErrorIs(t, err, ErrLost)
+			assert.EqualError(t, err, "client: call of /service/never: accepted, but no result within 10s: bayeux: no reply in time")
 			assert.LessOrEqual(t, time.Since(began), 10*time.Second)
+			_, err = c.Call(ctx, "/service/mute", 1)
+			assert.ErrorIs(t, err, ErrLost, "who knows whether it was taken")
+			began = time.Now()
+			_, err = c.Call(ctx, "/a", 1)
+			assert.EqualError(t, err, "client: call of a channel that is no service: /a")
+			assert.Zero(t, time.Since(began))
 			short, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()
 			_, err = c.Call(short, "/service/never", 1)

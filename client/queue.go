@@ -15,12 +15,16 @@ type Overflow int8
 const (
 	// Pause reads nothing more from the server until there is room. That
 	// pauses all subscriptions of the client, and a session may end meanwhile.
+	// What comes before Subscribe has its reply pauses nothing, as nobody can
+	// take it and the reply is behind it: beyond half of Limits.QueueBytes the
+	// oldest is given up; a Gap tells.
 	Pause Overflow = iota
 	// DropOldest gives up the oldest message in the queue; a Gap tells.
 	DropOldest
 	// KeepLatest keeps only the newest message of each channel in the queue,
 	// full or not, in the place of the older one. Only Stats count what it
-	// replaced.
+	// replaced. A queue with fewer places than there are channels still gives up
+	// the oldest, which is the newest of its channel: a Gap tells.
 	KeepLatest
 )
 
@@ -46,6 +50,7 @@ type queue struct {
 	bytes    *atomic.Int64 // of all queues of the client
 	maxBytes int64
 	taken    chan struct{} // there may be something to take, or the end
+	early    atomic.Bool   // nobody can take: Subscribe waits for its reply
 
 	mu     lock.Mutex[lock.Queue]
 	ring   []entry
@@ -73,11 +78,11 @@ func (q *queue) offer(e entry, urgent bool) (taken bool, dropped []entry) {
 	if old, ok := q.latest[e.m.Channel]; ok {
 		return true, []entry{q.replace(old, e)}
 	}
-	heavy := q.heavy(e)
-	if q.overflow == Pause && (heavy || q.n >= q.most && !urgent) {
+	heavy, early := q.heavy(e), q.early.Load()
+	if q.overflow == Pause && !early && (heavy || q.n >= q.most && !urgent) {
 		return false, nil
 	}
-	for q.overflow != Pause && q.n > 0 && (q.n >= q.most || heavy) {
+	for q.n > 0 && (heavy || q.n >= q.most && q.overflow != Pause) {
 		if e, ok := q.dropHead(); ok {
 			dropped = append(dropped, e)
 		}
@@ -87,10 +92,14 @@ func (q *queue) offer(e entry, urgent bool) (taken bool, dropped []entry) {
 	return true, dropped
 }
 
-// heavy reports whether e is too much for what all queues may hold together.
+// heavy reports whether e is too much for what all queues may hold together. One
+// that nobody can take from leaves half of it to the others.
 func (q *queue) heavy(e entry) bool {
-	waiting := q.bytes.Load()
-	return q.maxBytes > 0 && waiting > 0 && waiting+int64(e.size()) > q.maxBytes
+	waiting, most := q.bytes.Load(), q.maxBytes
+	if q.early.Load() {
+		most /= 2
+	}
+	return q.maxBytes > 0 && waiting > 0 && waiting+int64(e.size()) > most
 }
 
 // replace puts e where an older message of its channel waits, and returns that.
@@ -165,10 +174,8 @@ func (q *queue) dropHead() (entry, bool) {
 		q.gap = merge(q.gap, e.gap)
 		return e, false
 	}
-	if q.overflow == DropOldest {
-		now := time.Now()
-		q.gap = merge(q.gap, &Gap{Channel: e.m.Channel, From: now, To: now, Dropped: 1, Reason: transport.Overflow})
-	}
+	now := time.Now()
+	q.gap = merge(q.gap, &Gap{Channel: e.m.Channel, From: now, To: now, Dropped: 1, Reason: transport.Overflow})
 	return e, true
 }
 

@@ -19,23 +19,15 @@ type reader struct {
 	limits  codec.Limits
 	routes  router
 	timeout *time.Timer // of an exchange's answer; nil for a stream
-	owed    int         // events that the handshake reply has announced
+	owed    int         // events that the last handshake's reply has announced
 }
 
 func newReader(l *link) *reader {
 	return &reader{
 		l:      l,
-		limits: codec.Limits{Bytes: orNone(l.c.cfg.limits.MessageBytes), Messages: -1},
+		limits: l.c.cfg.limits.received(),
 		routes: router{c: l.c},
 	}
-}
-
-// orNone is n, or no bound.
-func orNone(n int) int {
-	if n <= 0 {
-		return -1
-	}
-	return n
 }
 
 // receive waits for one payload and handles it.
@@ -85,6 +77,9 @@ func (l *link) hear(messages int) {
 func (in *reader) dispatch(b *codec.Batch) {
 	var whole []*bayeux.Message // the batch's messages, detached at one go
 	for i := range b.Views {
+		if i%64 == 63 && in.l.over() {
+			return
+		}
 		v := &b.Views[i]
 		if r, reply := in.l.match(v); reply {
 			in.l.c.count.replies.Add(1)
@@ -93,7 +88,7 @@ func (in *reader) dispatch(b *codec.Batch) {
 			}
 			continue
 		}
-		in.owe(-1)
+		in.arrived()
 		rt := in.routes.find(v.Channel)
 		if rt.deaf() {
 			continue
@@ -110,6 +105,10 @@ func (in *reader) dispatch(b *codec.Batch) {
 		in.l.c.deliver(rt, m)
 	}
 }
+
+// over reports whether the client has closed and nobody waits for what a long
+// payload still has to say.
+func (l *link) over() bool { return l.ctx.Err() != nil && l.c.ctx.Err() != nil }
 
 // answer settles the request that v replies to.
 func (in *reader) answer(r *request, v *codec.View) {
@@ -128,7 +127,7 @@ func (in *reader) answer(r *request, v *codec.View) {
 		return
 	}
 	if r.kind == transport.Handshake {
-		in.owe(announced(m))
+		in.announce(announced(m))
 	}
 	c.replied(r, m)
 	if r.m != nil {
@@ -145,12 +144,19 @@ func announced(m *bayeux.Message) int {
 	return max(n, 0)
 }
 
-// owe counts events that were announced, and those that have come.
-func (in *reader) owe(n int) {
-	if in.owed == 0 && n < 0 {
+// announce begins to count n events.
+func (in *reader) announce(n int) {
+	if in.owed = n; n > 0 {
+		in.l.complete = make(chan struct{})
+	}
+}
+
+// arrived counts an event, which may be one that was announced.
+func (in *reader) arrived() {
+	if in.owed == 0 {
 		return
 	}
-	if in.owed += n; in.owed == 0 && n < 0 {
+	if in.owed--; in.owed == 0 {
 		close(in.l.complete)
 	}
 }
@@ -186,7 +192,8 @@ func (l *link) claim(v *codec.View, result bool) *request {
 		return nil
 	}
 	if !result && r.call && v.Outcome == bayeux.Succeeded {
-		return nil // taken; the result is still to come (docs/protocol.md §14)
+		r.accepted = true
+		return nil // the result is still to come (docs/protocol.md §14)
 	}
 	delete(l.pending, r.id)
 	return r
@@ -203,14 +210,15 @@ func (l *link) find(v *codec.View) (oldest *request) {
 		}
 		return nil
 	}
+	if len(v.Channel) == 0 {
+		return l.only()
+	}
 	var subscription []string
 	if ch := string(v.Channel); ch == bayeux.MetaSubscribe || ch == bayeux.MetaUnsubscribe {
 		subscription = v.Detach().Subscription.Channels
 	}
 	for _, r := range l.pending {
 		switch {
-		case len(v.Channel) == 0 && len(l.pending) == 1:
-			return r
 		case r.channel != string(v.Channel), oldest != nil && r.id > oldest.id:
 		case len(subscription) > 0 && !slices.Equal(subscription, r.m.Subscription.Channels):
 		default:
@@ -218,6 +226,16 @@ func (l *link) find(v *codec.View) (oldest *request) {
 		}
 	}
 	return oldest
+}
+
+// only is the one pending request, nil if there are more or none.
+func (l *link) only() *request {
+	if len(l.pending) == 1 {
+		for _, r := range l.pending {
+			return r
+		}
+	}
+	return nil
 }
 
 // counter counts the bytes of a payload, for Hooks.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,7 @@ type request struct {
 	conn     transport.Conn // its exchange, on a Once transport
 	homeless bool           // refused once because its session was gone
 	refuser  string         // that session
+	accepted bool           // a call whose result is still to come
 }
 
 // own reports whether r is the supervisor's, who watches and repeats it.
@@ -80,8 +82,7 @@ func (c *Client) newRequest(ctx context.Context, m *bayeux.Message, kind transpo
 }
 
 // enqueue puts requests into the outbox, all or none, when there is room for
-// them among Limits.Pending. It waits for room until ctx ends, or not at all if
-// ctx is noWait.
+// them among Limits.Pending, which it waits for until ctx ends.
 func (c *Client) enqueue(ctx context.Context, rs ...*request) error {
 	if c.slots != nil && len(rs) > cap(c.slots) {
 		return ErrBusy
@@ -102,6 +103,11 @@ func (c *Client) enqueue(ctx context.Context, rs ...*request) error {
 			return err
 		}
 	}
+	return c.queue(rs)
+}
+
+// queue puts requests that are admitted into the outbox.
+func (c *Client) queue(rs []*request) error {
 	if !c.outbox.put(ordinary, rs...) {
 		c.dismiss(rs)
 		return c.closedErr()
@@ -110,11 +116,26 @@ func (c *Client) enqueue(ctx context.Context, rs ...*request) error {
 	return nil
 }
 
-// noWait is a context for those that do not wait.
-var noWait = context.WithValue(context.Background(), jsonKey{}, nil)
-
-// admit counts r and takes one of Limits.Pending for it.
+// admit counts r and takes one of Limits.Pending for it, when there is one.
 func (c *Client) admit(ctx context.Context, r *request) error {
+	err := c.admitNow(r)
+	if !errors.Is(err, ErrBusy) {
+		return err
+	}
+	select {
+	case c.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.ctx.Done():
+		return c.closedErr()
+	}
+	r.slot = true
+	c.asking.Add(1)
+	return nil
+}
+
+// admitNow is admit that does not wait: ErrBusy if there is no room.
+func (c *Client) admitNow(r *request) error {
 	if c.closing.Load() {
 		return c.closedErr()
 	}
@@ -122,16 +143,7 @@ func (c *Client) admit(ctx context.Context, r *request) error {
 		select {
 		case c.slots <- struct{}{}:
 		default:
-			if ctx == noWait {
-				return ErrBusy
-			}
-			select {
-			case c.slots <- struct{}{}:
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-c.ctx.Done():
-				return c.closedErr()
-			}
+			return ErrBusy
 		}
 		r.slot = true
 	}

@@ -111,8 +111,8 @@ func (c *Client) tickets(targets []target, m *bayeux.Message) [][]*ticket {
 	return all
 }
 
-// done is for a subscriber that has finished with e's message: handled, or
-// given up with its subscription.
+// finish is for a subscriber that is through with e's message: it has handled
+// it, or given it up with the subscription.
 func (e *entry) finish(handled bool) {
 	for _, t := range e.done {
 		if handled {

@@ -33,6 +33,7 @@ type supervisor struct {
 	before     bool   // there was a session
 	broken     bool   // the session's connection is, and its gap told
 	toldAt     uint64 // how much had been received then
+	kept       *link  // a stream that was left open for the next handshake
 }
 
 // A verdict is what to do next, and why.
@@ -75,6 +76,7 @@ func (c *Client) run() {
 			v = c.beforeNext(v)
 		}
 	}
+	c.dismissKept(v.err)
 	if v.err != nil && c.ctx.Err() == nil {
 		c.hub.tell(Failure{v.err})
 	}
@@ -97,6 +99,9 @@ func (c *Client) beforeNext(v verdict) verdict {
 		pause = max(pause, c.backoff.next()-c.worked)
 	}
 	c.forgetWorked()
+	if pause > 0 {
+		c.dismissKept(v.err) // servers do not bear a stream without a session for long
+	}
 	if !c.sleep(pause) {
 		return verdict{next: ending}
 	}

@@ -15,7 +15,7 @@ import (
 type Change struct {
 	From, To  bayeux.State
 	Transport string // the connection type in use or being tried; "" before the first
-	Session   string // the session's id; "" without one
+	Session   string // the session's id, a secret; "" without one
 	Resumed   bool   // connected again, in the session of before
 	At        time.Time
 

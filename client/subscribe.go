@@ -51,6 +51,12 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, err 
 		return "", err
 	}
 	answers := r.await()
+	settled := r.settled
+	r.settled = func(m *bayeux.Message, err error) {
+		s.queue.early.Store(false)
+		settled(m, err)
+	}
+	s.queue.early.Store(true)
 	wanted := false
 	added := c.topics.add(s, c.ID(), func(channels []string) {
 		wanted = true

@@ -47,7 +47,8 @@ type subConfig struct {
 // WithQueue bounds the subscription's queue in messages and says what happens
 // when it is full. The default is 1024 and [Pause]. While a request of this
 // client waits for its reply, a Pause queue may grow further, up to
-// Limits.QueueBytes, because the reply is behind those messages.
+// Limits.QueueBytes, because the reply is behind those messages; that of the
+// subscription itself does not even pause then, see [Pause].
 func WithQueue(messages int, o Overflow) SubOption {
 	return func(c *subConfig) error {
 		if messages < 1 {

@@ -191,11 +191,11 @@ func TestOverflow(t *testing.T) {
 		gaps int
 		lost int
 	}
-	run := func(t *testing.T, o Overflow) (g gotten, dropped uint64) {
+	run := func(t *testing.T, o Overflow, places int) (g gotten, dropped uint64) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFake()
 			c, ctx := start(t, dialers(board(f, streams))), t.Context()
-			s, err := c.Subscribe(ctx, "/q/*", WithQueue(4, o), WithOnGap(func(gap Gap) {
+			s, err := c.Subscribe(ctx, "/q/*", WithQueue(places, o), WithOnGap(func(gap Gap) {
 				g.gaps++
 				g.lost += gap.Dropped
 				g.data = append(g.data, "gap")
@@ -216,12 +216,15 @@ func TestOverflow(t *testing.T) {
 		})
 		return g, dropped
 	}
-	g, dropped := run(t, DropOldest)
+	g, dropped := run(t, DropOldest, 4)
 	assert.Equal(t, gotten{[]string{"gap", "6", "7", "8", "9"}, 1, 6}, g)
 	assert.EqualValues(t, 6, dropped)
-	g, dropped = run(t, KeepLatest)
+	g, dropped = run(t, KeepLatest, 4)
 	assert.Equal(t, gotten{[]string{"9", "7", "8"}, 0, 0}, g)
 	assert.EqualValues(t, 7, dropped)
+	g, dropped = run(t, KeepLatest, 2)
+	assert.Equal(t, gotten{[]string{"gap", "8", "9"}, 1, 8}, g, "a channel lost its newest")
+	assert.EqualValues(t, 8, dropped)
 }
 
 // All queues together have a bound in bytes, whatever their numbers.

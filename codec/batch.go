@@ -17,6 +17,7 @@ type Batch struct {
 
 	parser parser
 	buffer []byte // what Read read into
+	size   int    // of the payload
 	names  names
 	live   bool
 }
@@ -81,12 +82,15 @@ func (b *Batch) parse(payload []byte, l Limits) (*Batch, error) {
 		b.Release()
 		return nil, err
 	}
-	b.Views = b.parser.views
+	b.Views, b.size = b.parser.views, len(payload)
 	for i := range b.Views {
 		b.Views[i].batch = b
 	}
 	return b, nil
 }
+
+// Size is how many bytes the payload has.
+func (b *Batch) Size() int { return b.size }
 
 // Release gives the batch's memory back; neither it nor its Views may be used
 // again. What was detached lives on.

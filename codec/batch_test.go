@@ -49,6 +49,7 @@ func TestEachLimitIsNamedAndExact(t *testing.T) {
 		} {
 			b, err := parse(c.fits, c.l)
 			require.NoError(t, err, "%s %.40s", c.limit, c.fits)
+			assert.Equal(t, len(c.fits), b.Size())
 			b.Release()
 			_, err = parse(c.no, c.l)
 			var e *Error

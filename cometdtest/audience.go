@@ -48,13 +48,19 @@ func (s *Server) Audience(n int, ch string, opts ...client.Option) *Audience {
 }
 
 // join subscribes one reader. Each message it gets is the next one it waits
-// for, because delivery is in order.
+// for, because delivery is in order; the latest one of a SendLast channel, which
+// comes first, is none of them.
 func (a *Audience) join(ctx context.Context, c *client.Client) error {
-	next := 0
+	a.mu.Lock()
+	next := len(a.sent)
+	a.mu.Unlock()
 	_, err := c.SubscribeFunc(ctx, a.ch, func(context.Context, *bayeux.Message) error {
 		now := time.Now()
 		a.mu.Lock()
 		defer a.mu.Unlock()
+		if next >= len(a.sent) {
+			return nil
+		}
 		a.latency = append(a.latency, now.Sub(a.sent[next]))
 		next++
 		a.read++

@@ -14,6 +14,7 @@ import (
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/client"
 	"github.com/gocometd/cometd/cometdtest"
+	"github.com/gocometd/cometd/server"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -105,6 +106,21 @@ func TestAScriptAnswersAsItIsTold(t *testing.T) {
 		synctest.Wait()
 		c.Close()
 		s.Close()
+	})
+}
+
+// It comes to each reader at once, and is no message that was measured.
+func TestAnAudienceOfAChannelThatKeepsItsLatestMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := cometdtest.NewServer(t, server.WithChannel("/a", server.ChannelOptions{SendLast: true}))
+		require.NoError(t, srv.Publish(t.Context(), "/a", "before"))
+		readers := srv.Audience(3, "/a")
+		synctest.Wait()
+		require.NoError(t, srv.Publish(t.Context(), "/a", 1))
+		readers.Await(3)
+		synctest.Wait()
+		assert.Zero(t, readers.Latency(1))
+		srv.Close()
 	})
 }
 

@@ -25,7 +25,7 @@ type raw struct {
 // dial opens a connection that ends with the test at the latest.
 func (x *target) dial() *raw {
 	x.t.Helper()
-	c, err := (&net.Dialer{}).DialContext(x.t.Context(), "tcp", x.addr)
+	c, err := (&net.Dialer{LocalAddr: x.from}).DialContext(x.t.Context(), "tcp", x.addr)
 	require.NoError(x.t, err)
 	c.SetDeadline(time.Now().Add(2 * long))
 	x.peers = append(x.peers, c)

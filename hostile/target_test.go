@@ -7,7 +7,8 @@
 // descriptors and queued bytes are back where they were.
 //
 // HOSTILE_SCALE multiplies the numbers of the attacks, which are chosen for a
-// quick run: scripts/hostile.
+// quick run. What attacks do to healthy clients is measured where server and
+// attackers have processes of their own. scripts/hostile does both.
 package hostile_test
 
 import (
@@ -52,14 +53,14 @@ func scaled(n int) int {
 // A target is a server with short limits under attack, and its healthy clients.
 type target struct {
 	*server.Server
-	t    *testing.T
+	t    testing.TB
 	addr string
 	log  *journal
 
 	clients [2]*healthy
-	memory  memory
 	before  usage
 	peers   []net.Conn // the attackers
+	from    net.Addr   // their address, if it matters
 }
 
 // limits are those of a target where its test sets no others.
@@ -99,7 +100,8 @@ func (x *target) url() string { return "http://" + x.addr + "/cometd" }
 // attend brings the healthy clients, and what they hear.
 func (x *target) attend() {
 	for i, d := range []transport.Dialer{wsclient.NewDialer(), longpoll.NewDialer()} {
-		x.clients[i] = newHealthy(x, d)
+		x.clients[i] = newHealthy(x.t, x.url(), d)
+		x.Session(x.clients[i].ID()).SetTiming(server.Timing{MaxInterval: long}) // a busy machine is no attack
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -110,7 +112,6 @@ func (x *target) attend() {
 				return
 			case <-time.After(5 * time.Millisecond):
 				x.Publish(context.Background(), "/healthy", beat{n, time.Since(began)})
-				x.memory.note()
 			}
 		}
 	}()
@@ -124,14 +125,6 @@ func (x *target) attend() {
 	for _, c := range x.clients {
 		c.await(5)
 	}
-	if measuring() {
-		for _, c := range x.clients {
-			c.await(quiet)
-		}
-	}
-	for _, c := range x.clients {
-		c.attacked()
-	}
 	for range 20 {
 		x.before = x.before.max(x.use())
 		time.Sleep(5 * time.Millisecond)
@@ -144,11 +137,8 @@ func (x *target) over() {
 	x.t.Helper()
 	for _, c := range x.clients {
 		c.await(5)
-		c.relieved()
 	}
-	for _, p := range x.peers {
-		p.Close()
-	}
+	x.hangUp()
 	var now usage
 	ok := assert.Eventually(x.t, func() bool {
 		now = x.use()
@@ -164,7 +154,13 @@ func (x *target) over() {
 		assert.NoError(x.t, c.fault(), "the healthy client over %s", c.Stats().Transport)
 		assert.Zero(x.t, c.Stats().Reconnects, "the healthy client lost its connection")
 	}
-	x.report()
+}
+
+// hangUp closes what attackers have left open.
+func (x *target) hangUp() {
+	for _, p := range x.peers {
+		p.Close()
+	}
 }
 
 // usage is what an attack must not leave behind.

@@ -8,30 +8,42 @@ import (
 )
 
 // NewAcceptor is the server's end of long-polling. It takes every POST; other
-// methods are the server's to answer. It panics if an option's value makes no
-// sense.
+// methods are the server's to answer. A wrong option does not show here: Serve
+// answers every request with 500 and its text, and server.New refuses the
+// Acceptor.
 func NewAcceptor(opts ...AcceptOption) transport.Acceptor {
-	return &acceptor{newAcceptConfig(opts)}
+	c, err := newAcceptConfig(opts)
+	return &acceptor{c, err}
 }
 
-func newAcceptConfig(opts []AcceptOption) acceptConfig {
+func newAcceptConfig(opts []AcceptOption) (acceptConfig, error) {
 	c := acceptConfig{gzipFrom: 16 << 10, parameter: "jsonp", nameLen: 64}
 	c.replaced = transport.Replaced.Status()
 	for _, opt := range opts {
 		if err := opt(&c); err != nil {
-			panic(err)
+			return c, err
 		}
 	}
-	return c
+	return c, nil
 }
 
-type acceptor struct{ config acceptConfig }
+type acceptor struct {
+	config acceptConfig
+	err    error // of the first wrong option
+}
+
+// Err is what is wrong with the options, or nil.
+func (a *acceptor) Err() error { return a.err }
 
 func (a *acceptor) Type() string { return bayeux.LongPolling }
 
 func (a *acceptor) Match(r *http.Request) bool { return r.Method == http.MethodPost }
 
 func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Accept, serve func(transport.Conn)) {
+	if a.err != nil {
+		http.Error(w, a.err.Error(), http.StatusInternalServerError)
+		return
+	}
 	h := newHeld(w, r, o, &a.config, bayeux.LongPolling)
 	if err := h.openBody(); err != nil {
 		tellLimit(r, o, err)

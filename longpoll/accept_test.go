@@ -184,9 +184,16 @@ func TestARefusalIsOneLineOfPlainText(t *testing.T) {
 	assert.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
 }
 
-func TestWrongAcceptOptionsPanic(t *testing.T) {
-	for _, opt := range []AcceptOption{WithReplacedStatus(200), WithReplacedStatus(600), WithCallback("", 64), WithCallback("message", 64), WithCallback("cb", 0)} {
-		assert.Panics(t, func() { NewAcceptor(opt) })
+func TestWrongAcceptOptionsShow(t *testing.T) {
+	for _, opt := range []AcceptOption{
+		WithGzip(0), WithReplacedStatus(200), WithReplacedStatus(600), WithCallback("", 64), WithCallback("message", 64), WithCallback("cb", 0),
+	} {
+		for _, a := range []transport.Acceptor{NewAcceptor(opt), NewCallbackAcceptor(opt)} {
+			require.ErrorContains(t, a.(interface{ Err() error }).Err(), "longpoll: ")
+			w := httptest.NewRecorder()
+			a.Serve(w, httptest.NewRequest("POST", "/", nil), &transport.Accept{}, nil)
+			assert.Equal(t, http.StatusInternalServerError, w.Code)
+		}
 	}
 }
 

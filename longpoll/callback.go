@@ -13,13 +13,20 @@ import (
 // NewCallbackAcceptor is the server's end of callback-polling (JSONP,
 // docs/protocol.md §10): GET requests whose answer is a script that calls the
 // client's function. Any site can send them and run the answer, with the
-// user's cookies, so give it to a server only if old browsers demand it. It
-// panics if an option's value makes no sense.
+// user's cookies, so give it to a server only if old browsers demand it. Wrong
+// options show as those of [NewAcceptor] do.
 func NewCallbackAcceptor(opts ...AcceptOption) transport.Acceptor {
-	return &callbackAcceptor{newAcceptConfig(opts)}
+	c, err := newAcceptConfig(opts)
+	return &callbackAcceptor{c, err}
 }
 
-type callbackAcceptor struct{ config acceptConfig }
+type callbackAcceptor struct {
+	config acceptConfig
+	err    error // of the first wrong option
+}
+
+// Err is what is wrong with the options, or nil.
+func (a *callbackAcceptor) Err() error { return a.err }
 
 func (a *callbackAcceptor) Type() string { return bayeux.CallbackPolling }
 
@@ -28,6 +35,10 @@ func (a *callbackAcceptor) Match(r *http.Request) bool {
 }
 
 func (a *callbackAcceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Accept, serve func(transport.Conn)) {
+	if a.err != nil {
+		http.Error(w, a.err.Error(), http.StatusInternalServerError)
+		return
+	}
 	name, text, err := a.parse(r, o)
 	if err != nil {
 		tellLimit(r, o, err)

@@ -11,7 +11,7 @@ import (
 
 // NewDialer is the client's end of long-polling. Each Dial is free and makes a
 // Conn for one exchange; its Receive sends the request and waits for the
-// answer. A wrong option makes every Dial fail with its error.
+// answer. A wrong option makes client.New refuse the Dialer, and every Dial fail.
 //
 // Target.HTTP does the requests, so cookies, proxy and TLS are set there; its
 // Timeout and CheckRedirect are not used, because a connect is held and a POST
@@ -30,6 +30,9 @@ type dialer struct {
 	config dialConfig
 	err    error // of the first wrong option
 }
+
+// Err is what is wrong with the options, or nil.
+func (d *dialer) Err() error { return d.err }
 
 func (d *dialer) Type() string { return bayeux.LongPolling }
 

@@ -265,8 +265,10 @@ func TestDialsContextBoundsDialOnly(t *testing.T) {
 func TestWrongDialOptionsFailEveryDial(t *testing.T) {
 	to := site(t, func(http.ResponseWriter, *http.Request) {})
 	for _, opt := range []DialOption{WithURL("ftp://h/"), WithURL("://"), WithURL("/path"), WithPaths(Paths{Connect: ":%"})} {
-		_, err := NewDialer(opt).Dial(t.Context(), to)
+		d := NewDialer(opt)
+		_, err := d.Dial(t.Context(), to)
 		assert.ErrorContains(t, err, "longpoll: ")
+		assert.ErrorIs(t, err, d.(interface{ Err() error }).Err())
 	}
 }
 

@@ -15,7 +15,7 @@ type dialConfig struct {
 }
 
 // WithURL sends requests to another URL than the target's, which must be http
-// or https. If it is not, every Dial fails.
+// or https.
 func WithURL(raw string) DialOption {
 	return func(c *dialConfig) error {
 		u, err := url.Parse(raw)
@@ -103,12 +103,13 @@ func WithForm(on bool) AcceptOption {
 }
 
 // WithGzip compresses answers of at least this many bytes for clients that
-// accept gzip. The default is 16384; zero or negative: never.
+// accept gzip. The default is 16384; negative: never.
 func WithGzip(bytes int) AcceptOption {
 	return func(c *acceptConfig) error {
-		if c.gzipFrom = bytes; bytes <= 0 {
-			c.gzipFrom = -1
+		if bytes == 0 {
+			return fmt.Errorf("longpoll: gzip from %d bytes", bytes)
 		}
+		c.gzipFrom = bytes
 		return nil
 	}
 }

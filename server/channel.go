@@ -18,9 +18,9 @@ type Channel struct {
 // Name returns the channel's name.
 func (c *Channel) Name() string { return c.ch.name }
 
-// Creator returns the id of the session whose subscribe or publish made the
-// channel; "" if the server did.
-func (c *Channel) Creator() string { return c.ch.creator }
+// Creator returns the session whose subscribe or publish made the channel; nil
+// if the server did, or the session has ended since.
+func (c *Channel) Creator() *Session { return c.srv.Session(c.ch.creator) }
 
 // Subscribers yields the sessions that are subscribed to exactly this name.
 func (c *Channel) Subscribers() iter.Seq[*Session] { return c.ch.subs.all() }
@@ -40,11 +40,12 @@ func (s *Server) Channel(name string) *Channel {
 // f sets attributes; whoever wants the channel waits for it, so it must neither
 // publish nor subscribe on the channel. If f panics, the subscribe or publish
 // fails with 500::internal, and the next one tries again. OnCreate panics if
-// pattern is illegal.
+// pattern is illegal or f is nil.
 func (s *Server) OnCreate(pattern string, f func(*Channel)) (remove func()) {
 	mustPattern(pattern)
+	mustFunc(f != nil, "function for new channels")
 	return attach(&s.channels, &s.channels.rules.inits,
-		&rule[func(*Channel)]{match: func(ch string) bool { return matches(pattern, ch) }, at: pattern, f: f})
+		&rule[func(*Channel)]{match: bayeux.Channel(pattern).Match, at: pattern, f: f})
 }
 
 // Configure sets the options of all channels that match pattern, those that

@@ -241,7 +241,7 @@ func TestAChannelIsInitializedBeforeAnybodyUsesIt(t *testing.T) {
 		c := w.session("/room/1")
 		got, _ := color.Get(w.Channel("/room/1"))
 		assert.Equal(t, "/room/1 is blue", got)
-		assert.Equal(t, c.id, w.Channel("/room/1").Creator())
+		assert.Equal(t, c.id, w.Channel("/room/1").Creator().ID())
 		w.session("/room/1")
 		assert.Equal(t, 1, n)
 		assert.Nil(t, w.Channel("/other"))

@@ -140,6 +140,26 @@ func TestFiltersChangeOrRefuseWhatClientsPublish(t *testing.T) {
 	})
 }
 
+func TestReplaceLeavesNothingThatMatches(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.Filter("/grow/*", server.Replace(regexp.MustCompile(`aa|ba`), "xb"))
+		w.Filter("/once/*", server.Replace(regexp.MustCompile(`a`), "aa"))
+		w.Filter("/explode/*", server.Replace(regexp.MustCompile(`ab`), "bbaa"))
+		w.Filter("/nested/*", server.NoScripts())
+		c := w.session("/**")
+		publish := func(ch, text string) string {
+			return c.ask(`{"channel":"` + ch + `","id":"p","clientId":"$","data":"` + text + `"}`).Error
+		}
+		for ch, pair := range map[string][2]string{"/grow/a": {"aaa", "xxb"}, "/once/a": {"aba", "aabaa"}, "/explode/a": {"ab", "bbaa"}} {
+			assert.Empty(t, publish(ch, pair[0]))
+			assert.Equal(t, []string{`"` + pair[1] + `"`}, c.data(1), ch)
+		}
+		assert.Equal(t, "403::data_rejected", publish("/explode/a", strings.Repeat("a", 30)+strings.Repeat("b", 30)))
+		deep := strings.Repeat("<scr", 10_000) + "<script>" + strings.Repeat("ipt>", 10_000)
+		assert.Equal(t, "403::data_rejected", publish("/nested/a", deep), "each pass looks at all of it")
+	})
+}
+
 func TestFiltersOfTheApplicationReachEveryString(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.Filter("/loud/*", server.Strings(func(s string) (string, error) {

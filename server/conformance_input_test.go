@@ -190,6 +190,12 @@ func TestEveryLimitNamesItselfAndIsCounted(t *testing.T) {
 		breaks func(t *testing.T, w *world) *bayeux.Message
 		says   string
 	}{
+		{"id_bytes", server.Limits{IDBytes: 3}, func(_ *testing.T, w *world) *bayeux.Message {
+			c := w.session()
+			assert.Equal(c.t, bayeux.Succeeded, c.ask(`{"channel":"/a","id":"123","clientId":"$","data":1}`).Outcome)
+			c.send(`{"channel":"/a","id":"1234","clientId":"$","data":1}`)
+			return c.expect("/a", "")
+		}, "405:id_bytes,3:message_id_invalid"},
 		{"subscriptions", server.Limits{Subscriptions: 2}, func(_ *testing.T, w *world) *bayeux.Message {
 			return w.session().ask(`{"channel":"/meta/subscribe","id":"x","clientId":"$","subscription":["/a","/b","/c"]}`)
 		}, "429:subscriptions,2:limit_exceeded"},
@@ -229,6 +235,21 @@ func TestEveryLimitNamesItselfAndIsCounted(t *testing.T) {
 			}, hooks, server.WithLimits(r.limits))
 		})
 	}
+}
+
+// A connect that waits keeps its id, and many wait at once.
+func TestAnIDBeyondItsLimitIsNeitherKeptNorSentBack(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session()
+		long := strings.Repeat("x", 200_000)
+		for _, ch := range []string{bayeux.MetaConnect, bayeux.MetaSubscribe, bayeux.MetaDisconnect, "/a", "/service/a"} {
+			c.send(`{"channel":"` + ch + `","id":"` + long + `","clientId":"$"}`)
+			m := c.expect(ch, "")
+			assert.Equal(t, "405:id_bytes,64:message_id_invalid", m.Error, ch)
+		}
+		assert.NotNil(t, w.Session(c.id), "its session goes on")
+		c.connect(strings.Repeat("y", 64))
+	})
 }
 
 // A hook may ask the server what it likes: nothing is locked.

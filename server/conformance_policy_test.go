@@ -1,15 +1,22 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
 	"github.com/gocometd/cometd/server"
 )
 
@@ -75,12 +82,80 @@ func TestAuthorizersFiltersAndInitializersAreForNoTemplates(t *testing.T) {
 	srv, err := server.New()
 	require.NoError(t, err)
 	defer srv.Close()
-	for _, bad := range []string{"/a/{id}", "/a//b", ""} {
-		assert.Panics(t, func() { srv.Authorize(bad, nil) })
-		assert.Panics(t, func() { srv.Filter(bad, server.NoMarkup()) })
-		assert.Panics(t, func() { srv.OnCreate(bad, nil) })
+	authorize := func(context.Context, *server.Session, server.Op, string) (server.Decision, string) {
+		return server.Grant, ""
 	}
-	assert.Panics(t, func() { srv.Handle("/a/{id", nil) })
+	listen := func(context.Context, *server.Session, *bayeux.Message) error { return nil }
+	for _, bad := range []string{"/a/{id}", "/a//b", ""} {
+		assert.Panics(t, func() { srv.Authorize(bad, authorize) })
+		assert.Panics(t, func() { srv.Filter(bad, server.NoMarkup()) })
+		assert.Panics(t, func() { srv.OnCreate(bad, func(*server.Channel) {}) })
+	}
+	for _, bad := range []string{"/a/{id", "/a/{x}/{x}"} {
+		_, err := bayeux.ParseTemplate(bad)
+		assert.PanicsWithValue(t, "server: "+err.Error(), func() { srv.Handle(bad, listen) }, "what is wrong with the template")
+	}
+}
+
+// Or each message would panic, at any peer's demand.
+func TestAFunctionThatIsNilPanicsWhereItIsGiven(t *testing.T) {
+	srv, err := server.New()
+	require.NoError(t, err)
+	defer srv.Close()
+	for what, give := range map[string]func(){
+		"listener is nil":                  func() { srv.Handle("/a", nil) },
+		"authorizer is nil":                func() { srv.Authorize("/a", nil) },
+		"filter is nil":                    func() { srv.Filter("/a", server.NoMarkup(), nil) },
+		"function for new channels is nil": func() { srv.OnCreate("/a", nil) },
+		"service is nil":                   func() { srv.HandleService("/service/a", nil) },
+	} {
+		assert.PanicsWithValue(t, "server: "+what, give)
+	}
+	assert.Panics(t, func() { server.Parallel(1, nil) })
+	assert.Panics(t, func() { server.Typed[int, int](nil) })
+	assert.Panics(t, func() { server.Strings(nil) })
+}
+
+// A policy that fails, say without its database, fails for each message of each
+// peer.
+func TestRefusalsWithoutAReasonAreInTheLogButDoNotFillIt(t *testing.T) {
+	var log journal
+	down := server.Policy{Publish: func(context.Context, *server.Session, *server.Publication) error { return errors.New("database down") }}
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		c := w.session()
+		for i := range 150 {
+			c.ask(fmt.Sprintf(`{"channel":"/broken","id":"x%d","clientId":"$","data":1}`, i))
+			time.Sleep(time.Second)
+		}
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		require.Len(t, lines, 3)
+		for i, times := range []string{"times=1 ", "times=60 ", "times=60 "} {
+			for _, part := range []string{"what=publish_denied", "session=…" + c.id[len(c.id)-8:], "channel=/broken", times, `err="database down"`} {
+				assert.Contains(t, lines[i], part)
+			}
+		}
+	}, server.WithPolicy(down), server.WithTiming(server.Timing{MaxInterval: time.Hour, Timeout: time.Hour}),
+		server.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))))
+}
+
+// exact is a codec that the test can tell from others.
+type exact struct{ codec.JSON }
+
+func (exact) Unmarshal(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	return d.Decode(v)
+}
+
+func TestAPolicyDecodesAsTheServerDoes(t *testing.T) {
+	var got any
+	policy := server.Policy{Publish: func(_ context.Context, _ *server.Session, p *server.Publication) error { return p.Decode(&got) }}
+	everywhere(t, func(t *testing.T, w *world) {
+		got = nil
+		m := w.session().ask(`{"channel":"/a","id":"1","clientId":"$","data":12345678901234567890}`)
+		assert.Equal(t, bayeux.Succeeded, m.Outcome)
+		assert.Equal(t, json.Number("12345678901234567890"), got)
+	}, server.WithPolicy(policy), server.WithJSON(exact{codec.Std}))
 }
 
 func TestPolicyDecidesWithReasonsInTheOrderOfTheProtocol(t *testing.T) {

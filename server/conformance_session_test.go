@@ -498,3 +498,33 @@ func TestASlowEventLoopIsToldWhatItMissed(t *testing.T) {
 		assert.Equal(t, []server.Event{server.EventsLost{N: 7}, server.CustomData{Value: 7}, server.CustomData{Value: 8}, server.CustomData{Value: 9}}, got)
 	}, server.WithLimits(server.Limits{Events: 3}))
 }
+
+// Listeners of the server's own messages get no session, and log it.
+func TestASessionIsLoggedByTheEndOfItsIDAndNoneAsNone(t *testing.T) {
+	var none *server.Session
+	assert.Equal(t, "none none", fmt.Sprintf("%v %s", none, none.LogValue()))
+	onBoth(t, func(t *testing.T, w *world) {
+		a, b := w.session(), w.session()
+		assert.NotEqual(t, w.Session(a.id).String(), w.Session(b.id).String(), "ids of a second begin alike")
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+			assert.Equal(t, "…"+a.id[len(a.id)-8:], fmt.Sprintf(verb, w.Session(a.id)))
+		}
+	}, server.WithSessionIDs(server.TimeID))
+}
+
+// Clients in the process come from no address.
+func TestClientsInMemoryAreBoundedByNoAddress(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		for range 3 {
+			s := w.Session(w.session().id)
+			assert.Empty(t, s.Peer().Addr)
+		}
+	}, server.WithLimits(server.Limits{SessionsPerAddr: 1}))
+}
+
+func TestPublishingOnAServiceChannelIsAnErrorOfTheProgram(t *testing.T) {
+	srv, err := server.New()
+	require.NoError(t, err)
+	defer srv.Close()
+	assert.EqualError(t, srv.Publish(t.Context(), "/service/a", 1), `server: not a broadcast channel, and only those have subscribers: "/service/a"`)
+}

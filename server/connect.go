@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -24,8 +25,8 @@ type held struct {
 // connected processes a connect: it stops the clock, replaces the connect that
 // is held, and is held itself or answered with this payload.
 func (t *turn) connected(m *bayeux.Message) {
-	s, l := t.session, t.link
-	h := held{link: l, id: m.ID, advise: m.Advice != nil}
+	s := t.session
+	h := held{link: t.link, id: m.ID, advise: m.Advice != nil}
 	s.mu.Lock()
 	if s.phase == gone {
 		parts := s.part(&h)
@@ -37,42 +38,55 @@ func (t *turn) connected(m *bayeux.Message) {
 		}
 		return
 	}
-	s.deadline.Store(0)
-	old := s.takeHeld()
-	var stuck *link
-	if l.peer.Once {
-		s.via = l.peer.Type
-		s.seen(laneConnect)
-		stuck = s.detach(&t.wakes)
-	}
-	h.advise = h.advise || s.phase == shaken || s.advised != l.peer.Type
-	hold := s.phase == connected && s.mayHold(t, m, &h)
-	s.phase = connected
-	s.pause = bayeux.Span{}
-	if m.Advice != nil && !m.Advice.Interval.IsZero() {
-		s.pause = s.pauseFor(l.peer.Type, m.Advice.Interval.Or(0))
-	}
-	if hold {
-		s.hold(h)
-		s.schedule(&t.wakes)
-	}
+	old, stuck := s.replaceConnect(t)
+	t.holding = s.takeConnect(t, m, &h)
 	s.mu.Unlock()
 
 	if h.multiple {
-		_, limit := t.srv.limits.heldPerBrowser(l.peer.Proto)
-		t.srv.limited(limit, l.peer.Addr, s)
+		_, limit := t.srv.limits.heldPerBrowser(t.link.peer.Proto)
+		t.srv.limited(limit, t.link.peer.Addr, s)
 	}
-	if old.link != nil && old.link != l && old.link.peer.Once {
-		old.link.close(transport.Replaced)
+	for _, l := range [...]*link{old, stuck} {
+		if l != nil {
+			l.close(transport.Replaced)
+		}
 	}
-	if stuck != nil {
-		stuck.close(transport.Replaced)
+	if !t.holding {
+		t.answer(&h)
 	}
-	if hold {
-		t.holding = true
-		return
+}
+
+// replaceConnect stops the clock and returns what the new connect takes the
+// place of, for the caller to close: the exchange of the connect that is held,
+// and a stream that may be stuck. The caller holds mu.
+func (s *Session) replaceConnect(t *turn) (old, stuck *link) {
+	s.deadline.Store(0)
+	if l := s.takeHeld().link; l != nil && l != t.link && l.peer.Once {
+		old = l
 	}
-	t.answer(&h)
+	if t.link.peer.Once {
+		s.via = t.link.peer.Type
+		s.seen(laneConnect)
+		stuck = s.detach(&t.wakes)
+	}
+	return old, stuck
+}
+
+// takeConnect notes what m asks for, and holds h if it can wait. The caller
+// holds mu.
+func (s *Session) takeConnect(t *turn, m *bayeux.Message, h *held) (holding bool) {
+	h.advise = h.advise || s.phase == shaken || s.advised != t.link.peer.Type
+	holding = s.phase == connected && s.mayHold(t, m, h)
+	s.phase = connected
+	s.pause = bayeux.Span{}
+	if m.Advice != nil && !m.Advice.Interval.IsZero() {
+		s.pause = s.pauseFor(t.link.peer.Type, m.Advice.Interval.Or(0))
+	}
+	if holding {
+		s.hold(*h)
+		s.schedule(&t.wakes)
+	}
+	return holding
 }
 
 // answer has h answered with this payload, last of all.
@@ -115,6 +129,7 @@ func (s *Session) mayHold(t *turn, m *bayeux.Message, h *held) bool {
 
 // hold parks h. The caller holds mu.
 func (s *Session) hold(h held) {
+	h.id = strings.Clone(h.id) // it has the whole message's memory with it
 	s.held = h
 	d := time.Until(h.until)
 	if s.timer == nil {
@@ -171,7 +186,7 @@ func (s *Session) answerHeld() {
 
 // answer sends the reply to a connect, with the events that go with it.
 func (s *Session) answer(h held) {
-	if r := s.begin(&h); r != nil {
+	if r := s.responseTo(&h); r != nil {
 		r.send()
 	}
 }
@@ -179,13 +194,13 @@ func (s *Session) answer(h held) {
 // answerApart is answer for a caller that the network must not hold up: what
 // leaves is decided at once.
 func (s *Session) answerApart(h held) {
-	if r := s.begin(&h); r != nil && !s.srv.run(r.send) {
+	if r := s.responseTo(&h); r != nil && !s.srv.run(r.send) {
 		r.send() // the server is closed, and so is the link
 	}
 }
 
-// begin encodes the answer to h. It is nil if a stream's writer has it now.
-func (s *Session) begin(h *held) *response {
+// responseTo is the answer to h, encoded. It is nil if a stream's writer has it now.
+func (s *Session) responseTo(h *held) *response {
 	text := s.srv.connectReply(s, h)
 	if !h.link.peer.Once {
 		s.answerOnStream(h, text)

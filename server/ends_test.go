@@ -264,7 +264,7 @@ func TestBrokenLimitsAreInTheLogButDoNotFillIt(t *testing.T) {
 			assert.Contains(t, lines[i], "level=WARN")
 			assert.Contains(t, lines[i], "limit=subscriptions")
 			assert.Contains(t, lines[i], times)
-			assert.Contains(t, lines[i], "session="+c.id[:8]+"…")
+			assert.Contains(t, lines[i], "session=…"+c.id[len(c.id)-8:])
 		}
 		assert.EqualValues(t, 150, w.Stats().Limited["subscriptions"])
 	}, server.WithLimits(server.Limits{Subscriptions: 1}), server.WithTiming(server.Timing{MaxInterval: time.Hour, Timeout: time.Hour}),
@@ -314,13 +314,14 @@ func (j *journal) String() string {
 }
 
 func TestWrongOptionsAreNamed(t *testing.T) {
-	srv, err := server.New(nil, server.Options(nil))
-	require.NoError(t, err, "a nil option is none")
+	srv, err := server.New(nil, server.Options(nil), server.WithLogger(nil))
+	require.NoError(t, err, "a nil option is none, and a nil logger silence")
 	srv.Close()
 	for says, o := range map[string]server.Option{
-		"transport is nil":                    server.WithTransports(nil),
-		"transport given twice: long-polling": server.WithTransports(longpoll.NewAcceptor(), longpoll.NewAcceptor()),
-		"JSON codec is nil":                   server.WithJSON(nil),
+		"transport is nil":                                 server.WithTransports(nil),
+		"transport given twice: long-polling":              server.WithTransports(longpoll.NewAcceptor(), longpoll.NewAcceptor()),
+		"JSON codec is nil":                                server.WithJSON(nil),
+		"timing of websocket: Sweep is the whole server's": server.WithTransportTiming(bayeux.WebSocket, server.Timing{Sweep: time.Minute}),
 	} {
 		_, err := server.New(o)
 		assert.EqualError(t, err, "server: "+says)

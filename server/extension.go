@@ -45,7 +45,7 @@ func (e *Extension) matches(ch string) bool {
 		return true
 	}
 	for _, p := range e.Channels {
-		if matches(p, ch) {
+		if bayeux.Channel(p).Match(ch) {
 			return true
 		}
 	}
@@ -96,7 +96,7 @@ func (t *turn) incoming(r *route, m *bayeux.Message) error {
 	if len(r.incoming) == 0 && len(own) == 0 {
 		return nil
 	}
-	t.settle()
+	t.wakeOthers()
 	ctx := t.context()
 	for i := range r.incoming {
 		if err := t.srv.call(&r.incoming[i], r.incoming[i].Incoming, ctx, t.session, m); err != nil {

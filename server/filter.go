@@ -19,9 +19,12 @@ type Filter func(ctx context.Context, s *Session, data any) (any, error)
 
 // Filter adds filters for what clients publish on the channels that match
 // pattern, to run in this order, and returns what removes them. It panics if
-// pattern is illegal or a template.
+// pattern is illegal or a template, or a filter is nil.
 func (s *Server) Filter(pattern string, filters ...Filter) (remove func()) {
 	mustPattern(pattern)
+	for _, f := range filters {
+		mustFunc(f != nil, "filter")
+	}
 	chain := func(ctx context.Context, from *Session, data any) (_ any, err error) {
 		for _, f := range filters {
 			if data, err = f(ctx, from, data); err != nil {
@@ -31,12 +34,13 @@ func (s *Server) Filter(pattern string, filters ...Filter) (remove func()) {
 		return data, nil
 	}
 	return attach(&s.channels, &s.channels.rules.filters,
-		&rule[Filter]{match: func(ch string) bool { return matches(pattern, ch) }, at: pattern, f: chain})
+		&rule[Filter]{match: bayeux.Channel(pattern).Match, at: pattern, f: chain})
 }
 
 // Strings makes a [Filter] that applies f to every string in the data, at any
-// depth, the values of objects but not their keys.
+// depth, the values of objects but not their keys. It panics if f is nil.
 func Strings(f func(string) (string, error)) Filter {
+	mustFunc(f != nil, "filter")
 	return func(_ context.Context, _ *Session, data any) (any, error) { return mapStrings(data, f) }
 }
 
@@ -54,28 +58,36 @@ var script = regexp.MustCompile(`(?is)<\s*/?\s*script[^>]*>?`)
 func NoScripts() Filter { return Replace(script, "") }
 
 // Replace is a [Filter] that replaces what matches re in every string, until
-// nothing does, so that no match can be put together from what is left.
-// replacement may refer to groups as regexp.Expand does; if it matches re
-// itself, one pass is made.
+// nothing does, so that no match can be put together from what is left. A string
+// that still matches after 32 passes, or of which they make twice what the first
+// left, is refused with 403::data_rejected: it was made to. replacement may
+// refer to groups as regexp.Expand does; if it matches re itself, one pass is
+// made.
 func Replace(re *regexp.Regexp, replacement string) Filter {
 	again := !re.MatchString(replacement)
 	return Strings(func(s string) (string, error) {
-		for {
-			next := re.ReplaceAllString(s, replacement)
-			if next == s || !again || len(next) >= len(s) {
-				return next, nil
+		s = re.ReplaceAllString(s, replacement)
+		most := 2 * len(s)
+		for pass := 1; again && re.MatchString(s); pass++ {
+			if pass == mostPasses || len(s) > most {
+				return "", rejected()
 			}
-			s = next
+			s = re.ReplaceAllString(s, replacement)
 		}
+		return s, nil
 	})
 }
+
+const mostPasses = 32
+
+func rejected() error { return &bayeux.Error{Code: 403, Message: "data_rejected"} }
 
 // Reject is a [Filter] that refuses data with a string that matches re, with
 // 403::data_rejected.
 func Reject(re *regexp.Regexp) Filter {
 	return Strings(func(s string) (string, error) {
 		if re.MatchString(s) {
-			return "", &bayeux.Error{Code: 403, Message: "data_rejected"}
+			return "", rejected()
 		}
 		return s, nil
 	})

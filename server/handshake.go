@@ -61,9 +61,9 @@ func (t *turn) admit(s *Session, m *bayeux.Message) error {
 		return err
 	}
 	if f := srv.policy.Handshake; f != nil {
-		t.settle()
+		t.wakeOthers()
 		if err := f(t.context(), s, m); err != nil {
-			return srv.refusal(err, 403, "handshake_denied")
+			return t.refusal(err, m.Channel, 403, "handshake_denied")
 		}
 	}
 	if broken, limit := srv.sessions.add(s, &srv.config); broken != "" {

@@ -126,10 +126,10 @@ func (t *turn) join(name string, m *bayeux.Message) (begun bool, refused *bayeux
 		return false, nil
 	}
 	s := t.session
-	t.settle()
+	t.wakeOthers()
 	start, err := h.Join(t.context(), s, name, m)
 	if err != nil {
-		return true, t.srv.refusal(err, 403, "subscribe_denied")
+		return true, t.refusal(err, name, 403, "subscribe_denied")
 	}
 	if start == nil {
 		return false, nil
@@ -192,7 +192,7 @@ func (t *turn) await() {
 	if len(t.keeping) == 0 {
 		return
 	}
-	t.settle()
+	t.wakeOthers()
 	for _, k := range t.keeping {
 		n := len(t.replies)
 		m := &bayeux.Message{Channel: k.channel, ID: k.id}
@@ -218,8 +218,8 @@ func (t *turn) await() {
 	t.replies = kept
 }
 
-// begin starts what subscribes have prepared, after their replies were made.
-func (t *turn) begin() {
+// startJoining starts what subscribes have prepared, after their replies were made.
+func (t *turn) startJoining() {
 	for _, f := range t.joining {
 		f()
 	}

@@ -11,14 +11,31 @@ import (
 // Hooks are told what happens, for metrics. They run in place, from many
 // goroutines at once, and should only count; they must not panic. Nil ones cost nothing.
 type Hooks struct {
+	// SessionOpened is told of a session whose handshake was granted, and
+	// SessionClosed, once, why it ended: Kicked, Normal (its client
+	// disconnected), Expired, Overflow, GoingAway (the server closed).
 	SessionOpened func(s *Session)
 	SessionClosed func(s *Session, why transport.Reason)
-	ConnOpened    func(p *transport.Peer)
-	ConnClosed    func(p *transport.Peer, why transport.Reason, err error)
-	FrameIn       func(connectionType string, messages, bytes int)
-	FrameOut      func(connectionType string, messages, bytes int)
-	Published     func(ch string, subscribers, bytes int)
-	Refused       func(p *transport.Peer, err *bayeux.Error)
+
+	// ConnOpened is told of a socket, or an HTTP request that some transport
+	// took, and ConnClosed, once for each of those, why it ended, and the error
+	// with which receiving did.
+	ConnOpened func(p *transport.Peer)
+	ConnClosed func(p *transport.Peer, why transport.Reason, err error)
+
+	// FrameIn is told of each payload that was read, before it is processed, and
+	// FrameOut of each that was written: how many messages, and how many bytes
+	// of JSON, without the framing and before compression.
+	FrameIn, FrameOut func(connectionType string, messages, bytes int)
+
+	// Published is told of each message that was queued for the subscribers of
+	// a channel, by a client or the server: for how many, and how many bytes of
+	// JSON it has for each.
+	Published func(ch string, subscribers, bytes int)
+
+	// Refused is told of each message that is answered with a failure. err is
+	// not to be changed.
+	Refused func(p *transport.Peer, err *bayeux.Error)
 
 	// Dropped is told of n messages of one channel ("" for Session.Send) that
 	// never leave: why is Overflow if the outbox was full, else the reason for
@@ -26,19 +43,27 @@ type Hooks struct {
 	Dropped func(s *Session, ch string, n int, why transport.Reason)
 
 	// Limited is told each time something breaks one of [Limits], by its name
-	// in lower case, such as "message_bytes". The log has the first time, and
-	// then one line a minute for each limit, with its count.
+	// in lower case with underscores, such as "message_bytes". Three names are
+	// no fields: "session_queue" is SessionBytes or SessionMessages,
+	// "held_per_browser_http2" has no underscore before the 2, and "callback" is
+	// the length of a JSONP callback (longpoll.WithCallback). The log has the
+	// first time, and then one line a minute for each limit, with its count.
 	Limited func(limit string)
 }
 
-// Stats are counts at one moment. Queued, Published, Delivered and Dropped are
-// messages; the last three only grow. Dropped are those that Hooks.Dropped is
-// told. QueuedBytes are what Limits.ServerBytes bounds.
+// Stats are counts at one moment; those of type uint64 only grow.
 type Stats struct {
-	Sessions, Conns, Channels, Held int
-	Queued, QueuedBytes             int
-	Published, Delivered, Dropped   uint64
-	Limited                         map[string]uint64 // how often each of [Limits] was broken, by name
+	Sessions    int
+	Conns       int // sockets, and requests under way
+	Channels    int // and patterns, the server's own included
+	Held        int // connects that wait for their answer
+	Queued      int // messages that wait for sessions
+	QueuedBytes int // their JSON, and replies that wait for sockets: what Limits.ServerBytes bounds
+
+	Published uint64            // messages on channels, however many got them
+	Delivered uint64            // messages that left for sessions
+	Dropped   uint64            // messages that Hooks.Dropped is told
+	Limited   map[string]uint64 // how often each of [Limits] was broken, by the names that Hooks.Limited has
 }
 
 type counters struct {
@@ -47,6 +72,7 @@ type counters struct {
 
 	mu      lock.Mutex[lock.Counters]
 	limited map[string]*breach
+	refused map[string]*breach // by user code, without a *bayeux.Error; by what
 }
 
 // Stats counts. It walks all sessions, holding no lock meanwhile.

@@ -210,50 +210,65 @@ func (srv *Server) end(s *Session, why transport.Reason) { srv.endWith(s, ending
 
 func (srv *Server) endWith(s *Session, x ending) {
 	var w wakes
-	s.mu.Lock()
-	if s.phase == gone || x.due && !s.expired(time.Now()) {
-		s.mu.Unlock()
+	left, ok := srv.finish(s, x, &w)
+	if !ok {
 		return
 	}
-	reachable := s.phase != fresh
-	s.phase, s.why = gone, x.why
-	subs := s.subs
-	s.subs = nil
-	h := s.takeHeld()
-	stream := s.stream
-	if x.why == transport.Kicked && reachable {
-		s.tellKicked(&h, kickMessage(x.text), &w)
-	} else {
-		s.discard(&w)
-		s.tellLimit(&h, x.refusal)
+	if left.cancel != nil {
+		left.cancel()
 	}
-	parts := s.parting != nil
-	cancel := s.cancel
+	srv.sessions.remove(s, left.parts)
+	srv.users.set(s, "")
+	for _, sub := range left.subs {
+		sub.channel.unsubscribe(sub)
+	}
+	s.farewell(left.held, left.stream, x)
+	w.flush(srv)
+	if !left.reachable {
+		return
+	}
+	srv.log.LogAttrs(context.Background(), slog.LevelInfo, "session ended", slog.Any("session", s), slog.String("reason", x.why.String()))
+	if f := srv.hooks.SessionClosed; f != nil {
+		f(s, x.why)
+	}
+}
+
+// What is left of a session that has just ended, for who ended it to undo.
+type remains struct {
+	subs      map[string]*subscription
+	held      held
+	stream    *link
+	cancel    context.CancelFunc
+	parts     bool // its client has yet to be told
+	reachable bool // it had begun
+}
+
+// finish ends s for all others. It is false if s has ended already, or may go
+// on.
+func (srv *Server) finish(s *Session, x ending, w *wakes) (left remains, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == gone || x.due && !s.expired(time.Now()) {
+		return left, false
+	}
+	left = remains{subs: s.subs, held: s.takeHeld(), stream: s.stream, reachable: s.phase != fresh}
+	s.phase, s.why, s.subs = gone, x.why, nil
+	if x.why == transport.Kicked && left.reachable {
+		s.tellKicked(&left.held, kickMessage(x.text), w)
+	} else {
+		s.discard(w)
+		s.tellLimit(&left.held, x.refusal)
+	}
+	left.parts = s.parting != nil
+	left.cancel = s.cancel
 	if s.personal {
 		srv.personal.Add(-1)
 	}
 	s.expiry.stop()
-	if reachable {
-		srv.emitEnd(s, subs, x)
+	if left.reachable {
+		srv.emitEnd(s, left.subs, x)
 	}
-	s.mu.Unlock()
-
-	if cancel != nil {
-		cancel()
-	}
-	srv.sessions.remove(s, parts)
-	srv.users.set(s, "")
-	for _, sub := range subs {
-		sub.channel.unsubscribe(sub)
-	}
-	s.farewell(h, stream, x)
-	w.flush(srv)
-	if reachable {
-		srv.log.LogAttrs(context.Background(), slog.LevelInfo, "session ended", slog.Any("session", s), slog.String("reason", x.why.String()))
-		if f := srv.hooks.SessionClosed; f != nil {
-			f(s, x.why)
-		}
-	}
+	return left, true
 }
 
 // emitEnd tells the events. The caller holds mu, so that nothing of the

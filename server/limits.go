@@ -26,6 +26,8 @@ type Limits struct {
 	SessionMessages int // undelivered messages per session; default none
 	ServerBytes     int // undelivered bytes in the whole server, and those of replies that wait for sockets to take them; default 256 MiB. Beyond it the fullest sessions and sockets are closed first
 
+	IDBytes int // length of a message's id; default 64. A longer one is not sent back with the refusal
+
 	Subscriptions   int // per session; default 1024
 	ChannelBytes    int // length of a channel's name; default 256
 	ChannelSegments int // default 16
@@ -68,6 +70,7 @@ const (
 	limitDepth           = "depth"
 	limitDataDepth       = "data_depth"
 	limitHeaderBytes     = transport.LimitHeaderBytes
+	limitIDBytes         = "id_bytes"
 	limitSessionQueue    = "session_queue" // bytes or messages
 	limitServerBytes     = "server_bytes"
 	limitSubscriptions   = "subscriptions"
@@ -88,15 +91,28 @@ const (
 	limitHandshakeRate   = "handshake_rate"
 )
 
-// limitLogPause is how far apart two lines of the log about one limit are: an
-// operator wants to know, and an attack must not fill the disk.
+// limitLogPause is how far apart two lines of the log about one limit are, or
+// about one kind of refusal: an operator wants to know, and an attack must not
+// fill the disk.
 const limitLogPause = time.Minute
 
-// A breach is how often one limit was broken.
+// A breach is how often one limit was broken, or user code refused.
 type breach struct {
 	times  uint64
 	told   uint64 // of them in the log
 	logged time.Time
+}
+
+// again counts one more, and returns how many a line of the log is to tell of
+// now; 0: no line.
+func (b *breach) again(now time.Time) (news uint64) {
+	b.times++
+	if b.told > 0 && now.Sub(b.logged) < limitLogPause {
+		return 0
+	}
+	news = b.times - b.told
+	b.told, b.logged = b.times, now
+	return news
 }
 
 // limited counts that a peer broke a limit, and tells the log and the hook. The
@@ -112,12 +128,7 @@ func (s *Server) limited(limit, addr string, session *Session) {
 		}
 		s.stats.limited[limit] = b
 	}
-	b.times++
-	var news uint64
-	if now := time.Now(); b.told == 0 || now.Sub(b.logged) >= limitLogPause {
-		news = b.times - b.told
-		b.told, b.logged = b.times, now
-	}
+	news := b.again(time.Now())
 	s.stats.mu.Unlock()
 	if news > 0 {
 		about := []any{slog.String("limit", limit), slog.String("addr", addr), slog.Uint64("times", news)}
@@ -135,7 +146,7 @@ func (l Limits) withDefaults() Limits {
 	def := Limits{
 		MessageBytes: 256 << 10, BatchMessages: 512, Depth: 64, DataDepth: 512, HeaderBytes: 8 << 10,
 		FrameBytes: 60 << 10, FrameMessages: none, SessionBytes: 1 << 20, SessionMessages: none, ServerBytes: 256 << 20,
-		Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16, ChannelsCreated: 1000, Channels: 250_000, ChannelsPerAddr: 25_000,
+		IDBytes: 64, Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16, ChannelsCreated: 1000, Channels: 250_000, ChannelsPerAddr: 25_000,
 		Sessions: 100_000, SessionsPerAddr: 2000, Conns: none, ConnsPerAddr: 1000, Events: 512,
 		HeldPerBrowser: 1, HeldPerBrowserHTTP2: none,
 		Handshake: 10 * time.Second, Body: 10 * time.Second, Write: 10 * time.Second, HandshakeRate: none,
@@ -151,6 +162,7 @@ func (l Limits) withDefaults() Limits {
 		SessionBytes:    cmp.Or(l.SessionBytes, def.SessionBytes),
 		SessionMessages: cmp.Or(l.SessionMessages, def.SessionMessages),
 		ServerBytes:     cmp.Or(l.ServerBytes, def.ServerBytes),
+		IDBytes:         cmp.Or(l.IDBytes, def.IDBytes),
 		Subscriptions:   cmp.Or(l.Subscriptions, def.Subscriptions),
 		ChannelBytes:    cmp.Or(l.ChannelBytes, def.ChannelBytes),
 		ChannelSegments: cmp.Or(l.ChannelSegments, def.ChannelSegments),

@@ -87,11 +87,6 @@ func (l *link) receiveAll() error {
 }
 
 func (l *link) receiveOne(r io.Reader) error {
-	var size *sizer
-	if l.srv.hooks.FrameIn != nil {
-		size = &sizer{r: r}
-		r = size
-	}
 	b, err := codec.Read(r, l.srv.limits.codec())
 	if err != nil {
 		return err
@@ -101,22 +96,10 @@ func (l *link) receiveOne(r io.Reader) error {
 		return errEmpty
 	}
 	if f := l.srv.hooks.FrameIn; f != nil {
-		f(l.peer.Type, len(b.Views), size.n)
+		f(l.peer.Type, len(b.Views), b.Size())
 	}
 	l.receive(b)
 	return nil
-}
-
-// sizer counts the bytes of a payload, when a hook wants to know.
-type sizer struct {
-	r io.Reader
-	n int
-}
-
-func (s *sizer) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	s.n += n
-	return n, err
 }
 
 var errEmpty = errors.New("server: payload without messages")
@@ -130,7 +113,7 @@ func (l *link) refuse(err error) {
 	} else if why == transport.Stalled && l.peer.Once {
 		l.srv.limited(limitBody, l.peer.Addr, nil)
 	}
-	l.begin(why) // which tells more than what the peer is told
+	l.closingFor(why) // which tells more than what the peer is told
 	l.closeSaying(reason, refusalText(err))
 }
 
@@ -182,7 +165,7 @@ func (l *link) close(r transport.Reason) { l.closeSaying(r, "") }
 
 // closeSaying is close with other words than the reason's.
 func (l *link) closeSaying(r transport.Reason, text string) {
-	l.begin(r)
+	l.closingFor(r)
 	if x, ok := l.conn.(transport.Refuser); ok && text != "" {
 		x.Refuse(r, text)
 	} else {
@@ -195,8 +178,8 @@ func (l *link) closeSaying(r transport.Reason, text string) {
 	l.mu.Unlock()
 }
 
-// begin notes why this side ends the Conn. The first reason is the one.
-func (l *link) begin(why transport.Reason) {
+// closingFor notes why this side ends the Conn. The first reason is the one.
+func (l *link) closingFor(why transport.Reason) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closing {
@@ -224,7 +207,7 @@ func (l *link) unsent(err error) {
 	if why == transport.Stalled {
 		l.srv.limited(limitWrite, l.peer.Addr, l.session.Load())
 	}
-	l.begin(why)
+	l.closingFor(why)
 	l.close(transport.Stalled)
 }
 
@@ -254,7 +237,7 @@ func (s *Session) uses(l *link) bool {
 }
 
 // enough is how many bytes of replies may wait for a peer of whom more is read.
-const enough = 128 << 10
+const enough = 64 << 10
 
 // awaitRoom waits while the peer of a stream does not take its answers, so that
 // one that only asks cannot fill the memory: its next payload is not even read.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -17,10 +18,15 @@ type Listener func(ctx context.Context, s *Session, m *bayeux.Message) error
 // Handle adds a listener to all broadcast and service channels that match
 // pattern, and returns what removes it. pattern is a channel, a wildcard, or a
 // template such as /news/{category}/{id}, whose variables [Param] gives. It
-// panics if pattern is illegal.
+// panics if pattern is illegal or f is nil.
 func (s *Server) Handle(pattern string, f Listener) (remove func()) {
-	x := &rule[Listener]{at: pattern, f: f, match: func(ch string) bool { return matches(pattern, ch) }}
-	if t, err := bayeux.ParseTemplate(pattern); err == nil && strings.Contains(pattern, "{") {
+	mustFunc(f != nil, "listener")
+	x := &rule[Listener]{at: pattern, f: f, match: bayeux.Channel(pattern).Match}
+	if strings.Contains(pattern, "{") {
+		t, err := bayeux.ParseTemplate(pattern)
+		if err != nil {
+			panic(fmt.Sprintf("server: %v", err))
+		}
 		x.vars = &t
 		x.match = func(ch string) bool { _, ok := t.Match(ch); return ok }
 	} else {

@@ -152,19 +152,23 @@ func WithHooks(h Hooks) Option {
 	return func(c *config) error { c.hooks = h; return nil }
 }
 
-// WithLogger sets the log. The default discards it.
+// WithLogger sets the log: sessions that come and go at Info, limits and refusals
+// that an operator wants to know of at Warn, panics and failures of the
+// application's code at Error. The default, and nil, is silence.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error {
 		if l == nil {
-			return errors.New("server: logger is nil")
+			l = slog.New(slog.DiscardHandler)
 		}
 		c.log = l
 		return nil
 	}
 }
 
-// WithJSON sets the codec of the application's data. The default is
-// [codec.Fast].
+// WithJSON sets the codec of the application's data, wherever the server
+// encodes or decodes it: what is published, sent and answered, [Typed] and
+// [Publication.Decode]. A message knows no server, so [bayeux.Message.Decode] is
+// encoding/json's. The default is [codec.Fast].
 func WithJSON(j codec.JSON) Option {
 	return func(c *config) error {
 		if j == nil {
@@ -188,9 +192,17 @@ func WithTiming(t Timing) Option {
 
 // WithTransportTiming sets the timing of sessions while they use one
 // connection type, such as bayeux.LongPolling; fields left zero are those of
-// [WithTiming].
+// [WithTiming]. It fails if Sweep is set, which is the whole server's. A type
+// that no transport has is no error: what [Server.ServeConn] is given may have
+// any.
 func WithTransportTiming(connectionType string, t Timing) Option {
-	return func(c *config) error { c.timings[connectionType] = t; return t.check() }
+	return func(c *config) error {
+		if t.Sweep != 0 {
+			return fmt.Errorf("server: timing of %s: Sweep is the whole server's", connectionType)
+		}
+		c.timings[connectionType] = t
+		return nil
+	}
 }
 
 // WithOrigins sets which web pages of other origins may use this server, on

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
@@ -48,6 +49,7 @@ func Deny(reason string) error { return &bayeux.Error{Code: 403, Args: []string{
 // only when asked for, so a policy that looks at the channel alone costs
 // nothing. It is good until the function returns.
 type Publication struct {
+	srv     *Server
 	channel string
 	data    codec.Raw
 	view    *codec.View
@@ -57,12 +59,13 @@ type Publication struct {
 // Channel returns the channel published on.
 func (p *Publication) Channel() string { return p.channel }
 
-// Decode stores the data in v, as [bayeux.Message.Decode] does.
+// Decode stores the data in v with the codec of [WithJSON]. Without data it
+// returns bayeux.ErrNoData, as [bayeux.Message.Decode] does.
 func (p *Publication) Decode(v any) error {
 	if p.data.IsZero() {
 		return bayeux.ErrNoData
 	}
-	return p.data.Decode(v)
+	return p.data.DecodeWith(p.srv.json, v)
 }
 
 // Message returns the whole message, which is the caller's to keep.
@@ -124,9 +127,10 @@ type Authorizer func(ctx context.Context, s *Session, op Op, ch string) (d Decis
 // and /a/* past one on /a/b. An authorizer on /** or Policy.Subscribe refuses
 // such subscriptions; /a/** leaves no room for any but /**.
 //
-// Authorize panics if pattern is illegal or a template.
+// Authorize panics if pattern is illegal or a template, or f is nil.
 func (s *Server) Authorize(pattern string, f Authorizer) (remove func()) {
 	mustPattern(pattern)
+	mustFunc(f != nil, "authorizer")
 	return attach(&s.channels, &s.channels.rules.authorizers,
 		&rule[Authorizer]{match: bayeux.Channel(pattern).Covers, at: pattern, f: f})
 }
@@ -153,13 +157,13 @@ func (r *route) authorize(ctx context.Context, s *Session, op Op, ch string) err
 
 const byPolicy = "denied_by_security_policy"
 
-// refusal makes the error of a failed reply from what user code returned. what
-// names the operation where the error does not. It is a copy: the error may be
-// one that user code keeps.
-func (s *Server) refusal(err error, code int, what string) *bayeux.Error {
+// refusal makes the error of a failed reply from what user code returned about
+// a message on ch, or a subscription to it. what names the operation where the
+// error does not. It is a copy: the error may be one that user code keeps.
+func (t *turn) refusal(err error, ch string, code int, what string) *bayeux.Error {
 	e, ok := errors.AsType[*bayeux.Error](err)
 	if !ok {
-		s.log.Warn("refused", slog.String("what", what), slog.Any("err", err))
+		t.srv.refused(err, t.session, ch, what)
 		return &bayeux.Error{Code: code, Message: what}
 	}
 	own := *e
@@ -167,9 +171,39 @@ func (s *Server) refusal(err error, code int, what string) *bayeux.Error {
 	return &own
 }
 
+// refused tells the log why, which the client does not learn: once, and then
+// once a minute for each kind. All are there at debug level.
+func (s *Server) refused(err error, session *Session, ch, what string) {
+	s.stats.mu.Lock()
+	b := s.stats.refused[what]
+	if b == nil {
+		b = &breach{}
+		if s.stats.refused == nil {
+			s.stats.refused = map[string]*breach{}
+		}
+		s.stats.refused[what] = b
+	}
+	news := b.again(time.Now())
+	s.stats.mu.Unlock()
+	level := slog.LevelDebug
+	if news > 0 {
+		level = slog.LevelWarn
+	}
+	s.log.Log(context.Background(), level, "refused", slog.String("what", what), slog.Any("session", session),
+		slog.String("channel", ch), slog.Uint64("times", max(news, 1)), slog.Any("err", err))
+}
+
 func mustPattern(pattern string) {
 	if err := checkPattern(pattern); err != nil {
 		panic(fmt.Sprintf("server: %v", err))
+	}
+}
+
+// mustFunc panics if the application gives no function: each message would, and
+// any peer could fill the log with that.
+func mustFunc(given bool, what string) {
+	if !given {
+		panic("server: " + what + " is nil")
 	}
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -29,7 +30,7 @@ func (s *Server) Publish(ctx context.Context, ch string, data any) (err error) {
 		return err
 	}
 	if c.Kind() != bayeux.Broadcast {
-		return &bayeux.Error{Code: 403, Channel: ch, Message: "publish_denied"}
+		return fmt.Errorf("server: not a broadcast channel, and only those have subscribers: %q", ch)
 	}
 	raw, err := codec.EncodeWith(s.json, data)
 	if err != nil {
@@ -113,7 +114,7 @@ func (t *turn) publish(v *codec.View) {
 	if p.route.watched() {
 		p.detached(v)
 		p.ctx = t.context()
-		t.settle()
+		t.wakeOthers()
 	}
 	if err := p.watch(); err != nil {
 		t.turnDown(p.message, err, 404, "message_deleted")
@@ -151,7 +152,7 @@ func (t *turn) permit(p *publishing, v *codec.View) bool {
 	} else {
 		p.route = t.srv.channels.routeOf(name)
 	}
-	if err := p.begin(t, v); err != nil {
+	if err := p.showExtensions(t, v); err != nil {
 		t.turnDown(p.detached(v), err, 404, "message_deleted")
 		return false
 	}
@@ -169,9 +170,9 @@ func (t *turn) permit(p *publishing, v *codec.View) bool {
 	return true
 }
 
-// begin shows the message to the extensions; only what they may have changed
+// showExtensions shows the message to the extensions; only what they may have changed
 // is read again.
-func (p *publishing) begin(t *turn, v *codec.View) error {
+func (p *publishing) showExtensions(t *turn, v *codec.View) error {
 	switch {
 	case len(p.route.incoming) > 0 || len(t.session.extended()) > 0:
 		if err := t.incoming(p.route, p.detached(v)); err != nil {
@@ -230,15 +231,15 @@ func (t *turn) target(v *codec.View) (ch *channel, name string, refused *bayeux.
 func (t *turn) mayPublish(p *publishing, v *codec.View) *bayeux.Error {
 	srv := t.srv
 	if f := srv.policy.Publish; f != nil {
-		t.settle()
-		if err := f(t.context(), t.session, &Publication{channel: p.channel.name, data: p.data, view: v, message: p.message}); err != nil {
-			return srv.refusal(err, 403, "publish_denied")
+		t.wakeOthers()
+		if err := f(t.context(), t.session, &Publication{srv: srv, channel: p.channel.name, data: p.data, view: v, message: p.message}); err != nil {
+			return t.refusal(err, p.channel.name, 403, "publish_denied")
 		}
 	}
 	if len(p.route.authorizers) > 0 {
-		t.settle()
+		t.wakeOthers()
 		if err := p.route.authorize(t.context(), t.session, OpPublish, p.channel.name); err != nil {
-			return srv.refusal(err, 403, "publish_denied")
+			return t.refusal(err, p.channel.name, 403, "publish_denied")
 		}
 	}
 	return nil

@@ -2,10 +2,9 @@ package server
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"maps"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
@@ -148,6 +147,8 @@ func (s *Server) recovered(ch string, err *error) {
 // check refuses what no later step should see (docs/protocol.md §4, §15).
 func (t *turn) check(v *codec.View) *bayeux.Error {
 	switch {
+	case over(len(v.ID), t.srv.limits.IDBytes):
+		return t.idTooLong(v)
 	case len(v.Channel) == 0:
 		return &bayeux.Error{Code: 400, Message: "channel_missing"}
 	case v.ID != nil && !alphanumeric(string(v.ID)):
@@ -160,59 +161,13 @@ func (t *turn) check(v *codec.View) *bayeux.Error {
 	return nil
 }
 
-func unknownSession() *bayeux.Error { return &bayeux.Error{Code: 402, Message: "session_unknown"} }
-
-// findSession returns the session that a payload belongs to, judged by its
-// first message and by who sends it (docs/protocol.md §8, §11), and lets a
-// stream carry it.
-func (t *turn) findSession(v *codec.View) *Session {
-	l := t.link
-	if s := l.session.Load(); s != nil && s.listens() {
-		if string(v.ClientID) == s.id {
-			s.attach(l)
-		}
-		return s
-	}
-	s := t.srv.sessions.find(v.ClientID)
-	if s == nil || !s.accepts(l) {
-		return nil
-	}
-	l.carry(s)
-	if !l.peer.Once {
-		s.attach(l)
-	}
-	return s
-}
-
-// carry makes s the session of l: of a stream until another takes its place.
-func (l *link) carry(s *Session) {
-	if old := l.session.Swap(s); old != nil && old != s {
-		old.lost(l)
-	}
-	l.unused.Store(0)
-}
-
-// accepts reports whether l may act as s: over HTTP only with the cookie of
-// the handshake, on another socket with the cookie once the client has shown
-// that it keeps one.
-func (s *Session) accepts(l *link) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := l.peer
-	switch {
-	case s.phase == gone && s.parting == nil:
-		return false
-	case s.srv.trustIDs:
-		return true
-	case p.Browser != "" && (!p.Fresh || p.Browser == s.browser):
-		same := p.Browser == s.browser
-		s.bound = s.bound || same
-		return same && (p.Once || !s.srv.handshakePerConn)
-	case p.Once:
-		return p.Type == bayeux.InProcess || p.Browser == "" && p.Proto == 0
-	default:
-		return !s.bound && !s.srv.handshakePerConn
-	}
+// idTooLong takes the id out of v, so that neither the answer nor anything that
+// waits for one has it.
+func (t *turn) idTooLong(v *codec.View) *bayeux.Error {
+	v.ID = nil
+	l := t.srv.limits.IDBytes
+	t.srv.limited(limitIDBytes, t.link.peer.Addr, t.session)
+	return &bayeux.Error{Code: 405, Args: []string{limitIDBytes, strconv.Itoa(l)}, Message: "message_id_invalid"}
 }
 
 // meta processes a meta message, which all extensions for it see.
@@ -226,109 +181,6 @@ func (t *turn) meta(v *codec.View, f func(*bayeux.Message)) {
 	f(m)
 }
 
-// fail answers a message with a failure.
-func (t *turn) fail(v *codec.View, err *bayeux.Error) { t.refuse(v.Detach(), err) }
-
-// turnDown answers a message as user code wants that returned err.
-func (t *turn) turnDown(m *bayeux.Message, err error, code int, what string) {
-	if a, ok := errors.AsType[*answer](err); ok {
-		r := a.reply.Clone()
-		r.Channel, r.ID = m.Channel, m.ID
-		if r.Outcome == bayeux.NoOutcome {
-			r.Outcome = bayeux.Succeeded
-		}
-		neverRetry(r)
-		t.reply(r)
-		return
-	}
-	t.refuse(m, t.srv.refusal(err, code, what))
-}
-
-// neverRetry mends the advice of a handshake that failed: without a session a
-// client cannot connect (docs/protocol.md §6, §21).
-func neverRetry(r *bayeux.Message) {
-	if r.Channel == bayeux.MetaHandshake && r.Outcome == bayeux.Failed && r.Advice != nil && r.Advice.ShouldRetry() {
-		r.Advice.Reconnect = bayeux.HandshakeAgain
-	}
-}
-
-// refuse answers m with a failure and with the advice that is safe to give:
-// a client takes any advice as current, so that only handshake and connect
-// replies may carry it (docs/protocol.md §21).
-func (t *turn) refuse(m *bayeux.Message, err *bayeux.Error) {
-	if m.Channel == bayeux.MetaHandshake {
-		t.kind = transport.Other
-	}
-	r := replyTo(m, bayeux.Failed)
-	r.Error, r.Advice, r.Ext = err.Wire(), err.Advice.Clone(), maps.Clone(err.Ext)
-	if r.Advice == nil {
-		r.Advice = t.adviceFor(m.Channel, err.Code)
-	}
-	neverRetry(r)
-	if f := t.srv.hooks.Refused; f != nil {
-		t.settle()
-		f(t.link.peer, err)
-	}
-	t.reply(r)
-}
-
-// adviceFor is the advice of a refusal that brings none.
-func (t *turn) adviceFor(ch string, code int) *bayeux.Advice {
-	switch {
-	case code == 402 && (ch == bayeux.MetaConnect || ch == bayeux.MetaHandshake || t.srv.simpleClients):
-		return handshakeAgain(0)
-	case ch == bayeux.MetaHandshake && code == 500:
-		return handshakeAgain(5 * time.Second) // our fault, and perhaps mended soon
-	case ch == bayeux.MetaHandshake:
-		return &bayeux.Advice{Reconnect: bayeux.NoReconnect}
-	}
-	return nil
-}
-
-func handshakeAgain(pause time.Duration) *bayeux.Advice {
-	return &bayeux.Advice{Reconnect: bayeux.HandshakeAgain, Interval: bayeux.SpanOf(pause)}
-}
-
-func replyTo(m *bayeux.Message, o bayeux.Outcome) *bayeux.Message {
-	r := &bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: o}
-	if m.Channel == bayeux.MetaSubscribe || m.Channel == bayeux.MetaUnsubscribe {
-		r.Subscription = m.Subscription
-	}
-	return r
-}
-
-// reply runs the outgoing extensions over r and encodes it.
-func (t *turn) reply(r *bayeux.Message) { t.add(t.srv.encodeReply(t.context(), t.session, r)) }
-
-// add adds an encoded reply, unless an extension has deleted it.
-func (t *turn) add(text []byte) {
-	if text != nil {
-		t.replies = append(t.replies, text)
-	}
-}
-
-// encodeReply is nil for a reply that an extension deleted.
-func (s *Server) encodeReply(ctx context.Context, to *Session, r *bayeux.Message) []byte {
-	if to != nil && s.outgoing(ctx, to, s.channels.routeTo(r.Channel), r) != nil {
-		return nil
-	}
-	const usual = 128 // bytes; those of a handshake are more
-	text, err := codec.AppendMessage(make([]byte, 0, usual), r)
-	if err != nil {
-		return s.unencodable(r, err)
-	}
-	return text
-}
-
-// unencodable is the answer in place of a reply that an extension has spoilt.
-// It is apart because its Message would lie on the stack of every reply, and
-// the goroutine of an idle socket then keeps 8 KiB of stack instead of 4.
-func (s *Server) unencodable(r *bayeux.Message, err error) []byte {
-	s.log.Error("reply cannot be encoded", slog.String("channel", r.Channel), slog.Any("err", err))
-	text, _ := codec.AppendMessage(nil, &bayeux.Message{Channel: r.Channel, ID: r.ID, Outcome: bayeux.Failed, Error: "500::internal"})
-	return text
-}
-
 // context is what user code gets: the values of the request, and an end with
 // the session.
 func (t *turn) context() context.Context {
@@ -338,56 +190,10 @@ func (t *turn) context() context.Context {
 	return t.ctx
 }
 
-// settle wakes those who have something to write, because user code is about
+// wakeOthers wakes those who have something to write, because user code is about
 // to run and may take its time. The session's own connect waits: what the
 // payload brings it leaves with the reply (docs/protocol.md §9).
-func (t *turn) settle() {
+func (t *turn) wakeOthers() {
 	lock.None()
 	t.wakes.flushBut(t.srv, t.session)
-}
-
-// finish answers the payload.
-func (t *turn) finish() {
-	t.await()
-	switch l := t.link; {
-	case !l.peer.Once:
-		t.answerStream()
-	case !t.holding:
-		t.answerExchange()
-	}
-	t.wakes.flush(t.srv)
-	t.begin()
-}
-
-func (t *turn) answerStream() {
-	l, s := t.link, t.session
-	if t.connect != nil {
-		s.answer(*t.connect)
-	}
-	if len(t.replies) == 0 {
-		return
-	}
-	var after uint64
-	if s != nil {
-		s.mu.Lock()
-		after = s.out.end()
-		s.mu.Unlock()
-	}
-	for _, text := range t.replies {
-		t.sending = append(t.sending, reply{text, transport.Other, s, after})
-	}
-	t.sending[0].kind = t.kind // of a handshake, events follow it
-	l.add(t.sending...)        // first: events that the payload brings its own session go along
-	t.wakes.flush(t.srv)
-	t.srv.flush(l)
-	t.srv.shed()
-}
-
-func (t *turn) answerExchange() {
-	if t.connect != nil {
-		text := t.srv.connectReply(t.session, t.connect)
-		t.add(t.connect.kick)
-		t.add(text) // always the last one
-	}
-	t.srv.respond(t.session, t.link, t.kind, t.replies, t.connect)
 }

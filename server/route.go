@@ -114,7 +114,7 @@ func matching[F any](all []*rule[F], name string) (some []*rule[F]) {
 func optionsFor(rules []channelRule, name string) (o ChannelOptions) {
 	best := -1
 	for _, c := range rules {
-		if rank := specificity(c.pattern); rank >= best && matches(c.pattern, name) {
+		if rank := specificity(c.pattern); rank >= best && bayeux.Channel(c.pattern).Match(name) {
 			o, best = c.options, rank
 		}
 	}
@@ -148,11 +148,6 @@ func (r *rules) attached(name string) bool {
 	defer r.mu.RUnlock()
 	return slices.ContainsFunc(r.listeners, func(x *rule[Listener]) bool { return x.at == name }) ||
 		slices.ContainsFunc(r.authorizers, func(x *rule[Authorizer]) bool { return x.at == name })
-}
-
-// matches reports whether pattern is name or a wildcard that matches it.
-func matches(pattern, name string) bool {
-	return pattern == name || bayeux.Channel(pattern).Match(name)
 }
 
 // specificity orders the patterns that match one channel from root to leaf, as

@@ -108,7 +108,8 @@ func (s *Server) ServeConn(c transport.Conn) {
 
 // Close ends every connection and session at once and returns when nothing of
 // the server runs any more. Handlers of the application are waited for: their
-// context is done. A handler must not call it.
+// context is done. A handler must not call it. Again, and after
+// [Server.Shutdown], it does nothing and returns [ErrClosed].
 func (s *Server) Close() error {
 	s.mu.Lock()
 	if s.closed {

@@ -32,7 +32,9 @@ type noAnswer struct{}
 // Typed makes a [Service] of a function on the application's own types. The
 // request is decoded from the message's data; a request that cannot be is
 // answered with 400::data_invalid, a missing one is the zero value of Req.
+// It panics if f is nil.
 func Typed[Req, Resp any](f func(ctx context.Context, s *Session, req Req) (Resp, error)) Service {
+	mustFunc(f != nil, "service")
 	return func(ctx context.Context, s *Session, m *bayeux.Message) (any, error) {
 		var req Req
 		if m.Data != nil {
@@ -46,10 +48,11 @@ func Typed[Req, Resp any](f func(ctx context.Context, s *Session, req Req) (Resp
 
 // HandleService answers messages on ch, which is a service channel without
 // wildcard, and returns what removes f. Without a service a message there is
-// acknowledged, and only listeners ([Server.Handle]) hear it. It panics if ch is no such channel or
-// already has a service, as http.ServeMux does: both are mistakes of the
-// program.
+// acknowledged, and only listeners ([Server.Handle]) hear it. It panics if ch is
+// no such channel or already has a service, or f is nil, as http.ServeMux does:
+// these are mistakes of the program.
 func (s *Server) HandleService(ch string, f Service) (remove func()) {
+	mustFunc(f != nil, "service")
 	c, err := bayeux.ParseChannel(ch)
 	if err != nil || c.Kind() != bayeux.Service {
 		panic(fmt.Sprintf("server: not a service channel: %q", ch))
@@ -63,8 +66,10 @@ func (s *Server) HandleService(ch string, f Service) (remove func()) {
 
 // Parallel makes a service that does not keep its session waiting: calls run
 // on goroutines of their own, at most n at once in the whole server. One that
-// finds all n busy waits its turn, in its session's receive order.
+// finds all n busy waits its turn, in its session's receive order. It panics if n
+// is less than 1 or f is nil.
 func Parallel(n int, f Service) Service {
+	mustFunc(f != nil, "service")
 	if n < 1 {
 		panic(fmt.Sprintf("server: parallel service with %d goroutines", n))
 	}
@@ -97,7 +102,7 @@ func (t *turn) serve(v *codec.View, p *publishing) {
 	if m == nil {
 		m = v.Detach()
 	}
-	t.settle()
+	t.wakeOthers()
 	answer, err := (*f)(t.context(), t.session, m)
 	if err != nil {
 		t.failCall(v, m, err)

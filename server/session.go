@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -97,11 +99,20 @@ func newSession(srv *Server, l *link) *Session {
 // it, and the cookie, is the session. Log the Session itself instead.
 func (s *Session) ID() string { return s.id }
 
-// LogValue shows the first characters of the id, enough to find it again.
+// LogValue shows the last eight characters of the id, enough to find it again:
+// ids may begin alike ([WithNode], [TimeID]). Of no session, nil, it is "none".
 func (s *Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // String is like LogValue.
-func (s *Session) String() string { return s.id[:min(8, len(s.id))] + "…" }
+func (s *Session) String() string {
+	if s == nil {
+		return "none"
+	}
+	return "…" + s.id[len(s.id)-min(8, len(s.id)/2):]
+}
+
+// Format writes what String returns, for every verb and flag.
+func (s *Session) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
 // Peer returns who shook hands: address, TLS, cookie, and the headers kept by
 // [WithHeaders]. It is read-only and never nil.

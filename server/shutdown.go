@@ -19,7 +19,8 @@ import (
 // so at once, and waited for until it has stayed away for two seconds longer
 // than its pause. What is published meanwhile may be lost. When ctx ends
 // first, what is left is cut off and ctx's error returned. A handler must not
-// call it.
+// call it. On a server that was closed, and if somebody closes it meanwhile, it
+// returns [ErrClosed].
 //
 // Advice travels with connect replies. A socket whose client has no connect
 // under way just gets the close code 1001; when such a client comes back is up

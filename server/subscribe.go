@@ -9,24 +9,33 @@ import (
 // subscribe processes a subscribe: the channels in order, up to the first that
 // is refused; those before it stay subscribed (docs/protocol.md §3.3).
 func (t *turn) subscribe(m *bayeux.Message) {
-	if err := checkSubscription(m); err != nil {
-		t.refuse(m, err)
-		return
-	}
-	var done []string
-	var failed *bayeux.Error
-	for _, name := range m.Subscription.Channels {
-		if failed = t.subscribeTo(name, m); failed != nil {
-			break
+	done := t.forChannels(m, t.subscribeTo)
+	t.session.emit(len(done), Subscribed{Session: t.session, Channels: done, Context: t.context()})
+}
+
+// unsubscribe processes an unsubscribe in the same manner.
+func (t *turn) unsubscribe(m *bayeux.Message) {
+	done := t.forChannels(m, t.unsubscribeFrom)
+	t.session.emit(len(done), Unsubscribed{Session: t.session, Channels: done, Context: t.context()})
+}
+
+// forChannels calls f for the channels of m, up to the first that it refuses,
+// and answers m. Done are those of which f says so.
+func (t *turn) forChannels(m *bayeux.Message, f func(string, *bayeux.Message) (bool, *bayeux.Error)) (done []string) {
+	failed := checkSubscription(m)
+	for i := 0; i < len(m.Subscription.Channels) && failed == nil; i++ {
+		var changed bool
+		name := m.Subscription.Channels[i]
+		if changed, failed = f(name, m); changed {
+			done = append(done, name)
 		}
-		done = append(done, name)
 	}
 	if failed != nil {
 		t.refuse(m, failed)
 	} else {
 		t.reply(replyTo(m, bayeux.Succeeded))
 	}
-	t.session.emit(len(done), Subscribed{Session: t.session, Channels: done, Context: t.context()})
+	return done
 }
 
 // emit tells the events about n channels, unless the end of the session has
@@ -51,35 +60,34 @@ func checkSubscription(m *bayeux.Message) *bayeux.Error {
 
 // subscribeTo subscribes the session to one channel or pattern, if everybody
 // agrees.
-func (t *turn) subscribeTo(name string, m *bayeux.Message) *bayeux.Error {
-	srv, s := t.srv, t.session
+func (t *turn) subscribeTo(name string, m *bayeux.Message) (done bool, refused *bayeux.Error) {
 	c, err := bayeux.ParsePattern(name)
 	if err != nil {
-		return &bayeux.Error{Code: 403, Message: "subscription_invalid"}
+		return false, &bayeux.Error{Code: 403, Message: "subscription_invalid"}
 	}
-	if err := s.checkSize(c, 403, "subscription_invalid"); err != nil {
-		return err
+	if err := t.session.checkSize(c, 403, "subscription_invalid"); err != nil {
+		return false, err
 	}
 	name = string(c)
 	switch c.Kind() {
 	case bayeux.Meta:
-		return deniedMeta(name)
+		return false, deniedMeta(name)
 	case bayeux.Service:
-		return nil // harmless, and remembered nowhere (docs/protocol.md §2)
+		return true, nil // harmless, and remembered nowhere (docs/protocol.md §2)
 	}
-	ch := srv.channels.get([]byte(name))
-	if ch == nil {
+	if t.srv.channels.get([]byte(name)) == nil {
 		if err := t.mayCreate(name, m, "create_denied"); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := t.maySubscribe(name, m); err != nil {
-		return err
+		return false, err
 	}
-	if begun, err := t.join(name, m); begun {
-		return err
+	begun, refused := t.join(name, m)
+	if !begun {
+		refused = t.srv.subscribe(t.session, name)
 	}
-	return srv.subscribe(s, name)
+	return refused == nil, refused
 }
 
 // deniedMeta refuses as the reference does, which knows its own meta channels.
@@ -107,15 +115,15 @@ func (t *turn) mayCreate(name string, m *bayeux.Message, what string) *bayeux.Er
 		return s.limitError(limitChannels, srv.limits.Channels)
 	}
 	if f := srv.policy.Create; f != nil {
-		t.settle()
+		t.wakeOthers()
 		if err := f(t.context(), s, name, m); err != nil {
-			return srv.refusal(err, 403, what)
+			return t.refusal(err, name, 403, what)
 		}
 	}
 	if r := srv.channels.routeOf(name); len(r.authorizers) > 0 {
-		t.settle()
+		t.wakeOthers()
 		if err := r.authorize(t.context(), s, OpCreate, name); err != nil {
-			return srv.refusal(err, 403, what)
+			return t.refusal(err, name, 403, what)
 		}
 	}
 	return nil
@@ -124,15 +132,15 @@ func (t *turn) mayCreate(name string, m *bayeux.Message, what string) *bayeux.Er
 func (t *turn) maySubscribe(name string, m *bayeux.Message) *bayeux.Error {
 	srv, s := t.srv, t.session
 	if f := srv.policy.Subscribe; f != nil {
-		t.settle()
+		t.wakeOthers()
 		if err := f(t.context(), s, name, m); err != nil {
-			return srv.refusal(err, 403, "subscribe_denied")
+			return t.refusal(err, name, 403, "subscribe_denied")
 		}
 	}
 	if r := srv.channels.routeOf(name); len(r.authorizers) > 0 {
-		t.settle()
+		t.wakeOthers()
 		if err := r.authorize(t.context(), s, OpSubscribe, name); err != nil {
-			return srv.refusal(err, 403, "subscribe_denied")
+			return t.refusal(err, name, 403, "subscribe_denied")
 		}
 	}
 	return nil
@@ -213,7 +221,7 @@ func (srv *Server) list(ch *channel, sub *subscription) bool {
 	}
 	if ch.wild && srv.channels.rules.sendLast() {
 		for _, c := range srv.channels.snapshot() {
-			if o := srv.channels.options(c.name); o.SendLast && !c.wild && matches(ch.name, c.name) {
+			if o := srv.channels.options(c.name); o.SendLast && !c.wild && bayeux.Channel(ch.name).Match(c.name) {
 				c.sendLast(sub.session, o, &w)
 			}
 		}
@@ -272,34 +280,9 @@ func (srv *Server) createChannel(name string, s *Session) *channel {
 	return ch
 }
 
-// unsubscribe processes an unsubscribe (docs/protocol.md §3.3).
-func (t *turn) unsubscribe(m *bayeux.Message) {
-	if err := checkSubscription(m); err != nil {
-		t.refuse(m, err)
-		return
-	}
-	var done []string
-	var failed *bayeux.Error
-	for _, name := range m.Subscription.Channels {
-		known, err := t.unsubscribeFrom(name)
-		if failed = err; failed != nil {
-			break
-		}
-		if known {
-			done = append(done, name)
-		}
-	}
-	if failed != nil {
-		t.refuse(m, failed)
-	} else {
-		t.reply(replyTo(m, bayeux.Succeeded))
-	}
-	t.session.emit(len(done), Unsubscribed{Session: t.session, Channels: done, Context: t.context()})
-}
-
 // unsubscribeFrom reports whether there was a subscription; that there was none
 // is no failure as long as the channel exists.
-func (t *turn) unsubscribeFrom(name string) (known bool, failed *bayeux.Error) {
+func (t *turn) unsubscribeFrom(name string, _ *bayeux.Message) (known bool, failed *bayeux.Error) {
 	c, err := bayeux.ParsePattern(name)
 	if err != nil {
 		return false, &bayeux.Error{Code: 403, Message: "subscription_invalid"}

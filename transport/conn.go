@@ -48,7 +48,8 @@ type Starter interface {
 }
 
 // A Dialer is the client's end of a transport: it makes Conns. Any number of
-// goroutines may use it at once.
+// goroutines may use it at once. One that was made with wrong options says so by
+// a method Err() error, which client.New asks.
 type Dialer interface {
 	// Type is the connection type as it stands in supportedConnectionTypes
 	// (docs/protocol.md §7), such as "websocket".
@@ -61,7 +62,8 @@ type Dialer interface {
 }
 
 // An Acceptor is the server's end of a transport that starts with an HTTP
-// request. Any number of goroutines may use it at once.
+// request. Any number of goroutines may use it at once. One that was made with
+// wrong options says so by a method Err() error, which server.New asks.
 type Acceptor interface {
 	// Type is the connection type as it stands in supportedConnectionTypes.
 	Type() string

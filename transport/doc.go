@@ -23,8 +23,8 @@
 //     without Send answers with the Reason's Status. Client end: Dial is free,
 //     Send hands the request over, Receive performs it and gives the response.
 //     A lost exchange is a lost Conn, so only its own requests fail.
-//  2. Polled (callback-polling): events leave only with the reply to a
-//     /meta/connect.
+//  2. Polled (callback-polling), which only a Once Conn is: the server sends
+//     events only with the reply to a /meta/connect.
 //  3. Callers. One goroutine receives; one Send at a time, from any goroutine;
 //     Close, Peer and Context from anywhere, at any time.
 //  4. Order. Payloads arrive in the order they were sent. Between Once Conns
@@ -35,8 +35,8 @@
 //     returned. Close returns only when no Send uses them any more.
 //  6. Errors of Receive and Send end the Conn, not the session. A nil from Send
 //     is no receipt. A payload over the limit makes its reader fail with
-//     [ErrTooLarge]. [ErrUnsupported] means: this transport does not work here,
-//     use the next one now.
+//     [ErrTooLarge]. Dial's [ErrUnsupported] means: this transport does not work
+//     here, use the next one now.
 //  7. Close works at once: it frees a blocked Receive and a blocked Send, waits
 //     for no peer, and may be called again.
 //

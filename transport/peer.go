@@ -2,6 +2,9 @@ package transport
 
 import (
 	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -25,6 +28,24 @@ type Peer struct {
 	Browser string
 	Fresh   bool
 }
+
+// String returns type and address: what is safe to show. The rest of a Peer
+// may be secret, the cookie and the headers above all.
+func (p *Peer) String() string {
+	switch {
+	case p == nil:
+		return "none"
+	case p.Addr == "":
+		return p.Type
+	}
+	return p.Type + " " + p.Addr
+}
+
+// Format writes what String returns, for every verb and flag.
+func (p *Peer) Format(f fmt.State, _ rune) { io.WriteString(f, p.String()) }
+
+// LogValue has type and address.
+func (p *Peer) LogValue() slog.Value { return slog.StringValue(p.String()) }
 
 // A Target says where a Dialer dials to, and how.
 type Target struct {

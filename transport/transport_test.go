@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -239,4 +240,17 @@ func TestRetryAfterIsBounded(t *testing.T) {
 	} {
 		assert.Equal(t, want, RetryAfter(v, now), v)
 	}
+}
+
+func TestAPeerShowsNoSecretWhateverPrintsIt(t *testing.T) {
+	p := &Peer{Type: "websocket", Addr: "10.0.0.1:99", Browser: "biscuit", Header: http.Header{"Authorization": {"Bearer swordfish"}}}
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "peer", p)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "peer", p)
+	text := fmt.Sprintf("%v %+v %#v %s %q %x", p, p, p, p, p, p) + fmt.Sprint(p, []*Peer{p}) + log.String()
+	assert.Contains(t, text, "websocket 10.0.0.1:99")
+	assert.NotContains(t, text, "biscuit")
+	assert.NotContains(t, text, "swordfish")
+	assert.Equal(t, "none", fmt.Sprint((*Peer)(nil)))
+	assert.Equal(t, "websocket", (&Peer{Type: "websocket"}).String())
 }

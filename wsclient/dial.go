@@ -13,8 +13,8 @@ type dialer struct {
 	err error
 }
 
-// NewDialer makes a Dialer for client.WithTransports. A wrong option makes every
-// Dial fail with its error.
+// NewDialer makes a Dialer for client.WithTransports. A wrong option makes
+// client.New refuse it, and every Dial fail.
 func NewDialer(opts ...Option) transport.Dialer {
 	c, err := newConfig(opts)
 	return &dialer{c, err}

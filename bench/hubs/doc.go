@@ -8,6 +8,7 @@
 //	hubs -lib raw -opt qarray         # a queue per session; all of it in one array, one frame, one write
 //	hubs -lib coder -opt qarray       # the same through github.com/coder/websocket
 //	hubs -lib raw -opt qarray -tls    # the same over TLS, with a certificate made on the spot
+//	hubs -blast 64                    # no hub: events without end for a Bayeux client that subscribes
 //	load -proto hub -url ws://127.0.0.1:9010/ -n 1000 -pid PID
 //
 // It prints "ready HOST:PORT" once it listens. What a peer that does not read

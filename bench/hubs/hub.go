@@ -15,7 +15,8 @@ type message struct{ payload, frame []byte }
 type subscriber interface{ send(message) }
 
 type hub struct {
-	opt string
+	opt   string
+	blast int // messages in a frame; 0: it is a hub
 
 	mu       sync.Mutex
 	channels map[string]*channel

@@ -13,6 +13,8 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd"
 )
 
 // What a publisher sends, a subscriber of its channel is sent, in order, and
@@ -82,6 +84,34 @@ func dial(ctx context.Context, t *testing.T, ln net.Listener, role string, ch in
 	require.NoError(t, err)
 	t.Cleanup(func() { c.CloseNow() })
 	return c
+}
+
+// A client of this module gets a blast's events in order, and their numbers begin
+// again after the last.
+func TestABlastIsInOrder(t *testing.T) {
+	ln, err := listen("127.0.0.1:0", false)
+	require.NoError(t, err)
+	defer ln.Close()
+	h := newHub("")
+	h.blast = 4
+	go h.serve(ln, "raw")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c, err := cometd.Dial(ctx, "ws://"+ln.Addr().String()+"/")
+	require.NoError(t, err)
+	defer c.Close()
+	sub, err := c.Subscribe(ctx, "/bench/0")
+	require.NoError(t, err)
+	i := 0
+	const all = 4 * blastFrames
+	for m := range sub.Messages(ctx) {
+		require.Len(t, m.Data, 128)
+		require.Contains(t, string(m.Data), fmt.Sprintf(`{"n":"%010d","of":"%010d","text":"x`, i%all, all))
+		if i++; i > 3*all {
+			break
+		}
+	}
+	assert.NoError(t, ctx.Err())
 }
 
 func TestFramesOfEverySizeAreBuilt(t *testing.T) {

@@ -18,25 +18,28 @@ func main() {
 	lib := flag.String("lib", "raw", "raw (net.Conn and frames of our own) or coder (github.com/coder/websocket)")
 	opt := flag.String("opt", "", "queue (a goroutine per session writes one message at a time), qarray (all of its queue at once); none: who publishes writes to everybody")
 	mode := flag.String("mode", "inline", "inline is the only one")
+	blast := flag.Int("blast", 0, "be no hub, but send every client that subscribes events without end, so many in a frame")
 	secure := flag.Bool("tls", false, "speak TLS")
 	flag.Parse()
 	if *mode != "inline" {
 		fmt.Fprintf(os.Stderr, "hubs: -mode is %q, want inline\n", *mode)
 		os.Exit(2)
 	}
-	if err := serve(*addr, *lib, *opt, *secure); err != nil {
+	if err := serve(*addr, *lib, *opt, *blast, *secure); err != nil {
 		fmt.Fprintln(os.Stderr, "hubs:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(addr, lib, opt string, secure bool) error {
+func serve(addr, lib, opt string, blast int, secure bool) error {
 	ln, err := listen(addr, secure)
 	if err != nil {
 		return err
 	}
 	fmt.Println("ready", ln.Addr())
-	return newHub(opt).serve(ln, lib)
+	h := newHub(opt)
+	h.blast = blast
+	return h.serve(ln, lib)
 }
 
 func listen(addr string, secure bool) (net.Listener, error) {

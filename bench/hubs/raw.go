@@ -42,6 +42,9 @@ func (h *hub) talk(conn net.Conn) error {
 	if err != nil {
 		return err
 	}
+	if h.blast > 0 {
+		return (&blast{conn: conn, messages: h.blast}).talk(in)
+	}
 	ch, publishes := h.join(r.URL.Query())
 	if publishes {
 		in = bufio.NewReaderSize(in, much)

@@ -74,7 +74,7 @@ func (l *load) phase(d time.Duration) error {
 			return err
 		}
 	}
-	const patience = 10 * time.Second
+	const patience = 30 * time.Second // a slow server under many sessions has seconds of it queued
 	for limit := time.Now().Add(patience); l.backlog() > 0 && time.Now().Before(limit); {
 		if err := l.poll(20 * time.Millisecond); err != nil {
 			return err

@@ -3,6 +3,7 @@
 //
 //	interop/install                         # CometD Java, Faye and axum-cometd, by their package clients
 //	go run ./bench/peers                    # from the top folder of the module; half an hour
+//	go run ./bench/peers -only scale        # by the number of subscribers and of channels
 //	go run ./bench/peers -only 'window 16' -servers 'Java|gocometd' -rounds 1
 //
 // The Bayeux servers are those of the interop tests, with their defaults, and
@@ -14,6 +15,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -33,16 +35,17 @@ func main() {
 	only := flag.String("only", "", "run the workloads whose names match this regular expression")
 	names := flag.String("servers", "", "run the servers whose names match this regular expression")
 	dur := flag.Duration("dur", 5*time.Second, "measured time of a workload")
+	plots := flag.String("plots", "", "draw the figures, too: SVG files in this folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *rounds, *only, *names, *dur); err != nil {
+	if err := run(ctx, *rounds, *only, *names, *dur, *plots); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, rounds int, only, names string, dur time.Duration) error {
+func run(ctx context.Context, rounds int, only, names string, dur time.Duration, plots string) error {
 	workloads, err := trial.Matching(trial.Workloads(dur), only)
 	if err != nil {
 		return err
@@ -77,12 +80,12 @@ func run(ctx context.Context, rounds int, only, names string, dur time.Duration)
 		servers = append(servers, peer.Server)
 	}
 	servers = slices.DeleteFunc(servers, func(s trial.Server) bool { return !wanted.MatchString(s.Name) })
-	t := &trial.Trial{Load: programs.Load, Servers: servers, Workloads: workloads, Rounds: rounds, Cores: cores, Log: os.Stderr}
-	all, err := t.Run(ctx)
-	if err != nil {
-		return err
+	t := &trial.Trial{Programs: programs, Servers: servers, Workloads: workloads, Rounds: rounds, Cores: cores, Log: os.Stderr}
+	all, failed := t.Run(ctx)
+	if plots != "" {
+		failed = errors.Join(failed, trial.Draw(plots, "peers-", t, all))
 	}
-	return trial.Write(os.Stdout, t, all)
+	return errors.Join(failed, trial.Write(os.Stdout, t, all))
 }
 
 // build runs a builder in dir.

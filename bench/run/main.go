@@ -1,20 +1,24 @@
 // Command run measures this server beside the floor, workload by workload, in
 // turn and each on a core of its own, and prints best, median and ratio:
 //
-//	go run ./bench/run                             # three rounds, some six minutes
-//	go run ./bench/run -rounds 5 -only '10,000'    # the workloads whose names match
-//	go run ./bench/run -procs 2                    # the server with two cores
-//	go run ./bench/run -only 'after a GC'          # idle memory once the runtime has collected by itself
+//	go run ./bench/run                                # three rounds, some eight minutes
+//	go run ./bench/run -rounds 5 -only '10,000'       # the workloads whose names match
+//	go run ./bench/run -procs 2                       # the server with two cores
+//	go run ./bench/run -only scale -plots docs/plots  # by the number of subscribers and of channels
+//	go run ./bench/run -client                        # this module's client, alone on its core
+//	go run ./bench/run -only 'after a GC'             # idle memory once the runtime has collected by itself
 //
 // It needs Linux, two cores that nothing else uses, and taskset. Every figure is
 // printed as it comes, on stderr; the table is Markdown, on stdout. The exit
-// status is 1 if a message was lost or out of order. Package bench/load says
-// what the figures mean.
+// status is 1 if a message was lost or out of order in any; what was measured
+// then is without that. Packages bench/load and
+// bench/consume say what the figures mean.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -25,27 +29,42 @@ import (
 	"github.com/gocometd/cometd/bench/internal/trial"
 )
 
+// settings are the flags.
+type settings struct {
+	rounds, procs     int
+	only, file, plots string
+	dur               time.Duration
+	client            bool
+}
+
 func main() {
-	rounds := flag.Int("rounds", 3, "how often everything is measured")
-	only := flag.String("only", "", "run the workloads whose names match this regular expression")
-	dur := flag.Duration("dur", 5*time.Second, "measured time of a workload")
-	procs := flag.Int("procs", 1, "GOMAXPROCS of the servers")
-	file := flag.String("json", "", "write all figures to this file, too")
+	var s settings
+	flag.IntVar(&s.rounds, "rounds", 3, "how often everything is measured")
+	flag.StringVar(&s.only, "only", "", "run the workloads whose names match this regular expression")
+	flag.DurationVar(&s.dur, "dur", 5*time.Second, "measured time of a workload")
+	flag.IntVar(&s.procs, "procs", 1, "GOMAXPROCS of the servers")
+	flag.BoolVar(&s.client, "client", false, "measure this module's client in place of its server")
+	flag.StringVar(&s.file, "json", "", "write all figures to this file, too")
+	flag.StringVar(&s.plots, "plots", "", "draw the figures, too: SVG files in this folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *rounds, *only, *dur, *procs, *file); err != nil {
+	if err := run(ctx, s); err != nil {
 		fmt.Fprintln(os.Stderr, "run:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, rounds int, only string, dur time.Duration, procs int, file string) error {
-	workloads, err := trial.Matching(trial.Workloads(dur), only)
+func run(ctx context.Context, s settings) error {
+	offered := trial.Workloads(s.dur)
+	if s.client {
+		offered = trial.ClientWorkloads(s.dur)
+	}
+	workloads, err := trial.Matching(offered, s.only)
 	if err != nil {
 		return err
 	}
-	cores, err := trial.NewCores(procs, runtime.NumCPU())
+	cores, err := trial.NewCores(s.procs, runtime.NumCPU())
 	if err != nil {
 		return err
 	}
@@ -54,21 +73,29 @@ func run(ctx context.Context, rounds int, only string, dur time.Duration, procs 
 		return err
 	}
 	defer programs.Remove()
-	t := &trial.Trial{Load: programs.Load, Servers: []trial.Server{programs.Floor(), programs.Ours()},
-		Workloads: workloads, Rounds: rounds, Cores: cores, Log: os.Stderr}
-	fmt.Fprintf(os.Stderr, "%v\n", cores)
-	all, err := t.Run(ctx)
-	if err != nil {
-		return err
+	t := &trial.Trial{Programs: programs, Servers: []trial.Server{programs.Floor(), programs.Ours()},
+		Workloads: workloads, Rounds: s.rounds, Cores: cores, Log: os.Stderr}
+	if s.client {
+		t.Servers = []trial.Server{programs.Client()}
 	}
-	if file != "" {
+	fmt.Fprintf(os.Stderr, "%v\n", cores)
+	all, failed := t.Run(ctx)
+	return errors.Join(failed, s.keep(t, all), trial.Write(os.Stdout, t, all))
+}
+
+// keep writes the files that were asked for.
+func (s settings) keep(t *trial.Trial, all []*trial.Result) error {
+	if s.file != "" {
 		text, err := json.MarshalIndent(all, "", "\t")
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(file, text, 0o644); err != nil {
+		if err := os.WriteFile(s.file, text, 0o644); err != nil {
 			return err
 		}
 	}
-	return trial.Write(os.Stdout, t, all)
+	if s.plots == "" {
+		return nil
+	}
+	return trial.Draw(s.plots, "", t, all)
 }

@@ -1,81 +1,44 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"html"
 	"math"
+
+	"github.com/gocometd/cometd/internal/plot"
 )
 
-// The picture: percentiles from left to right, each nine as far from the last;
-// latency upwards, each power of ten as far from the last.
-const (
-	svgWidth, svgHeight = 720, 400
-	svgLeft, svgRight   = 70, 700
-	svgTop, svgBottom   = 40, 350
-	svgNines            = 5.0
-)
-
-var svgColors = [...]string{"#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a"}
-
-// drawLatency draws the latency of each run by percentile.
+// drawLatency draws the latency of each run by percentile: each nine as far from
+// the last, and latency upwards, each power of ten as far from the last.
 func drawLatency(runs []*benchReport) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", svgWidth, svgHeight)
-	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="white"/>`+"\n", svgWidth, svgHeight)
-	low, high := decades(runs)
-	y := func(us float64) float64 {
-		return svgBottom - (math.Log10(max(us, 1))-low)/(high-low)*(svgBottom-svgTop)
-	}
-	for d := low; d <= high; d++ {
-		at := y(math.Pow(10, d))
-		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#d0d7de"/><text x="%d" y="%.1f" text-anchor="end">%v</text>`+"\n",
-			svgLeft, at, svgRight, svgLeft-8, at+4, micros(int64(math.Pow(10, d))))
-	}
+	low, high := math.Inf(1), 0.0
+	p := plot.Lines{X: plot.Axis{Title: "percentile of deliveries", High: mostNines}}
 	for _, percent := range []float64{0, 90, 99, 99.9, 99.99, 99.999} {
-		at := svgX(percent)
-		fmt.Fprintf(&b, `<path d="M%.1f %dV%d" stroke="#d0d7de"/><text x="%.1f" y="%d" text-anchor="middle">%v%%</text>`+"\n",
-			at, svgTop, svgBottom, at, svgBottom+18, percent)
+		p.X.Ticks = append(p.X.Ticks, plot.Tick{At: nines(percent), Label: fmt.Sprintf("%v%%", percent)})
 	}
 	for i, r := range runs {
-		color := svgColors[i%len(svgColors)]
-		fmt.Fprintf(&b, `<path d="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", r.curve(y), color)
-		fmt.Fprintf(&b, `<text x="%d" y="%d" fill="%s">%s</text>`+"\n", svgLeft+10, svgTop+16+16*i, color, html.EscapeString(r.label()))
+		low, high = min(low, float64(r.Latency.Min)), max(high, float64(r.Latency.Max))
+		p.Series = append(p.Series, plot.Series{Name: r.label(), Points: r.curve(), Color: i + 1})
 	}
-	b.WriteString(`<text x="385" y="390" text-anchor="middle">percentile of deliveries</text>` + "\n</svg>\n")
-	return b.Bytes()
+	p.Y = plot.Decades("", low, high, func(us float64) string { return micros(int64(us)).String() })
+	return p.SVG()
 }
 
-func svgX(percent float64) float64 {
-	nines := min(-math.Log10(1-percent/100), svgNines)
-	return svgLeft + nines/svgNines*(svgRight-svgLeft)
-}
+const mostNines = 5.0
 
-// decades are the powers of ten, in µs, that hold all runs.
-func decades(runs []*benchReport) (low, high float64) {
-	low, high = 9, 0
-	for _, r := range runs {
-		low = min(low, math.Floor(math.Log10(float64(max(r.Latency.Min, 1)))))
-		high = max(high, math.Ceil(math.Log10(float64(max(r.Latency.Max, 1)))))
-	}
-	return min(low, high-1), high
-}
+func nines(percent float64) float64 { return min(-math.Log10(1-percent/100), mostNines) }
 
 // curve goes as far as there are deliveries to tell percentiles apart.
-func (p *benchReport) curve(y func(float64) float64) string {
-	var b bytes.Buffer
+func (p *benchReport) curve() (points []plot.Point) {
 	const steps = 200
-	command := 'M'
 	for i := range steps + 1 {
-		nines := svgNines * float64(i) / steps
-		percent := 100 * (1 - math.Pow(10, -nines))
+		x := mostNines * float64(i) / steps
+		percent := 100 * (1 - math.Pow(10, -x))
 		if i > 0 && float64(p.Measured)*(1-percent/100) < 1 {
 			break
 		}
-		fmt.Fprintf(&b, "%c%.1f %.1f", command, svgX(percent), y(float64(p.latency.ValueAtQuantile(percent))))
-		command = 'L'
+		points = append(points, plot.Point{X: x, Y: float64(p.latency.ValueAtQuantile(percent))})
 	}
-	return b.String()
+	return points
 }
 
 func (p *benchReport) label() string {

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/client"
 	"github.com/gocometd/cometd/longpoll"
 	"github.com/gocometd/cometd/transport"
@@ -92,9 +93,20 @@ func (c *connection) unreached(err, lastFailure error) error {
 		if request, ok := errors.AsType[*url.Error](lastFailure); ok {
 			lastFailure = request.Err
 		}
-		return fmt.Errorf("cannot reach %s within %v: %w", c.shownURL(), c.Wait, lastFailure)
+		failed := "reach"
+		if answered(lastFailure) {
+			failed = "connect to"
+		}
+		return fmt.Errorf("cannot %s %s within %v: %w", failed, c.shownURL(), c.Wait, lastFailure)
 	}
 	return fmt.Errorf("cannot connect to %s: %w", c.shownURL(), err)
+}
+
+// answered reports whether a failure is an answer of the server's, if a bad one.
+func answered(err error) bool {
+	_, refused := errors.AsType[*bayeux.Error](err)
+	e, _ := errors.AsType[*transport.Error](err)
+	return refused || e != nil && e.Status > 0
 }
 
 // shownURL is the URL without what may be secret.

@@ -9,10 +9,10 @@ import (
 
 // limits are what one peer, or all of them, can make the server hold.
 type limits struct {
-	messageLimits `group:"Limits of one message (0: the default; =-1: no bound):"`
-	clientLimits  `group:"Limits of one client (0: the default; =-1: no bound):"`
-	serverLimits  `group:"Limits of the whole server (0: the default; =-1: no bound):"`
-	timeLimits    `group:"Limits of time (0s: the default; =-1s: no bound):"`
+	messageLimits `group:"Limits of one message (0 is the default, -1 is no bound: --max-batch=-1):"`
+	clientLimits  `group:"Limits of one client (0 is the default, -1 is no bound: --max-queue=-1):"`
+	serverLimits  `group:"Limits of the whole server (0 is the default, -1 is no bound: --max-sessions=-1):"`
+	timeLimits    `group:"Limits of time (0s is the default, -1s is no bound: --body-timeout=-1s):"`
 }
 
 type messageLimits struct {

@@ -59,7 +59,7 @@ func status() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	return run(ctx, os.Args[1:], console{os.Stdin, os.Stdout, os.Stderr})
+	return run(ctx, os.Args[1:], console{os.Stdin, stdout(), os.Stderr})
 }
 
 // run is the whole program: it reads args, does what they say until ctx ends,
@@ -113,7 +113,8 @@ func joinPosition(args []string) []string {
 	return args
 }
 
-// oneLine is an error's text without line breaks: errors.Join makes them.
+// oneLine is an error's text without line breaks, which errors.Join makes, and
+// without what a server may have put there for a terminal to obey.
 func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return plain(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
 }

@@ -30,7 +30,9 @@ func (s *subCmd) Help() string {
 stderr says "subscribed CHANNEL".
 It stays connected. A server with the ack extension, such as cometd serve, sends what a broken
 connection lost again; of others, and after a break that was too long, what may have been missed is
-said on stderr. It ends with status 0 on SIGINT, SIGTERM or after --count messages.`
+said on stderr. It ends with status 0 on SIGINT, SIGTERM or after --count messages; with 1 if stdout
+does not take within a second of the signal what has come. Characters that a terminal would obey are
+written as \u….`
 }
 
 func (s *subCmd) Run(ctx context.Context, tty console) error {
@@ -49,7 +51,7 @@ func (s *subCmd) Run(ctx context.Context, tty console) error {
 		return endedBySignal(ctx, err)
 	}
 	for _, ch := range s.Channel {
-		fmt.Fprintln(tty.err, "subscribed", ch)
+		fmt.Fprintln(tty.err, "subscribed", plain(ch))
 	}
 	if done, err := s.print(ctx, sub, tty.out); done || err != nil {
 		return err
@@ -75,17 +77,26 @@ func (s *subCmd) subscribe(ctx context.Context, c *client.Client, tty console) (
 	return c.Subscribe(ctx, s.Channel[0],
 		client.WithChannels(s.Channel[1:]...),
 		client.WithOnGap(func(g client.Gap) {
-			fmt.Fprintf(tty.err, "messages may be missing on %s between %s and %s: %v\n", g.Channel,
-				g.From.Format(time.TimeOnly), g.To.Format(time.TimeOnly), g.Reason)
+			fmt.Fprintf(tty.err, "messages may be missing on %s %s: %v\n", plain(g.Channel), during(g), g.Reason)
 		}))
+}
+
+// during is when a gap was.
+func during(g client.Gap) string {
+	to := g.To.Format(time.TimeOnly)
+	if g.From.IsZero() {
+		return "before " + to
+	}
+	return "between " + g.From.Format(time.TimeOnly) + " and " + to
 }
 
 // print writes messages until ctx or the subscription ends, or --count is
 // reached (done). What arrived together is flushed together.
 func (s *subCmd) print(ctx context.Context, sub *client.Subscription, w io.Writer) (done bool, err error) {
 	const most = 256
+	defer limitWrites(ctx, w)()
 	out := bufio.NewWriterSize(w, 64<<10)
-	lines := json.NewEncoder(out)
+	lines := json.NewEncoder(lineWriter{out})
 	lines.SetEscapeHTML(false)
 	printed := uint64(0)
 	for batch := range sub.Batches(ctx, most) {
@@ -102,6 +113,20 @@ func (s *subCmd) print(ctx context.Context, sub *client.Subscription, w io.Write
 		}
 	}
 	return false, nil
+}
+
+// lastWrite is how long stdout may take what waits after a signal.
+const lastWrite = time.Second
+
+// limitWrites ends writes to w that still wait lastWrite after ctx has ended, if
+// w can have a deadline; if it cannot, it takes a second signal.
+func limitWrites(ctx context.Context, w io.Writer) (stop func() bool) {
+	d, ok := w.(interface{ SetWriteDeadline(time.Time) error })
+	return context.AfterFunc(ctx, func() {
+		if ok {
+			_ = d.SetWriteDeadline(time.Now().Add(lastWrite))
+		}
+	})
 }
 
 // A line is a message as sub prints it.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -33,7 +32,8 @@ type Config struct {
 	Of func(data json.RawMessage) (ID, bool)
 
 	// Failed is told that a position could not be loaded or saved; nil: nobody
-	// is. It must not block.
+	// is. It runs where messages are sent or handled and must not block: what
+	// waits for a reply, such as Unsubscribe, belongs on a goroutine.
 	Failed func(ch string, err error)
 }
 
@@ -44,7 +44,7 @@ type Config struct {
 // A message that has come has its id in the "replay" field of its Ext, also
 // where its data is not an object.
 func Client(c Config) client.Extension {
-	x := &extension{Config: c, keys: map[string]*position{}, asked: map[string]asking{}}
+	x := &extension{Config: c, keys: map[string]*position{}, numbers: map[int64]string{}, asked: map[string]asking{}}
 	if x.Store == nil {
 		x.Store = new(Memory)
 	}
@@ -83,12 +83,13 @@ type extension struct {
 	Config
 	client *client.Client
 
-	mu    sync.Mutex
-	on    bool                 // the server can replay
-	marks bool                 // it says for whom the past is
-	keys  map[string]*position // by channel as subscribed to, without a filter
-	last  int64                // the last number that was given
-	asked map[string]asking    // the subscribes under way, by message id
+	mu      sync.Mutex           // never held while Config's functions run
+	on      bool                 // the server can replay
+	marks   bool                 // it says for whom the past is
+	keys    map[string]*position // by channel as subscribed to, without a filter
+	numbers map[int64]string     // the key that has asked under a number
+	last    int64                // the last number that was given
+	asked   map[string]asking    // the subscribes under way, by message id
 
 	event  *bayeux.Message // the one that is being delivered
 	wanted []string        // keys that get it
@@ -102,13 +103,14 @@ type asking struct {
 
 // A position is where a channel is in this run of the program.
 type position struct {
-	first    ID    // the first message that ever came; 0: none yet
-	received ID    // the last one that came and was not given up
-	known    bool  // a new session goes on where this one ends
-	refused  bool  // the server no longer has what comes after it
-	stage    stage // in this session
-	asked    ID    // in this session
-	number   int64 // of this asking; 0: none
+	first    ID        // the first message that ever came; 0: none yet
+	received ID        // the last one that came and was not given up
+	heard    time.Time // when that was; zero: never
+	known    bool      // a new session goes on where this one ends
+	refused  bool      // the server no longer has what comes after it
+	stage    stage     // in this session
+	asked    ID        // in this session
+	number   int64     // of this asking; 0: none
 }
 
 // A stage is how far a subscription is that a session has asked for.
@@ -125,108 +127,6 @@ func (x *extension) opened(c *client.Client) {
 		panic("replay: one extension for two clients: call Client for each")
 	}
 	x.client = c
-}
-
-func (x *extension) outgoing(ctx context.Context, m *bayeux.Message) error {
-	if m.Channel == bayeux.MetaHandshake {
-		return errors.Join(m.Ext.Set(Name, true), m.Ext.Set(Marks, true))
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if !x.on {
-		return nil
-	}
-	positions := map[string]ID{}
-	own, err := m.Ext.Decode(Name, &positions)
-	own = own && err == nil && len(positions) > 0 // the program knows better
-	err = nil
-	var keys []string
-	for _, ch := range m.Subscription.Channels {
-		key := string(bayeux.Channel(ch).WithoutFilter())
-		keys = append(keys, key)
-		if own {
-			x.begin(key, cmp.Or(positions[key], New))
-		} else {
-			positions[key] = x.begin(key, x.position(ctx, key))
-		}
-	}
-	x.asked[m.ID] = asking{keys, own}
-	if !own {
-		err = m.Ext.Set(Name, positions)
-	}
-	if x.marks {
-		err = errors.Join(err, m.Ext.Set(Marks, x.numbers(keys)))
-	}
-	return err
-}
-
-// begin notes that a session asks for key at a position. One that it asks for
-// again, because the reply was lost, it asks for as it did before.
-func (x *extension) begin(key string, at ID) ID {
-	p := x.key(key)
-	if x.marks && p.stage != unasked {
-		return p.asked
-	}
-	if p.stage = live; x.marks && at != New {
-		p.stage = past
-	}
-	x.last++
-	p.asked, p.number = at, x.last
-	return at
-}
-
-func (x *extension) numbers(keys []string) map[string]int64 {
-	numbers := map[string]int64{}
-	for _, key := range keys {
-		numbers[key] = x.keys[key].number
-	}
-	return numbers
-}
-
-// numbered is the key that has asked under a number; what an earlier session or
-// subscription asked for may still be on its way.
-func (x *extension) numbered(n int64) (string, *position) {
-	for key, p := range x.keys {
-		if n > 0 && p.number == n && p.stage != unasked {
-			return key, p
-		}
-	}
-	return "", nil
-}
-
-func (x *extension) key(key string) *position {
-	p := x.keys[key]
-	if p == nil {
-		p = &position{}
-		x.keys[key] = p
-	}
-	return p
-}
-
-// position is where key goes on. What was received and waits to be handled is
-// not asked for again.
-func (x *extension) position(ctx context.Context, key string) ID {
-	p := x.key(key)
-	switch {
-	case p.refused:
-		return x.Expired
-	case p.received > 0:
-		return p.received
-	}
-	id, found, err := x.Store.Load(ctx, key)
-	if err != nil {
-		x.Failed(key, err)
-	}
-	if !found && err == nil && p.first > 0 && x.marks {
-		p.known = true
-		return p.first - 1 // nothing was handled
-	}
-	if !found || err != nil {
-		p.known = x.First != New
-		return x.First
-	}
-	p.known = true
-	return id
 }
 
 func (x *extension) incoming(_ context.Context, m *bayeux.Message) error {
@@ -262,7 +162,8 @@ func (x *extension) subscribed(m *bayeux.Message) {
 	asked := x.asked[m.ID]
 	delete(x.asked, m.ID)
 	expired := positionRefused(m) && !asked.own
-	var told []string
+	var told []client.Gap
+	now := time.Now()
 	for _, key := range asked.keys {
 		p := x.keys[key]
 		if p == nil || m.Outcome != bayeux.Failed {
@@ -271,7 +172,7 @@ func (x *extension) subscribed(m *bayeux.Message) {
 		if p.stage = unasked; expired && !p.refused {
 			p.refused = true
 			p.received = 0 // ids may begin anew
-			told = append(told, key)
+			told = append(told, client.Gap{Channel: key, From: p.heard, To: now, Reason: transport.Expired})
 		}
 	}
 	x.mu.Unlock()
@@ -279,9 +180,8 @@ func (x *extension) subscribed(m *bayeux.Message) {
 		return
 	}
 	m.Advice = &bayeux.Advice{Reconnect: bayeux.Retry} // to this client: ask again
-	now := time.Now()
-	for _, key := range told {
-		x.client.ReportGap(client.Gap{Channel: key, From: now, To: now, Reason: transport.Expired})
+	for _, g := range told {
+		x.client.ReportGap(g)
 	}
 }
 
@@ -296,7 +196,8 @@ func (x *extension) unsubscribed(key string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if p := x.keys[key]; p != nil {
-		*p = position{first: p.first, refused: p.refused}
+		delete(x.numbers, p.number)
+		*p = position{first: p.first, heard: p.heard, refused: p.refused}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/gocometd/cometd/ext/replay"
 	"github.com/gocometd/cometd/ext/replay/replayserver"
 	"github.com/gocometd/cometd/server"
+	"github.com/gocometd/cometd/transport"
 	"github.com/gocometd/cometd/transport/memory"
 )
 
@@ -118,16 +120,91 @@ func TestAnExpiredPositionFallsBackAndIsTold(t *testing.T) {
 				break
 			}
 			assert.Len(t, gaps, 1, "told in place")
+			assert.Zero(t, gaps[0].From, "nothing had come")
 			c.Close()
 			srv.Close()
 		})
 	}
 }
 
+// What the server no longer has was published after the last message that came.
+func TestTheGapOfAnExpiredPositionBeginsWithTheLastMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, replayserver.NewMemory(replayserver.Rule{Pattern: "/a", Messages: 2}))
+		var down atomic.Bool
+		c, err := client.New("http://test/", client.WithExtension(replay.Client(replay.Config{})),
+			client.WithTransports(memory.NewDialer(func(conn transport.Conn) {
+				if down.Load() {
+					conn.Close(transport.GoingAway)
+					return
+				}
+				srv.ServeConn(conn)
+			})))
+		require.NoError(t, err)
+		var gaps []client.Gap
+		_, err = c.SubscribeFunc(t.Context(), "/a", func(context.Context, *bayeux.Message) error { return nil },
+			client.WithOnGap(func(g client.Gap) { gaps = append(gaps, g) }))
+		require.NoError(t, err)
+		require.NoError(t, srv.Publish(t.Context(), "/a", 0))
+		synctest.Wait()
+		last := time.Now()
+		time.Sleep(time.Second)
+		down.Store(true)
+		expireAll(srv)
+		time.Sleep(time.Second)
+		for i := range 5 {
+			require.NoError(t, srv.Publish(t.Context(), "/a", i))
+		}
+		down.Store(false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Len(t, gaps, 1)
+		assert.Equal(t, last, gaps[0].From)
+		assert.True(t, gaps[0].To.After(last.Add(time.Second)))
+		c.Close()
+		srv.Close()
+	})
+}
+
+// A failing Store knows no position.
+type failing struct{ replay.Memory }
+
+func (*failing) Load(context.Context, string) (replay.ID, bool, error) { return 0, false, errCannot }
+
+var errCannot = errors.New("cannot")
+
+// Failed may do what it likes with the client, as long as it does not wait.
+func TestFailedMayUnsubscribe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, replayserver.NewMemory(replayserver.Rule{Pattern: "/**"}))
+		var failed []string
+		var sub *client.Subscription
+		c := dial(t, srv, replay.Config{Store: &failing{}, Failed: func(ch string, err error) {
+			assert.ErrorIs(t, err, errCannot)
+			failed = append(failed, ch)
+			if sub != nil {
+				gone, cancel := context.WithCancel(t.Context())
+				cancel()
+				assert.ErrorIs(t, sub.Unsubscribe(gone), context.Canceled)
+			}
+		}})
+		var err error
+		sub, err = c.Subscribe(t.Context(), "/a")
+		require.NoError(t, err)
+		_, err = c.Subscribe(t.Context(), "/b")
+		require.NoError(t, err)
+		<-sub.Done()
+		synctest.Wait()
+		assert.Equal(t, []string{"/a", "/b"}, failed)
+		c.Close()
+		srv.Close()
+	})
+}
+
 // Positions of two clients in one would be mixed.
 func TestOneExtensionForTwoClientsPanics(t *testing.T) {
 	e := replay.Client(replay.Config{})
-	c, err := client.New("http://test/", client.WithTransports(memory.NewDialer(nil)))
+	c, err := client.New("http://test/", client.WithTransports(memory.NewDialer(func(c transport.Conn) { c.Close(transport.GoingAway) })))
 	require.NoError(t, err)
 	e.Opened(c)
 	assert.Panics(t, func() { e.Opened(c) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 )
@@ -19,13 +20,13 @@ var (
 // envelope.
 func (x *extension) receive(m *bayeux.Message) error {
 	var of int64 // whose past it belongs to; 0: none's
+	id, ok := x.Of(m.Data)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.marks && len(m.Ext) > 0 {
 		_, _ = m.Ext.Decode(Marks, &of)
 		delete(m.Ext, Marks)
 	}
-	id, ok := x.Of(m.Data)
 	if !ok {
 		return nil
 	}
@@ -51,8 +52,9 @@ func (x *extension) receive(m *bayeux.Message) error {
 // receiveLive is for what is published: those that are still at the past get it
 // when they have come there.
 func (x *extension) receiveLive(ch string, id ID) {
-	for key, p := range x.keys {
-		if !bayeux.Channel(key).Match(ch) || p.stage != live || x.marks && id <= p.received {
+	for key := range bayeux.Channel(ch).Patterns {
+		p := x.keys[key]
+		if p == nil || p.stage != live || x.marks && id <= p.received {
 			continue
 		}
 		x.take(key, p, max(id, p.received))
@@ -62,7 +64,7 @@ func (x *extension) receiveLive(ch string, id ID) {
 // receivePast is for a message of before that only one of the keys has asked
 // for.
 func (x *extension) receivePast(of int64, id ID) {
-	if key, p := x.numbered(of); p != nil && id > p.received {
+	if key, p := x.asker(of); p != nil && id > p.received {
 		p.stage = past
 		x.take(key, p, id)
 	}
@@ -72,7 +74,7 @@ func (x *extension) take(key string, p *position, id ID) {
 	if p.first == 0 {
 		p.first = id
 	}
-	p.received, p.known, p.refused = id, true, false
+	p.received, p.heard, p.known, p.refused = id, time.Now(), true, false
 	x.wanted = append(x.wanted, key)
 }
 
@@ -84,7 +86,7 @@ func (x *extension) mark(m *bayeux.Message) error {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if _, p := x.numbered(mark.Live); p != nil {
+	if _, p := x.asker(mark.Live); p != nil {
 		p.stage = live
 	}
 	return errMark

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // aheadSize is what one read of a busy connection takes at most. The memory is
@@ -29,6 +30,7 @@ type ahead struct {
 	own  []byte                // where it lies otherwise
 	try  func(fd uintptr) bool // attempt, made once
 	err  error                 // of attempt
+	pace pace
 }
 
 func (a *ahead) put(p []byte) {
@@ -69,7 +71,9 @@ func (a *ahead) waitIn(r io.Reader) error {
 	if a.own == nil {
 		a.own = make([]byte, idleSize)
 	}
+	begin := time.Now()
 	n, err := r.Read(a.own)
+	a.pace.read(time.Since(begin))
 	if n > 0 {
 		err = nil // it comes again
 	}

@@ -172,6 +172,9 @@ func (r *Reader) raw(p []byte) (n int, err error) {
 // nextFrame waits for a data frame, and answers the control frames before it.
 func (r *Reader) nextFrame() error {
 	for {
+		if !r.sock.cfg.Client {
+			r.ahead.pace.frame()
+		}
 		h, err := r.head()
 		if err != nil {
 			return r.lost(err)

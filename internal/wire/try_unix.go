@@ -82,6 +82,7 @@ func (a *ahead) attempt(fd uintptr) bool {
 		}
 		aheads.Put(lent)
 		if err == syscall.EAGAIN {
+			a.pace.waited = true
 			return false
 		}
 		a.err = err

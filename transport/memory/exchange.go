@@ -44,7 +44,7 @@ func (e *exchange) Send(p *transport.Payload) error {
 	}
 	e.sent = true
 	h := &held{e: e, request: p.AppendTo(make([]byte, 0, p.Len())), peer: e.peer}
-	h.peer.Addr, h.peer.Header = "client", e.t.Header
+	h.peer.Addr, h.peer.Header = "", e.t.Header
 	h.peer.Browser, h.peer.Fresh = e.d.cookie(e.t)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	context.AfterFunc(e.ctx, h.cancel)

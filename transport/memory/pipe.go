@@ -31,7 +31,7 @@ func pipe(t *transport.Target, browser string) (client, server *stream) {
 	client = newStream(back, there, t.Limit)
 	server = newStream(there, back, t.Limit)
 	client.peer = transport.Peer{Type: bayeux.WebSocket, Addr: "server", URL: t.URL}
-	server.peer = transport.Peer{Type: bayeux.WebSocket, Addr: "client", URL: t.URL, Header: t.Header, Browser: browser}
+	server.peer = transport.Peer{Type: bayeux.WebSocket, URL: t.URL, Header: t.Header, Browser: browser}
 	return client, server
 }
 

@@ -109,10 +109,11 @@ func closeFreesSend(t *testing.T, pair Pair) {
 	t.Run("at the server", func(t *testing.T) {
 		l := listen(t, pair, 64<<20)
 		client := l.open()
-		require.NoError(t, client.Send(text("1")))
+		sent := l.send(client, text("1"))
 		go client.Receive() // and reads nothing of it
 		server := l.accept()
 		require.Equal(t, "[1]", l.read(server))
+		wait(t, "Send", sent)
 		if server.Peer().Once {
 			flood(t, server, sized(32<<20), 1)
 		} else {
@@ -125,7 +126,6 @@ func closeFreesSend(t *testing.T, pair Pair) {
 		if client.Peer().Once {
 			t.Skip("Send of a client's exchange does not block")
 		}
-		require.NoError(t, client.Send(text("1")))
 		l.accept() // and never receives
 		flood(t, client, sized(128<<10), -1)
 	})
@@ -192,8 +192,9 @@ func contextDone(t *testing.T, pair Pair) {
 	client, server, replies := l.greet()
 	assert.NoError(t, client.Context().Err())
 	assert.NoError(t, server.Context().Err())
-	require.NoError(t, server.Send(text("1")))
+	sent := l.send(server, text("1"))
 	require.Equal(t, received{text: "[1]"}, l.next(replies))
+	wait(t, "Send", sent)
 	server.Close(transport.Normal)
 	client.Close(transport.Normal)
 	wait(t, "the server's Context().Done()", server.Context().Done())
@@ -208,6 +209,7 @@ func peerStays(t *testing.T, pair Pair) {
 	assert.NotEmpty(t, server.Peer().Type)
 	assert.Equal(t, server.Peer().Type, client.Peer().Type)
 	assert.Equal(t, server.Peer().Once, client.Peer().Once)
+	assert.True(t, server.Peer().Once || !server.Peer().Polled, "only a Once Conn is Polled")
 	before := *server.Peer()
 	server.Close(transport.Normal)
 	client.Close(transport.Normal)
@@ -221,8 +223,9 @@ func independent(t *testing.T, pair Pair) {
 	_, kept, keptReplies := l.greet()
 	lost.Close(transport.Normal)
 	closed.Close(transport.Internal)
-	require.NoError(t, kept.Send(text("2")))
+	sent := l.send(kept, text("2"))
 	assert.Equal(t, received{text: "[2]"}, l.next(keptReplies))
+	wait(t, "Send", sent)
 	assert.Error(t, l.next(lostReplies).err)
 	assert.Error(t, l.next(closedReplies).err)
 }

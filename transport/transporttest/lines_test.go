@@ -59,6 +59,23 @@ func (l *lines) Close(transport.Reason) error {
 func (l *lines) Peer() *transport.Peer    { return &l.peer }
 func (l *lines) Context() context.Context { return l.ctx }
 
+// The suite holds for a transport whose network takes nothing that nobody reads.
+func TestPipesKeepThePromises(t *testing.T) {
+	transporttest.Run(t, func(t testing.TB, limit int, serve func(transport.Conn)) transporttest.Dial {
+		var serving sync.WaitGroup
+		t.Cleanup(serving.Wait)
+		return func() (transport.Conn, error) {
+			here, there := net.Pipe()
+			serving.Go(func() {
+				l := newLines(there, limit)
+				defer l.Close(transport.Normal)
+				serve(l)
+			})
+			return newLines(here, limit), nil
+		}
+	})
+}
+
 // The suite holds for a transport written from the contract alone.
 func TestLinesKeepThePromises(t *testing.T) {
 	transporttest.Run(t, func(t testing.TB, limit int, serve func(transport.Conn)) transporttest.Dial {

@@ -63,14 +63,16 @@ func (l *link) accept() transport.Conn {
 }
 
 // greet makes a connected pair over which one request has gone. The client is
-// receiving; what it gets is in replies.
+// receiving; what it gets is in replies. A network may take nothing that is not
+// read, so each Send has a reader, and a goroutine or a limit of time.
 func (l *link) greet() (client, server transport.Conn, replies <-chan received) {
 	l.t.Helper()
 	client = l.open()
-	require.NoError(l.t, client.Send(text(`"hello"`)), "send")
+	sent := l.send(client, text(`"hello"`))
 	replies = pump(client)
 	server = l.accept()
 	require.Equal(l.t, `["hello"]`, l.read(server))
+	wait(l.t, "Send", sent)
 	return client, server, replies
 }
 
@@ -84,6 +86,13 @@ func (l *link) send(c transport.Conn, payloads ...*transport.Payload) <-chan str
 		}
 	}()
 	return sent
+}
+
+// attempt sends a payload that the peer may refuse.
+func attempt(c transport.Conn, p *transport.Payload) <-chan struct{} {
+	tried := make(chan struct{})
+	go func() { defer close(tried); _ = c.Send(p) }()
+	return tried
 }
 
 // read receives one payload at c.

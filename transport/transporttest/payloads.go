@@ -23,9 +23,10 @@ func inOrder(t *testing.T, pair Pair) {
 		}
 		return
 	}
-	require.NoError(t, client.Send(text("0")))
+	sent := l.send(client, text("0"))
 	server := l.accept()
 	require.Equal(t, "[0]", l.read(server))
+	wait(t, "Send", sent)
 	const n = 500
 	var sending sync.WaitGroup
 	for _, c := range []transport.Conn{client, server} {
@@ -74,7 +75,7 @@ func tooLarge(t *testing.T, pair Pair) {
 	t.Run("at the server", func(t *testing.T) {
 		l := listen(t, pair, 1000)
 		client := l.open()
-		require.NoError(t, client.Send(sized(1001)))
+		sent := attempt(client, sized(1001))
 		replies := pump(client)
 		var got received
 		select {
@@ -88,14 +89,18 @@ func tooLarge(t *testing.T, pair Pair) {
 			require.ErrorIs(t, got.err, transport.ErrTooLarge)
 		}
 		assert.Error(t, got.err, "the client's Conn is over")
+		client.Close(transport.Normal)
+		wait(t, "Send", sent)
 	})
 	t.Run("at the client", func(t *testing.T) {
 		l := listen(t, pair, 1000)
-		_, server, replies := l.greet()
-		within(t, "send", func() { server.Send(sized(1001)) })
+		client, server, replies := l.greet()
+		sent := attempt(server, sized(1001))
 		got := l.next(replies)
 		require.ErrorIs(t, got.err, transport.ErrTooLarge)
 		assert.ErrorContains(t, got.err, "1000")
+		client.Close(transport.TooLarge)
+		wait(t, "Send", sent)
 	})
 }
 

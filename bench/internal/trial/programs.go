@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 
 	"github.com/gocometd/cometd/bench/internal/certificate"
 )
@@ -12,7 +13,7 @@ import (
 // Programs are this module's own, built for a trial.
 type Programs struct {
 	dir           string
-	Load          string
+	load, consume string
 	hubs, cometd  string
 	certFile, key string
 }
@@ -24,14 +25,15 @@ func Build() (*Programs, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Programs{dir: dir, Load: filepath.Join(dir, "load"), hubs: filepath.Join(dir, "hubs"), cometd: filepath.Join(dir, "cometd")}
+	p := &Programs{dir: dir, load: filepath.Join(dir, "load"), consume: filepath.Join(dir, "consume"),
+		hubs: filepath.Join(dir, "hubs"), cometd: filepath.Join(dir, "cometd")}
 	p.certFile, p.key, err = certificate.Write(dir)
 	if err != nil {
 		p.Remove()
 		return nil, err
 	}
 	const module = "github.com/gocometd/cometd/"
-	build := exec.Command("go", "build", "-o", dir, module+"bench/load", module+"bench/hubs", module+"cmd/cometd")
+	build := exec.Command("go", "build", "-o", dir, module+"bench/load", module+"bench/consume", module+"bench/hubs", module+"cmd/cometd")
 	if said, err := build.CombinedOutput(); err != nil {
 		p.Remove()
 		return nil, fmt.Errorf("%w: %s", err, said)
@@ -55,6 +57,21 @@ func (p *Programs) Floor() Server {
 			return argv
 		},
 		Without: func(w Workload) bool { return w.Polling },
+	}
+}
+
+// Client is this module's client in ClientWorkloads: the server that it has is
+// Ours, or one that only sends what is ready.
+func (p *Programs) Client() Server {
+	ours := p.Ours()
+	return Server{
+		Name: "gocometd's client", Path: ours.Path,
+		Argv: func(w Workload, host, port string) []string {
+			if w.InFrame == 0 {
+				return ours.Argv(w, host, port)
+			}
+			return []string{p.hubs, "-addr", host + ":" + port, "-blast", strconv.Itoa(w.InFrame)}
+		},
 	}
 }
 

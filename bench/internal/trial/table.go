@@ -39,6 +39,9 @@ func (w Workload) goal() string {
 	if w.Goal == 0 {
 		return ""
 	}
+	if moreIsBetter(w.Figure) {
+		return fmt.Sprintf("≥ %.0f", w.Goal)
+	}
 	return fmt.Sprintf("≤ %g", w.Goal)
 }
 
@@ -74,13 +77,15 @@ func summary(all []*Result, server, workload, key string) (best, median float64,
 			of = append(of, f.Of(key))
 		}
 		slices.Sort(of)
-		if key == "sessions_s" || key == "msgs_s" {
+		if moreIsBetter(key) {
 			slices.Reverse(of)
 		}
 		return of[0], middle(of), true
 	}
 	return 0, 0, false
 }
+
+func moreIsBetter(key string) bool { return key == "sessions_s" || key == "msgs_s" }
 
 func middle(sorted []float64) float64 {
 	n := len(sorted)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,7 +14,7 @@ import (
 
 // A Trial is servers under workloads, so many rounds of it.
 type Trial struct {
-	Load      string // the program bench/load
+	Programs  *Programs
 	Servers   []Server
 	Workloads []Workload
 	Rounds    int
@@ -36,32 +37,40 @@ type Result struct {
 	Rounds           []Figures
 }
 
-// Run runs everything. It stops at the first failure, and fails if a message
-// was lost or out of order.
-func (t *Trial) Run(ctx context.Context) ([]*Result, error) {
-	var all []*Result
-	results := map[[2]string]*Result{}
+// Run runs everything. A measurement fails if a message was lost or out of order,
+// or the server let go of a session; it goes on with the next then, and the error
+// says in the end what is missing in the results.
+func (t *Trial) Run(ctx context.Context) (all []*Result, failed error) {
 	for round := range t.Rounds {
 		for _, w := range t.Workloads {
 			for _, s := range t.Servers {
-				if !s.can(w) {
+				if !s.can(w) || ctx.Err() != nil {
 					continue
 				}
 				f, err := t.measure(ctx, s, w)
 				if err != nil {
-					return all, fmt.Errorf("%s, %s: %w", s.Name, w.Name, err)
+					err = fmt.Errorf("round %d, %s, %s: %w", round+1, w.Name, s.Name, err)
+					failed = errors.Join(failed, err)
+					fmt.Fprintln(t.Log, err)
+					continue
 				}
-				key := [2]string{s.Name, w.Name}
-				if results[key] == nil {
-					results[key] = &Result{Server: s.Name, Workload: w.Name}
-					all = append(all, results[key])
-				}
-				results[key].Rounds = append(results[key].Rounds, f)
-				fmt.Fprintf(t.Log, "round %d  %-24s %-24s %s\n", round+1, w.Name, s.Name, w.line(f))
+				all = add(all, s, w, f)
+				fmt.Fprintf(t.Log, "round %d  %-42s %-18s %s\n", round+1, w.Name, s.Name, w.line(f))
 			}
 		}
 	}
-	return all, nil
+	return all, failed
+}
+
+// add adds the figures of a round to the results.
+func add(all []*Result, s Server, w Workload, f Figures) []*Result {
+	for _, r := range all {
+		if r.Server == s.Name && r.Workload == w.Name {
+			r.Rounds = append(r.Rounds, f)
+			return all
+		}
+	}
+	return append(all, &Result{Server: s.Name, Workload: w.Name, Rounds: []Figures{f}})
 }
 
 // line is the figures on one line.
@@ -80,7 +89,7 @@ func (t *Trial) measure(ctx context.Context, s Server, w Workload) (Figures, err
 		return nil, err
 	}
 	defer p.end()
-	argv := append([]string{t.Load, "-url", w.url(s, p.addr), "-pid", strconv.Itoa(p.cmd.Process.Pid), "-name", s.Name}, w.Flags...)
+	argv := append([]string{w.program(t.Programs), "-url", w.url(s, p.addr), "-pid", strconv.Itoa(p.cmd.Process.Pid), "-name", s.Name}, w.Flags...)
 	if s.Proto != "" {
 		argv = append(argv, "-proto", s.Proto)
 	}

@@ -1,6 +1,9 @@
 package trial
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,11 +38,83 @@ func TestTableComparesWithTheFloor(t *testing.T) {
 `, b.String())
 }
 
+// A curve is drawn when all of it was measured, and what is no part of one
+// becomes bars.
+func TestFiguresAreDrawn(t *testing.T) {
+	of := &Trial{Servers: []Server{{Name: "floor"}, {Name: "ours"}}, Rounds: 1}
+	var all []*Result
+	curve := Curves()[0]
+	for _, w := range Workloads(time.Second) {
+		if !slices.Contains(curve.Workloads, w.Name) && w.Name != "idle" {
+			continue
+		}
+		of.Workloads = append(of.Workloads, w)
+		for _, s := range of.Servers {
+			all = append(all, &Result{s.Name, w.Name, []Figures{{w.Figure: 0.5}}})
+		}
+	}
+	require.Len(t, of.Workloads, len(curve.Sizes)+1, "each point of the curve is a workload")
+	dir := t.TempDir()
+	require.NoError(t, Draw(dir, "x-", of, all))
+	for file, want := range map[string]string{"x-subscribers.svg": "10000", "x-workloads.svg": "idle, KiB"} {
+		text, err := os.ReadFile(filepath.Join(dir, file))
+		require.NoError(t, err)
+		assert.Contains(t, string(text), want)
+		assert.Contains(t, string(text), "ours")
+		assert.NotContains(t, string(text), "scale", "its workloads are a curve")
+	}
+	assert.NoFileExists(t, filepath.Join(dir, "x-channels.svg"))
+}
+
+func TestEveryPointOfACurveIsAWorkload(t *testing.T) {
+	all := Workloads(time.Second)
+	for _, c := range Curves() {
+		require.Len(t, c.Workloads, len(c.Sizes))
+		for _, name := range c.Workloads {
+			assert.True(t, slices.ContainsFunc(all, func(w Workload) bool { return w.Name == name }), name)
+		}
+	}
+}
+
+// A measurement that fails is told, and the others are made all the same.
+func TestATrialGoesOnAfterAFailure(t *testing.T) {
+	broken := Server{Name: "broken", Argv: func(Workload, string, string) []string { return []string{"/does/not/exist"} }}
+	var log strings.Builder
+	of := &Trial{Programs: new(Programs), Servers: []Server{broken, broken}, Workloads: []Workload{{Name: "w"}}, Rounds: 2, Log: &log}
+	all, err := of.Run(t.Context())
+	assert.Empty(t, all)
+	assert.ErrorContains(t, err, "round 2, w, broken")
+	assert.Equal(t, 4, strings.Count(log.String(), "round "))
+}
+
+func TestRoundsOfOneServerAreOneResult(t *testing.T) {
+	var all []*Result
+	for range 3 {
+		for _, name := range []string{"a", "b"} {
+			all = add(all, Server{Name: name}, Workload{Name: "w"}, Figures{})
+		}
+	}
+	require.Len(t, all, 2)
+	assert.Len(t, all[1].Rounds, 3)
+}
+
+// Where more is better the best is the most, and the goal a lower bound.
+func TestTheBestIsTheMostWhereMoreIsBetter(t *testing.T) {
+	w := ClientWorkloads(time.Second)[0]
+	of := &Trial{Servers: []Server{{Name: "client"}}, Workloads: []Workload{w}}
+	var b strings.Builder
+	require.NoError(t, Write(&b, of, []*Result{{"client", w.Name, []Figures{{"msgs_s": 3e6}, {"msgs_s": 1e6}, {"msgs_s": 2e6}}}}))
+	assert.Contains(t, b.String(), "| 3000000 / 2000000 | ≥ 1000000 |")
+}
+
 func TestSlowWorkloadsRunOnlyWhenNamed(t *testing.T) {
 	all := Workloads(time.Second)
 	some, err := Matching(all, "")
 	require.NoError(t, err)
-	assert.Len(t, some, len(all)-1)
+	assert.NotEmpty(t, some)
+	for _, w := range some {
+		assert.False(t, w.Slow, w.Name)
+	}
 	some, err = Matching(all, "after a GC")
 	require.NoError(t, err)
 	assert.Len(t, some, 1)

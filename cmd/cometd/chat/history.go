@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -52,7 +53,7 @@ func (r *Rooms) record(_ context.Context, _ *server.Session, m *bayeux.Message) 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if rm := r.room(name); rm != nil {
-		rm.history.add(entry{time.Now().UnixMilli(), m.Data})
+		rm.history.add(entry{time.Now().UnixMilli(), slices.Clone(m.Data)}) // m.Data shares its memory with the rest of m
 	}
 	return nil
 }

@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gocometd/cometd/bayeux"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func said(n int) entry {
@@ -32,6 +34,19 @@ func TestHistoryIsBoundedInBytes(t *testing.T) {
 	assert.Equal(t, historyBytes, h.bytes)
 	h.add(said(historyBytes/4 + 1)) // too large: kept out, and pushes nothing out
 	assert.Len(t, h.entries, 4)
+}
+
+// A message's data is a part of a block, of kilobytes if its id is long.
+func TestHistoryKeepsTheDataAlone(t *testing.T) {
+	r := newRooms(t)
+	block := []byte(strings.Repeat("x", 15000) + "1")
+	m := &bayeux.Message{Channel: "/chat/lobby", Data: block[15000:]}
+	require.NoError(t, r.record(t.Context(), nil, m))
+	block[15000] = '2'
+	kept := r.lastOf("lobby")
+	require.Len(t, kept, 1)
+	assert.Equal(t, "1", string(kept[0].Data))
+	assert.Less(t, cap(kept[0].Data), 64)
 }
 
 func TestRoomNamesLookTheSameToAll(t *testing.T) {

@@ -48,18 +48,19 @@ func Page(bayeux string) http.Handler {
 	for name, typ := range types {
 		mux.Handle("GET /"+name, asset(typ, read(name)))
 	}
-	return bodiless(mux)
+	return bodiless(mux, bayeux)
 }
 
 // bodiless refuses requests with a body, which nothing here reads, at once:
-// net/http would wait for it before it answers.
-func bodiless(h http.Handler) http.Handler {
+// net/http would wait for it before it answers. They are a Bayeux client's that
+// has the wrong path.
+func bodiless(h http.Handler, bayeux string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
 			if r.ProtoMajor == 1 {
 				w.Header().Set("Connection", "close")
 			}
-			http.Error(w, "no body is wanted here", http.StatusBadRequest)
+			http.Error(w, "not found: Bayeux is at "+bayeux, http.StatusNotFound)
 			return
 		}
 		h.ServeHTTP(w, r)

@@ -67,6 +67,15 @@ func TestPageServesNothingElse(t *testing.T) {
 	}
 }
 
+// Who posts here is a Bayeux client that was given the wrong path.
+func TestPageTellsAClientWhereBayeuxIs(t *testing.T) {
+	r := httptest.NewRequest("POST", "/wrong/handshake", strings.NewReader("[]"))
+	w := httptest.NewRecorder()
+	Page("/bayeux").ServeHTTP(w, r)
+	assert.Equal(t, http.StatusNotFound, w.Code)
+	assert.Contains(t, w.Body.String(), "/bayeux")
+}
+
 // The page knows where Bayeux is, whatever --path says, and the path cannot
 // break out of its attribute.
 func TestPageNamesThePathOfBayeux(t *testing.T) {

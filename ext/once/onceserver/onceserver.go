@@ -4,142 +4,135 @@
 //
 //	srv, err := cometd.NewServer(server.WithExtension(onceserver.New()))
 //
-// It remembers the last [Publishes] of each of the last [Clients] that sent
-// keys, and costs each publish a look.
+// It remembers the last publishes of the last clients that sent keys, so many
+// and so many bytes as [WithPublishes], [WithClients] and [WithBytes] say, and
+// costs each publish a look. What it has forgotten is taken again. A session
+// names one client, and is refused with 403:second_client:once_invalid where it
+// names another; who may make sessions without end (server.Limits has
+// HandshakeRate and SessionsPerAddr) can still make it forget others.
 package onceserver
 
 import (
-	"container/list"
 	"context"
-	"sync"
+	"strings"
+	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/ext/once"
 	"github.com/gocometd/cometd/server"
 )
 
-// What is remembered. A publish that is older than that is taken again.
-const (
-	Publishes = 1024   // of one client
-	Clients   = 10_000 // of the whole server
-)
+// An Option says how much is remembered.
+type Option func(*history)
+
+// WithPublishes sets how many publishes of one client are remembered; the
+// default is 512. More than a client has under way at once are of no use. It
+// panics if n is less than 1.
+func WithPublishes(n int) Option { return bound(n, func(h *history) { h.publishes = n }) }
+
+// WithClients sets how many clients are remembered; the default is 10,000. The
+// one that has published least recently is forgotten first. It panics if n is
+// less than 1.
+func WithClients(n int) Option { return bound(n, func(h *history) { h.clients = n }) }
+
+// WithBytes sets how many bytes all that is remembered may take, some 300 for a
+// publish and more for one that was refused in many words; the default is 32
+// MiB. The client that has published least recently is forgotten first. It
+// panics if n is less than 1.
+func WithBytes(n int) Option { return bound(n, func(h *history) { h.most = n }) }
+
+func bound(n int, o Option) Option {
+	if n < 1 {
+		panic("onceserver: a bound is less than 1")
+	}
+	return o
+}
 
 // New makes the extension for one server.
-func New() server.Extension {
-	x := &extension{clients: map[string]*list.Element{}, asked: server.NewAttr[*asked]("once")}
+func New(opts ...Option) server.Extension {
+	x := &extension{history: newHistory(), clientOf: server.NewAttr[string]("once")}
+	for _, o := range opts {
+		o(x.history)
+	}
 	return server.Extension{Name: "once", Incoming: x.incoming, Outgoing: x.outgoing}
 }
 
 type extension struct {
-	asked *server.Attr[*asked]
-
-	mu      sync.Mutex
-	clients map[string]*list.Element
-	recent  list.List // of *memory, the client that was heard last in front
+	history  *history
+	clientOf *server.Attr[string] // the one that a session has named
 }
 
-// A memory is what is known of one client's publishes.
-type memory struct {
-	client string
-	order  []string // ids, the oldest first
-	answer map[string]*answer
-}
-
-// An answer is the reply to a publish, once there is one.
-type answer struct {
-	done  chan struct{}
-	reply *bayeux.Message
-}
-
-// asked are the publishes of one session that have no reply yet, by message id.
-type asked struct {
-	mu   sync.Mutex
-	byID map[string]*answer
-}
+const longest = 64 // of the parts of a key, in bytes
 
 func (x *extension) incoming(ctx context.Context, s *server.Session, m *bayeux.Message) error {
 	if _, ok := m.Ext[once.Name]; !ok || bayeux.Channel(m.Channel).Kind() == bayeux.Meta {
 		return nil
 	}
 	var k once.Key
-	if _, err := m.Ext.Decode(once.Name, &k); err != nil || len(k.Client) > 64 || len(k.ID) > 64 || k.Client == "" {
+	if _, err := m.Ext.Decode(once.Name, &k); err != nil || len(k.Client) > longest || len(k.ID) > longest || k.Client == "" {
 		return &bayeux.Error{Code: 400, Message: "once_invalid"}
+	}
+	if named, ok := x.clientOf.Get(s); !ok {
+		x.clientOf.Set(s, k.Client)
+	} else if named != k.Client {
+		return &bayeux.Error{Code: 403, Args: []string{"second_client"}, Message: "once_invalid"}
 	}
 	if delete(m.Ext, once.Name); len(m.Ext) == 0 {
 		m.Ext = nil // subscribers need not see it
 	}
-	a, first := x.remember(k)
+	a, first := x.history.remember(k, asked{s, strings.Clone(m.ID), ctx})
 	if first {
-		x.expect(s, m.ID, a)
 		return nil
+	}
+	return x.again(ctx, s, a)
+}
+
+// patience is how long a publish waits for the answer to an earlier one of its
+// session: a server with a history may answer that while this one has the
+// session's turn. It is less than clients wait for a reply.
+const patience = 5 * time.Second
+
+// again answers a publish as it was answered before. Until there is an answer it
+// waits, but not for ever: another extension may have deleted the first one's.
+func (x *extension) again(ctx context.Context, s *server.Session, a *answer) error {
+	by := x.history.askedBy(a)
+	var enough <-chan time.Time // never
+	var ended <-chan struct{}
+	switch by.session {
+	case nil: // it is answered
+	case s:
+		if by.ctx == ctx { // by the same payload, and answered with it
+			return unanswered()
+		}
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		enough = t.C
+	default:
+		ended = by.session.Context().Done()
 	}
 	select {
 	case <-a.done:
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-ended:
+	case <-enough:
 	}
-	again := a.reply.Clone()
-	again.Channel, again.ID = m.Channel, m.ID
-	return server.Answer(again)
+	if reply := x.history.reply(a); reply != nil {
+		return server.Answer(reply)
+	}
+	return unanswered()
 }
 
-// remember returns the answer of a key, and whether this is the first time that
-// the key is seen.
-func (x *extension) remember(k once.Key) (a *answer, first bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	e := x.clients[k.Client]
-	if e == nil {
-		e = x.recent.PushFront(&memory{client: k.Client, answer: map[string]*answer{}})
-		x.clients[k.Client] = e
-	}
-	x.recent.MoveToFront(e)
-	if x.recent.Len() > Clients {
-		delete(x.clients, x.recent.Remove(x.recent.Back()).(*memory).client)
-	}
-	return e.Value.(*memory).remember(k.ID)
-}
-
-func (m *memory) remember(id string) (a *answer, first bool) {
-	if a = m.answer[id]; a != nil {
-		return a, false
-	}
-	a = &answer{done: make(chan struct{})}
-	m.answer[id] = a
-	if m.order = append(m.order, id); len(m.order) > Publishes {
-		delete(m.answer, m.order[0])
-		m.order = m.order[1:]
-	}
-	return a, true
-}
-
-// expect waits for the reply to a session's message.
-func (x *extension) expect(s *server.Session, id string, a *answer) {
-	all, ok := x.asked.Get(s)
-	if !ok {
-		all = &asked{byID: map[string]*answer{}}
-		x.asked.Set(s, all)
-	}
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	all.byID[id] = a
-}
+// unanswered refuses a publish that was taken before, nobody knows with what
+// outcome.
+func unanswered() error { return &bayeux.Error{Code: 409, Message: "once_unanswered"} }
 
 func (x *extension) outgoing(_ context.Context, s *server.Session, m *bayeux.Message) error {
 	if s == nil || m.Outcome == bayeux.NoOutcome || bayeux.Channel(m.Channel).Kind() == bayeux.Meta {
 		return nil
 	}
-	all, ok := x.asked.Get(s)
-	if !ok {
-		return nil
-	}
-	all.mu.Lock()
-	a := all.byID[m.ID]
-	delete(all.byID, m.ID)
-	all.mu.Unlock()
-	if a != nil {
-		a.reply = m.Clone()
-		close(a.done)
+	if client, ok := x.clientOf.Get(s); ok {
+		x.history.answered(client, s, m)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/ext/replay"
+	"github.com/gocometd/cometd/ext/replay/internal/dropped"
 	"github.com/gocometd/cometd/ext/replay/replayserver"
 )
 
@@ -56,6 +57,8 @@ type index struct {
 	first    replay.ID // ids up to this one were never given
 	last     replay.ID // the last one that was written
 	channels map[string]*channel
+	empty    map[string]bool // those of a rule that have no message left
+	dropped  dropped.Marks   // channels that were empty, beyond dropped.Kept
 }
 
 // put takes over what a commit has changed.
@@ -64,7 +67,30 @@ func (x *index) put(last replay.ID, changed map[string]*channel) {
 	defer x.mu.Unlock()
 	x.last = max(x.last, last)
 	for name, c := range changed {
-		x.channels[name] = c
+		x.add(name, c)
+	}
+}
+
+func (x *index) add(name string, c *channel) {
+	x.channels[name] = c
+	if c.kept && c.count == 0 {
+		x.empty[name] = true
+	} else {
+		delete(x.empty, name)
+	}
+}
+
+// crowded reports whether empty channels are to be dropped.
+func (x *index) crowded() bool { return len(x.empty) > dropped.Kept }
+
+// drop takes over what a commit has dropped.
+func (x *index) drop(channels []*channel) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, c := range channels {
+		delete(x.channels, c.name)
+		delete(x.empty, c.name)
+		x.dropped.Note(c.rule.Pattern, c.gone)
 	}
 }
 
@@ -75,22 +101,25 @@ func (x *index) get(name string) *channel {
 }
 
 // matching are the channels that match pattern and have messages after an id;
-// it returns the last id as well.
-func (x *index) matching(pattern string, after replay.ID) (all []*channel, last replay.ID) {
+// it returns the last id that is gone with channels that were dropped, and the
+// last one of all, as well.
+func (x *index) matching(pattern string, after replay.ID) (all []*channel, gone, last replay.ID) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	if !bayeux.Channel(pattern).IsWild() {
-		if c := x.channels[pattern]; c != nil && c.kept && c.last > after {
+	if c := x.channels[pattern]; c != nil {
+		if c.kept && c.last > after {
 			all = append(all, c)
 		}
-		return all, x.last
+		return all, 0, x.last
 	}
-	for name, c := range x.channels {
-		if c.kept && c.last > after && bayeux.Channel(pattern).Match(name) {
-			all = append(all, c)
+	if bayeux.Channel(pattern).IsWild() {
+		for name, c := range x.channels {
+			if c.kept && c.last > after && bayeux.Channel(pattern).Match(name) {
+				all = append(all, c)
+			}
 		}
 	}
-	return all, x.last
+	return all, x.dropped.Over(pattern), x.last
 }
 
 // due are the names of the channels that have something to delete, and when

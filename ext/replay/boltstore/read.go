@@ -22,7 +22,10 @@ const (
 
 // Read is as replayserver.Store has it.
 func (s *Store) Read(ctx context.Context, pattern string, after, upTo replay.ID, f func(replayserver.Message) bool) error {
-	channels, last := s.index.matching(pattern, after)
+	channels, gone, last := s.index.matching(pattern, after)
+	if after > 0 && gone > after {
+		return replayserver.ErrTrimmed
+	}
 	r := &reader{upTo: min(upTo, last)}
 	err := s.view(func(tx *bolt.Tx) error { return s.begin(r, tx, channels, after) })
 	for err == nil && r.channels.Len() > 0 {
@@ -116,7 +119,7 @@ func seek(tx *bolt.Tx, name string, id replay.ID) (k, v []byte, c *bolt.Cursor) 
 
 // lost says whether a message that is not there any more is missed.
 func (s *Store) lost(tx *bolt.Tx, c *channel, id replay.ID) error {
-	now, err := s.parseChannel(c.name, tx.Bucket(channelsBucket).Get([]byte(c.name)))
+	now, err := s.channelIn(tx, c.name)
 	if err == nil && now.gone >= id {
 		err = replayserver.ErrTrimmed
 	}
@@ -127,7 +130,7 @@ func (s *Store) lost(tx *bolt.Tx, c *channel, id replay.ID) error {
 // what is too old but waits for that. Messages of one channel have the order of
 // their times, so a few looks find it.
 func (s *Store) gone(tx *bolt.Tx, name string, now time.Time) (replay.ID, error) {
-	c, err := s.parseChannel(name, tx.Bucket(channelsBucket).Get([]byte(name)))
+	c, err := s.channelIn(tx, name)
 	if err != nil {
 		return 0, err
 	}
@@ -149,9 +152,19 @@ func (s *Store) gone(tx *bolt.Tx, name string, now time.Time) (replay.ID, error)
 	return max(c.gone, old), nil
 }
 
+// channelIn is what the file says of a channel. One that was dropped a moment ago
+// has no message, and is gone as far as its mark says.
+func (s *Store) channelIn(tx *bolt.Tx, name string) (*channel, error) {
+	if b := tx.Bucket(channelsBucket).Get([]byte(name)); b != nil {
+		return s.parseChannel(name, b)
+	}
+	marks, err := marksIn(tx)
+	return &channel{name: name, gone: marks.Over(name)}, err
+}
+
 // Tail is as replayserver.Store has it.
 func (s *Store) Tail(pattern string, n int) (all []replayserver.Message, err error) {
-	channels, _ := s.index.matching(pattern, 0)
+	channels, _, _ := s.index.matching(pattern, 0)
 	err = s.view(func(tx *bolt.Tx) error {
 		all, err = s.tail(tx, channels, n)
 		return err
@@ -199,9 +212,9 @@ func (s *Store) tail(tx *bolt.Tx, channels []*channel, n int) (all []replayserve
 
 // Bounds is as replayserver.Store has it.
 func (s *Store) Bounds(pattern string) (gone, last replay.ID, err error) {
-	channels, last := s.index.matching(pattern, 0)
+	channels, gone, last := s.index.matching(pattern, 0)
 	now := time.Now()
-	gone = s.index.first
+	gone = max(gone, s.index.first)
 	var aged []*channel
 	for _, c := range channels {
 		gone = max(gone, c.gone)

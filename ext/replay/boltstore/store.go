@@ -12,6 +12,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/gocometd/cometd/ext/replay"
+	"github.com/gocometd/cometd/ext/replay/internal/dropped"
 	"github.com/gocometd/cometd/ext/replay/replayserver"
 )
 
@@ -60,10 +61,12 @@ var (
 	formatKey      = []byte("format")
 	firstKey       = []byte("first") // ids up to this one were never given
 	lastKey        = []byte("last")
+	droppedKey     = []byte("dropped ") // and the pattern of a rule
 )
 
 // format is that of the file, which other versions of this package may not know.
-const format = 1
+// A file of format 1 has no channels that were dropped, and becomes one of this.
+const format = 2
 
 // Open opens the store in a file, which it makes if there is none. It waits up
 // to two seconds for another process to close it. It looks at the pages of the
@@ -71,15 +74,21 @@ const format = 1
 // [ErrDamaged] if they do not hang together. The rules may differ from those of
 // the last time; what they do not allow any more is deleted in the background,
 // and messages of channels that no rule matches stay, and are neither trimmed
-// nor replayed.
+// nor replayed. It fails if replayserver.ParseRules finds an error in them. Of
+// channels that have no message left the store remembers up to 10,000, and the
+// others of a rule as one, as replayserver.NewMemory does.
 func Open(path string, rules ...replayserver.Rule) (*Store, error) {
+	rules, err := replayserver.ParseRules(rules)
+	if err != nil {
+		return nil, fmt.Errorf("boltstore: %w", err)
+	}
 	db, file, err := openFile(path)
 	if err != nil {
 		return nil, named(err, path)
 	}
 	s := &Store{db: db, file: file, rules: rules, done: make(chan struct{})}
 	s.more.L = &s.mu
-	s.index.channels = map[string]*channel{}
+	s.index.channels, s.index.empty = map[string]*channel{}, map[string]bool{}
 	s.trim.due = map[string]bool{}
 	if err := guarded(func() error { return db.Update(s.load) }); err != nil {
 		return nil, named(errors.Join(err, s.release(err)), path)
@@ -121,7 +130,12 @@ func (s *Store) load(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	if v := b.Get(formatKey); !bytes.Equal(v, []byte{format}) {
+	switch v := b.Get(formatKey); {
+	case bytes.Equal(v, []byte{1}):
+		if err := b.Put(formatKey, []byte{format}); err != nil {
+			return err
+		}
+	case !bytes.Equal(v, []byte{format}):
 		return fmt.Errorf("a store of format %v, this version knows %d", v, format)
 	}
 	first, last := b.Get(firstKey), b.Get(lastKey)
@@ -129,10 +143,30 @@ func (s *Store) load(tx *bolt.Tx) error {
 		return fmt.Errorf("%w: no first and last id", ErrDamaged)
 	}
 	s.index.first, s.index.last, s.last = idOf(first), idOf(last), idOf(last)
-	return tx.Bucket(channelsBucket).ForEach(func(name, v []byte) (err error) {
-		s.index.channels[string(name)], err = s.parseChannel(string(name), v)
+	var err error
+	if s.index.dropped, err = marksIn(tx); err != nil {
+		return err
+	}
+	return tx.Bucket(channelsBucket).ForEach(func(name, v []byte) error {
+		c, err := s.parseChannel(string(name), v)
+		if err == nil {
+			s.index.add(c.name, c)
+		}
 		return err
 	})
+}
+
+// marksIn are those of the channels that were dropped.
+func marksIn(tx *bolt.Tx) (dropped.Marks, error) {
+	marks := dropped.Marks{}
+	c := tx.Bucket(storeBucket).Cursor()
+	for k, v := c.Seek(droppedKey); bytes.HasPrefix(k, droppedKey); k, v = c.Next() {
+		if len(v) != 8 {
+			return nil, fmt.Errorf("%w: no id of channels that were dropped", ErrDamaged)
+		}
+		marks[string(k[len(droppedKey):])] = idOf(v)
+	}
+	return marks, nil
 }
 
 // Close writes what is under way and closes the file.

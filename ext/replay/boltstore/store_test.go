@@ -21,6 +21,7 @@ import (
 
 	"github.com/gocometd/cometd/ext/replay"
 	"github.com/gocometd/cometd/ext/replay/boltstore"
+	"github.com/gocometd/cometd/ext/replay/internal/dropped"
 	"github.com/gocometd/cometd/ext/replay/replayserver"
 )
 
@@ -260,6 +261,69 @@ func TestAFileOfAnotherFormatIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "format")
 	require.ErrorContains(t, err, path)
 	assert.NotErrorIs(t, err, boltstore.ErrDamaged)
+}
+
+func TestAFileOfTheFormatBeforeIsTaken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	s := open(t, path)
+	id, err := put(s, "/a", "x")
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	db, err := bolt.Open(path, 0o600, nil)
+	require.NoError(t, err)
+	require.NoError(t, db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte("store")).Put([]byte("format"), []byte{1}) }))
+	require.NoError(t, db.Close())
+	s = open(t, path)
+	assert.Equal(t, []replay.ID{id}, ids(t, s, "/a", 0))
+	require.NoError(t, s.Close())
+}
+
+// Also by the file.
+func TestChannelsWithoutMessagesLeaveTheFileAndTheirGapsStay(t *testing.T) {
+	const names = dropped.Kept + 3000
+	path := filepath.Join(t.TempDir(), "h.db")
+	brief := replayserver.Rule{Pattern: "/brief/**", Age: time.Millisecond}
+	s := open(t, path, brief)
+	id, err := put(s, "/brief/first", "x")
+	require.NoError(t, err)
+	for i := range names {
+		s.Append(fmt.Sprintf("/brief/%d", i), func(replay.ID) []byte { return []byte("x") }, func(replay.ID, []byte, error) {})
+	}
+	var left int
+	require.Eventually(t, func() bool {
+		require.NoError(t, s.Close())
+		left = channelsIn(t, path)
+		s = open(t, path, brief)
+		time.Sleep(500 * time.Millisecond)
+		return left <= dropped.Kept
+	}, time.Minute, time.Millisecond)
+	for _, ch := range []string{"/brief/first", "/brief/1", fmt.Sprintf("/brief/%d", names-1)} {
+		gone, last, err := s.Bounds(ch)
+		require.NoError(t, err)
+		assert.Greater(t, gone, id-1, ch)
+		assert.LessOrEqual(t, gone, last, ch)
+		err = s.Read(t.Context(), ch, id-1, last, func(replayserver.Message) bool { return true })
+		assert.ErrorIs(t, err, replayserver.ErrTrimmed, ch)
+	}
+	require.NoError(t, s.Close())
+}
+
+func channelsIn(t *testing.T, path string) (n int) {
+	db, err := bolt.Open(path, 0o600, nil)
+	require.NoError(t, err)
+	require.NoError(t, db.View(func(tx *bolt.Tx) error {
+		n = tx.Bucket([]byte("channels")).Stats().KeyN
+		return nil
+	}))
+	require.NoError(t, db.Close())
+	return n
+}
+
+func TestARuleThatKeepsNothingIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	_, err := boltstore.Open(path, replayserver.Rule{Pattern: "orders/**"})
+	require.ErrorContains(t, err, "orders/**")
+	assert.NoFileExists(t, path)
 }
 
 // A long past is read in small parts, and the store opens without reading its

@@ -2,11 +2,13 @@ package boltstore
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/gocometd/cometd/ext/replay"
+	"github.com/gocometd/cometd/ext/replay/internal/dropped"
 )
 
 const (
@@ -25,7 +27,12 @@ type trimming struct {
 	due   map[string]bool // channels that have something
 	next  time.Time       // when others will; zero: never
 	timer *time.Timer
+
+	crowded bool // too many channels are empty
 }
+
+// busy reports whether there is something to delete now.
+func (t *trimming) busy() bool { return len(t.due) > 0 || t.crowded }
 
 // lookAgain wakes the writer.
 func (s *Store) lookAgain() {
@@ -49,6 +56,7 @@ func (t *trimming) find(x *index, now time.Time) {
 	for _, name := range names {
 		t.due[name] = true
 	}
+	t.crowded = x.crowded()
 	t.next = time.Time{}
 	if !next.IsZero() {
 		t.at(next, now)
@@ -72,6 +80,7 @@ func (t *trimming) note(changed map[string]*channel, now time.Time) {
 // failed gives up for a while.
 func (t *trimming) failed(now time.Time) {
 	clear(t.due)
+	t.crowded = false
 	t.next = now.Add(afterFailed)
 	t.timer.Reset(afterFailed)
 }
@@ -127,7 +136,7 @@ func trim(tx *bolt.Tx, c *channel, now time.Time, most int) (int, error) {
 		ids = append(ids, idOf(k))
 		c.count--
 		c.bytes -= int64(max(len(v)-8, 0))
-		if !over || !c.rule.Supersedes() {
+		if !over || !c.rule.Supersedes() || c.count == 0 {
 			c.gone = idOf(k)
 		}
 	}
@@ -141,4 +150,32 @@ func trim(tx *bolt.Tx, c *channel, now time.Time, most int) (int, error) {
 		err = errors.Join(err, b.Delete(key(id)))
 	}
 	return len(ids), err
+}
+
+// drop forgets empty channels beyond those that are remembered: each goes into
+// the mark of its rule.
+func (w *writing) drop() error {
+	x := &w.store.index
+	channels, store := w.tx.Bucket(channelsBucket), w.tx.Bucket(storeBucket)
+	for name := range x.empty {
+		if len(w.dropped) == slice || len(x.empty)-len(w.dropped) <= dropped.Kept {
+			return nil
+		}
+		if w.changed[name] != nil {
+			continue
+		}
+		c := *x.channels[name]
+		c.gone = max(c.gone, c.last)
+		mark := append(slices.Clip(droppedKey), c.rule.Pattern...)
+		if known := idOf(store.Get(mark)); known < c.gone {
+			if err := store.Put(mark, key(c.gone)); err != nil {
+				return err
+			}
+		}
+		if err := channels.Delete([]byte(name)); err != nil {
+			return err
+		}
+		w.dropped = append(w.dropped, &c)
+	}
+	return nil
 }

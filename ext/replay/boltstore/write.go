@@ -24,7 +24,7 @@ func (s *Store) write() {
 		if look {
 			s.trim.find(&s.index, now)
 		}
-		if len(all) == 0 && len(s.trim.due) == 0 {
+		if len(all) == 0 && !s.trim.busy() {
 			continue
 		}
 		err := s.commit(all, now)
@@ -38,7 +38,7 @@ func (s *Store) write() {
 func (s *Store) take() (all []*message, look, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.waiting) == 0 && !s.closed && !s.look && len(s.trim.due) == 0 {
+	for len(s.waiting) == 0 && !s.closed && !s.look && !s.trim.busy() {
 		s.more.Wait()
 	}
 	all, s.waiting = s.waiting, nil
@@ -65,7 +65,9 @@ func (s *Store) commit(all []*message, now time.Time) error {
 		return prefixed(err)
 	}
 	s.index.put(s.last, w.changed)
+	s.index.drop(w.dropped)
 	s.trim.note(w.changed, now)
+	s.trim.crowded = s.index.crowded()
 	return nil
 }
 
@@ -76,6 +78,7 @@ type writing struct {
 	tx      *bolt.Tx
 	now     time.Time
 	changed map[string]*channel
+	dropped []*channel
 }
 
 func (w *writing) write(all []*message) error {
@@ -85,6 +88,9 @@ func (w *writing) write(all []*message) error {
 		}
 	}
 	if err := w.trimSome(w.store.trim.due, max(slice, 2*len(all))); err != nil {
+		return err
+	}
+	if err := w.drop(); err != nil {
 		return err
 	}
 	channels := w.tx.Bucket(channelsBucket)
@@ -101,10 +107,11 @@ func (w *writing) channel(name string) *channel {
 	if c := w.changed[name]; c != nil {
 		return c
 	}
-	c := &channel{name: name, gone: w.store.index.first}
+	c := &channel{name: name}
 	if known := w.store.index.get(name); known != nil {
 		*c = *known
 	} else {
+		c.gone = max(w.store.index.first, w.store.index.dropped.Over(name))
 		c.rule, c.kept = replayserver.RuleFor(w.store.rules, name)
 	}
 	w.changed[name] = c

@@ -15,16 +15,24 @@ import (
 )
 
 // An Option configures the history of a server.
-type Option func(*history)
+type Option func(*history) error
 
 // WithLast gives those who subscribe to channels that match pattern without
 // asking for a position the last n messages, or what is left of them: 1 is the
 // latest value. A subscription to a pattern gets the last n of all its channels
 // together. n messages are held in memory while such a subscription begins, and
 // where others are published faster than its client takes them, it gets the last
-// n of those. The first such option that matches counts.
+// n of those. The first such option that matches counts; with n 0 it gives
+// nothing. [New] fails if pattern is illegal or n negative.
 func WithLast(pattern string, n int) Option {
-	return func(h *history) { h.last = append(h.last, lastRule{pattern, n}) }
+	return func(h *history) error {
+		p, err := parsePattern(pattern)
+		if err == nil && n < 0 {
+			err = fmt.Errorf("the last %d messages of %s", n, p)
+		}
+		h.last = append(h.last, lastRule{p, n})
+		return err
+	}
 }
 
 type lastRule struct {
@@ -34,7 +42,7 @@ type lastRule struct {
 
 // New keeps the messages of the channels that store wants, and replays them. It
 // is one server's. Close the store after the server. It fails if the store
-// cannot be read.
+// cannot be read, or for a bad option.
 func New(store Store, opts ...Option) (server.Option, error) {
 	h := &history{store: store}
 	var err error
@@ -42,7 +50,9 @@ func New(store Store, opts ...Option) (server.Option, error) {
 		return nil, fmt.Errorf("replayserver: %w", err)
 	}
 	for _, o := range opts {
-		o(h)
+		if err := o(h); err != nil {
+			return nil, fmt.Errorf("replayserver: %w", err)
+		}
 	}
 	return server.Options(
 		server.WithHistory(&server.History{Keeps: store.Keeps, Append: h.append, Join: h.join}),

@@ -3,12 +3,14 @@ package replayserver
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/ext/replay"
+	"github.com/gocometd/cometd/ext/replay/internal/dropped"
 	"github.com/gocometd/cometd/ext/replay/internal/merge"
 )
 
@@ -23,6 +25,8 @@ type Memory struct {
 	first    replay.ID
 	last     replay.ID
 	channels map[string]*log
+	empty    int // of them
+	dropped  dropped.Marks
 }
 
 // A log is what is kept of one channel.
@@ -31,13 +35,21 @@ type log struct {
 	messages []Message
 	bytes    int
 	gone     replay.ID
+	empty    bool // counted as such
 }
 
 // NewMemory makes a store for the channels that the rules match. Give each rule
-// a bound, or it grows for ever.
+// a bound, or it grows for ever. It panics if [ParseRules] finds an error in
+// them. Of channels that have no message left it remembers up to 10,000, and the
+// others of a rule as one: who goes on from before the last of those is told of
+// a gap, though it may have missed nothing.
 func NewMemory(rules ...Rule) *Memory {
+	rules, err := ParseRules(rules)
+	if err != nil {
+		panic(fmt.Sprintf("replayserver: %v", err))
+	}
 	start := replay.ID(time.Now().UnixMicro())
-	return &Memory{rules: rules, first: start, last: start, channels: map[string]*log{}}
+	return &Memory{rules: rules, first: start, last: start, channels: map[string]*log{}, dropped: dropped.Marks{}}
 }
 
 // Keeps reports whether a rule matches ch.
@@ -61,22 +73,39 @@ func (s *Memory) Append(ch string, compose func(replay.ID) []byte, kept func(rep
 func (s *Memory) add(m Message) {
 	l := s.channels[m.Channel]
 	if l == nil {
-		l = &log{gone: s.first}
+		l = &log{gone: max(s.first, s.dropped.Over(m.Channel))}
 		l.rule, _ = RuleFor(s.rules, m.Channel)
 		s.channels[m.Channel] = l
 	}
 	l.messages = append(l.messages, m)
 	l.bytes += len(m.Data)
-	l.trim(m.At)
+	s.trim(m.Channel, l, m.At)
 	s.sweep(m.At)
+}
+
+// trim drops what ch may not keep any longer, and ch itself if that is all and
+// there are too many such channels.
+func (s *Memory) trim(ch string, l *log, now time.Time) {
+	l.trim(now)
+	switch empty := len(l.messages) == 0; {
+	case empty && !l.empty:
+		s.empty++
+	case !empty && l.empty:
+		s.empty--
+	}
+	if l.empty = len(l.messages) == 0; l.empty && s.empty > dropped.Kept {
+		s.dropped.Note(l.rule.Pattern, l.gone)
+		delete(s.channels, ch)
+		s.empty--
+	}
 }
 
 // sweep trims some other channels, whichever come: those that nobody publishes
 // on any more must not keep what they have for ever.
 func (s *Memory) sweep(now time.Time) {
 	n := 0
-	for _, l := range s.channels {
-		if l.trim(now); n == 2 {
+	for ch, l := range s.channels {
+		if s.trim(ch, l, now); n == 2 {
 			return
 		}
 		n++
@@ -93,7 +122,7 @@ func (l *log) trim(now time.Time) {
 			break
 		}
 		l.bytes -= len(m.Data)
-		if !over || !r.Supersedes() {
+		if !over || !r.Supersedes() || n == len(l.messages)-1 {
 			l.gone = m.ID
 		}
 	}
@@ -103,23 +132,23 @@ func (l *log) trim(now time.Time) {
 	}
 }
 
-// matching are the logs of the channels that match pattern.
-func (s *Memory) matching(pattern string) (all []*log) {
+// matching are the logs of the channels that match pattern, and the last id that
+// is gone from one of those channels.
+func (s *Memory) matching(pattern string) (all []*log, gone replay.ID) {
 	now := time.Now()
-	if !bayeux.Channel(pattern).IsWild() {
-		if l := s.channels[pattern]; l != nil {
-			l.trim(now)
-			all = append(all, l)
-		}
-		return all
+	if l := s.channels[pattern]; l != nil {
+		s.trim(pattern, l, now)
+		return []*log{l}, l.gone
 	}
-	for ch, l := range s.channels {
-		if bayeux.Channel(pattern).Match(ch) {
-			l.trim(now)
-			all = append(all, l)
+	if bayeux.Channel(pattern).IsWild() {
+		for ch, l := range s.channels {
+			if bayeux.Channel(pattern).Match(ch) {
+				s.trim(ch, l, now)
+				all, gone = append(all, l), max(gone, l.gone)
+			}
 		}
 	}
-	return all
+	return all, max(gone, s.dropped.Over(pattern))
 }
 
 // at is the index of the first message with an id of at least that one.
@@ -157,10 +186,11 @@ func (s *Memory) begin(pattern string, after, upTo replay.ID) (*merge.Sources[*l
 	defer s.mu.Unlock()
 	logs := new(merge.Sources[*log])
 	upTo = min(upTo, s.last)
-	for _, l := range s.matching(pattern) {
-		if after > 0 && l.gone > after {
-			return nil, 0, ErrTrimmed
-		}
+	all, gone := s.matching(pattern)
+	if after > 0 && gone > after {
+		return nil, 0, ErrTrimmed
+	}
+	for _, l := range all {
 		if i := l.at(after + 1); i < len(l.messages) && l.messages[i].ID <= upTo {
 			logs.Add(l.messages[i].ID, l)
 		}
@@ -197,7 +227,8 @@ func (s *Memory) Tail(pattern string, n int) (all []Message, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	logs := new(merge.Sources[*log]) // by negative ids: the last comes first
-	for _, l := range s.matching(pattern) {
+	channels, _ := s.matching(pattern)
+	for _, l := range channels {
 		if len(l.messages) > 0 {
 			logs.Add(-l.messages[len(l.messages)-1].ID, l)
 		}
@@ -219,9 +250,6 @@ func (s *Memory) Tail(pattern string, n int) (all []Message, err error) {
 func (s *Memory) Bounds(pattern string) (gone, last replay.ID, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	gone = s.first
-	for _, l := range s.matching(pattern) {
-		gone = max(gone, l.gone)
-	}
-	return gone, s.last, nil
+	_, gone = s.matching(pattern)
+	return max(s.first, gone), s.last, nil
 }

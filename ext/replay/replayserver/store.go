@@ -3,6 +3,8 @@ package replayserver
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -21,6 +23,33 @@ type Rule struct {
 	Messages int           // of one channel
 	Bytes    int           // of their data, of one channel
 	Age      time.Duration // since they were published; exact for readers, on a disk about a second later
+}
+
+// ParseRules returns the rules as a store takes them, and an error if one has an
+// illegal pattern, which would match nothing and keep nothing, a template, or a
+// bound below zero.
+func ParseRules(rules []Rule) ([]Rule, error) {
+	out := make([]Rule, len(rules))
+	for i, r := range rules {
+		pattern, err := parsePattern(r.Pattern)
+		if err != nil {
+			return nil, fmt.Errorf("rule %d: %w", i+1, err)
+		}
+		if r.Messages < 0 || r.Bytes < 0 || r.Age < 0 {
+			return nil, fmt.Errorf("rule for %s: a bound is negative", pattern)
+		}
+		out[i] = r
+		out[i].Pattern = pattern
+	}
+	return out, nil
+}
+
+func parsePattern(pattern string) (string, error) {
+	p, err := bayeux.ParsePattern(pattern)
+	if err == nil && strings.Contains(pattern, "{") {
+		err = fmt.Errorf("a template is no pattern: %q", pattern)
+	}
+	return string(p), err
 }
 
 // Over reports whether a channel has more messages, or bytes of them, than the
@@ -82,7 +111,9 @@ type Store interface {
 
 	// Bounds returns the largest id that is gone from a channel that matches
 	// pattern, or that such a channel never had because it was before the
-	// store; and the last id that was given at all.
+	// store; and the last id that was given at all. A store need not know every
+	// channel that once had messages: gone may be larger than it is, never
+	// smaller.
 	Bounds(pattern string) (gone, last replay.ID, err error)
 }
 

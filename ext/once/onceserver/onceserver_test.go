@@ -1,0 +1,156 @@
+package onceserver_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/ext/once"
+	"github.com/gocometd/cometd/ext/once/onceserver"
+	"github.com/gocometd/cometd/ext/replay/replayserver"
+	"github.com/gocometd/cometd/server"
+	"github.com/gocometd/cometd/transport/memory"
+)
+
+// A world is a server that counts what it takes on /orders, in fake time.
+type world struct {
+	*server.Server
+	t     *testing.T
+	taken map[string]int
+}
+
+func within(t *testing.T, f func(w *world), opts ...server.Option) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, err := server.New(opts...)
+		require.NoError(t, err)
+		w := &world{srv, t, map[string]int{}}
+		srv.Handle("/orders", func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+			w.taken[string(m.Data)]++
+			if strings.HasPrefix(string(m.Data), `"no`) {
+				return bayeux.Errorf(409, "sold_out")
+			}
+			return nil
+		})
+		f(w)
+		srv.Close()
+	})
+}
+
+// dial makes a client whose publishes have the keys that key says.
+func (w *world) dial(key func(m *bayeux.Message) once.Key) *client.Client {
+	x := client.Extension{Requests: []string{"/orders"}, Outgoing: func(_ context.Context, m *bayeux.Message) error {
+		return m.Ext.Set(once.Name, key(m))
+	}}
+	c, err := client.New("http://test/", client.WithTransports(memory.NewDialer(w.ServeConn)), client.WithExtension(x))
+	require.NoError(w.t, err)
+	require.NoError(w.t, c.Wait(w.t.Context()))
+	return c
+}
+
+// of is the key of a client's publish of that data.
+func of(name string) func(m *bayeux.Message) once.Key {
+	return func(m *bayeux.Message) once.Key { return once.Key{Client: name, ID: strings.Trim(string(m.Data), `"`)} }
+}
+
+func publish(c *client.Client, data string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := c.Publish(ctx, "/orders", data)
+	if e, ok := errors.AsType[*bayeux.Error](err); ok {
+		return e.Wire()
+	}
+	return fmt.Sprint(err)
+}
+
+// Another extension may delete the reply to the first one.
+func TestAReplyThatNeverComesHoldsUpNobodyForEver(t *testing.T) {
+	var deleting atomic.Bool
+	deleting.Store(true)
+	silent := server.Extension{Channels: []string{"/orders"}, Outgoing: func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+		if deleting.Load() && m.Outcome != bayeux.NoOutcome {
+			return errors.New("not for you")
+		}
+		return nil
+	}}
+	within(t, func(w *world) {
+		c, other := w.dial(of("one")), w.dial(of("one"))
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
+		assert.Error(t, c.Publish(ctx, "/orders", "1"))
+		cancel()
+		deleting.Store(false)
+		assert.Equal(t, "409::once_unanswered", publish(c, "1"))
+		assert.Equal(t, "<nil>", publish(c, "2"), "the session goes on")
+		assert.Less(t, time.Since(begin), 15*time.Second)
+		c.Close()
+		assert.Equal(t, "409::once_unanswered", publish(other, "1"), "nor does the client's other session wait for one that ended")
+		assert.Equal(t, "<nil>", publish(other, "2"))
+		assert.Equal(t, map[string]int{`"1"`: 1, `"2"`: 1}, w.taken)
+		other.Close()
+	}, server.WithExtension(onceserver.New(), silent))
+}
+
+// With a history replies are made when a payload's last message is there.
+func TestOneKeyTwiceInAPayloadIsTakenOnce(t *testing.T) {
+	store := replayserver.NewMemory(replayserver.Rule{Pattern: "/**", Messages: 10})
+	history, err := replayserver.New(store)
+	require.NoError(t, err)
+	within(t, func(w *world) {
+		c := w.dial(func(*bayeux.Message) once.Key { return once.Key{Client: "one", ID: "same"} })
+		b := c.Batch()
+		b.Publish("/orders", "1")
+		b.Publish("/orders", "1")
+		assert.ErrorContains(t, b.Send(w.t.Context()), "once_unanswered")
+		assert.Equal(t, "<nil>", publish(c, "1"))
+		assert.Equal(t, map[string]int{`"1"`: 1}, w.taken)
+		c.Close()
+	}, server.WithExtension(onceserver.New()), history)
+}
+
+func TestASessionCannotSpeakForManyClients(t *testing.T) {
+	within(t, func(w *world) {
+		n := 0
+		c, well := w.dial(func(*bayeux.Message) once.Key { n++; return once.Key{Client: fmt.Sprint("c", n), ID: "1"} }), w.dial(of("well"))
+		assert.Equal(t, "<nil>", publish(well, "a"))
+		assert.Equal(t, "<nil>", publish(c, "x"))
+		for range 20 {
+			assert.Equal(t, "403:second_client:once_invalid", publish(c, "x"))
+		}
+		assert.Equal(t, "<nil>", publish(well, "a"))
+		assert.Equal(t, 1, w.taken[`"a"`], "others are remembered")
+		c.Close()
+		well.Close()
+	}, server.WithExtension(onceserver.New(onceserver.WithClients(3))))
+}
+
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	for name, o := range map[string]onceserver.Option{"publishes": onceserver.WithPublishes(5), "bytes": onceserver.WithBytes(512 + 6*260)} {
+		t.Run(name, func(t *testing.T) {
+			within(t, func(w *world) {
+				c := w.dial(of("one"))
+				for i := range 10 {
+					assert.Equal(t, "<nil>", publish(c, fmt.Sprint(i)))
+				}
+				assert.Equal(t, "<nil>", publish(c, "9"), "one of the last")
+				assert.Equal(t, "<nil>", publish(c, "0"), "one of the first")
+				assert.Equal(t, 1, w.taken[`"9"`])
+				assert.Equal(t, 2, w.taken[`"0"`])
+				assert.Equal(t, "409::sold_out", publish(c, "no1"))
+				assert.Equal(t, "409::sold_out", publish(c, "no1"))
+				assert.Equal(t, 1, w.taken[`"no1"`])
+				c.Close()
+			}, server.WithExtension(onceserver.New(o)))
+		})
+	}
+	assert.Panics(t, func() { onceserver.WithBytes(0) })
+}

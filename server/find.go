@@ -1,0 +1,61 @@
+package server
+
+import (
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+)
+
+// findSession returns the session that a payload belongs to, judged by its
+// first message and by who sends it (docs/protocol.md §8, §11), and lets a
+// stream carry it.
+func (t *turn) findSession(v *codec.View) *Session {
+	l := t.link
+	if s := l.session.Load(); s != nil && s.listens() {
+		if string(v.ClientID) == s.id {
+			s.attach(l)
+		}
+		return s
+	}
+	s := t.srv.sessions.find(v.ClientID)
+	if s == nil || !s.accepts(l) {
+		return nil
+	}
+	l.carry(s)
+	if !l.peer.Once {
+		s.attach(l)
+	}
+	return s
+}
+
+// carry makes s the session of l: of a stream until another takes its place.
+func (l *link) carry(s *Session) {
+	if old := l.session.Swap(s); old != nil && old != s {
+		old.lost(l)
+	}
+	l.unused.Store(0)
+}
+
+// accepts reports whether l may act as s: over HTTP only with the cookie of
+// the handshake, on another socket with the cookie once the client has shown
+// that it keeps one.
+func (s *Session) accepts(l *link) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := l.peer
+	switch {
+	case s.phase == gone && s.parting == nil:
+		return false
+	case s.srv.trustIDs:
+		return true
+	case p.Browser != "" && (!p.Fresh || p.Browser == s.browser):
+		same := p.Browser == s.browser
+		s.bound = s.bound || same
+		return same && (p.Once || !s.srv.handshakePerConn)
+	case p.Once:
+		return p.Type == bayeux.InProcess || p.Browser == "" && p.Proto == 0
+	default:
+		return !s.bound && !s.srv.handshakePerConn
+	}
+}
+
+func unknownSession() *bayeux.Error { return &bayeux.Error{Code: 402, Message: "session_unknown"} }
