@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -115,6 +116,39 @@ func TestChannelsAreBoundedInTheWholeServer(t *testing.T) {
 	}
 	assert.NotZero(t, refused)
 	require.NoError(t, x.Publish(t.Context(), "/the/servers/own", 1), "the server itself is not bound")
+	x.over()
+}
+
+// Sessions of one address, also those that have ended, share what it may take,
+// and who comes from elsewhere still gets a channel.
+func TestOneAddressCannotTakeAllChannels(t *testing.T) {
+	x := attack(t, server.WithLimits(server.Limits{Channels: 1000, ChannelsPerAddr: 150, Handshake: short}))
+	refused := 0
+	for i := range scaled(10) {
+		s := x.shaken()
+		var all []string
+		for k := range 50 {
+			all = append(all, fmt.Sprintf(`{"channel":"/bomb/%d/%d","id":"%d","clientId":"$","data":1}`, i, k, k))
+		}
+		s.text("[" + strings.Join(all, ",") + "]")
+		for n := 0; n < 50; {
+			for _, r := range s.expect() {
+				if n++; strings.HasPrefix(r.Error, "429:channels_per_addr,150:") {
+					refused++
+				}
+			}
+		}
+		s.Close()
+		assert.Less(t, x.Stats().Channels, 200)
+	}
+	assert.NotZero(t, refused)
+	assert.EqualValues(t, refused, x.Stats().Limited["channels_per_addr"])
+	require.NoError(t, x.Publish(t.Context(), "/the/servers/own", 1), "the server itself is not bound")
+	require.Eventually(t, func() bool { return x.Stats().Channels < 50 }, long, time.Millisecond, "unused channels go")
+	s := x.shaken()
+	r := s.asks(`[{"channel":"/again","id":"z","clientId":"$","data":1}]`, "z")
+	assert.True(t, r.Successful, "and the address may create some again: %s", r.Error)
+	s.Close()
 	x.over()
 }
 

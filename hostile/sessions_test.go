@@ -162,9 +162,21 @@ func TestAStolenClientIDIsNothingWithoutItsCookie(t *testing.T) {
 
 // A client that keeps no cookies is its clientId, for its grace and no longer,
 // unless every connection must shake hands.
-func TestAClientWithoutCookiesIsItsIDForItsGraceOnly(t *testing.T) {
+// A client whose network has gone must be able to go on while its old socket
+// still looks alive, so whoever has its id can: the id is the whole secret.
+func TestWhoHasTheIDOfAClientWithoutCookiesHasItsSessionEvenWhileItsSocketLives(t *testing.T) {
 	x := attack(t)
 	s := x.shaken()
+	require.True(t, s.asks(`[{"channel":"/meta/subscribe","id":"1","clientId":"$","subscription":"/mail"}]`, "1").Successful)
+	thief := x.open()
+	thief.id = s.id
+	assert.True(t, thief.asks(`[{"channel":"/meta/connect","id":"2","clientId":"$"}]`, "2").Successful)
+	require.NoError(t, x.Publish(t.Context(), "/mail", 1))
+	assert.Equal(t, "/mail", thief.expect()[0].Channel)
+	assert.True(t, s.asks(`[{"channel":"/foo","id":"3","clientId":"$","data":1}]`, "3").Successful, "and its client gets it back by a word")
+	require.NoError(t, x.Publish(t.Context(), "/mail", 2))
+	assert.Equal(t, "/mail", s.expect()[0].Channel)
+	thief.Close()
 	s.Close()
 	back := x.open()
 	back.id = s.id

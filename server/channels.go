@@ -17,6 +17,7 @@ import (
 type registry struct {
 	mu     lock.RWMutex[lock.Registry]
 	byName map[string]*channel
+	byAddr map[string]int // of them, how many each remote address has made that counts
 	rules  rules
 
 	// generation counts the changes of rules and of the set of patterns. A
@@ -32,6 +33,7 @@ type channel struct {
 	wild    bool
 	prefix  []byte // the start of every event on it, encoded once
 	creator string // session id; "": the server
+	addr    string // in whose limit it counts; "": in nobody's
 	attrs   attributes
 	service atomic.Pointer[Service]
 
@@ -89,9 +91,9 @@ type ChannelInfo struct {
 
 // init makes the protocol's own channels, which always exist.
 func (r *registry) init() {
-	r.byName = map[string]*channel{}
+	r.byName, r.byAddr = map[string]*channel{}, map[string]int{}
 	for _, name := range []string{bayeux.MetaHandshake, bayeux.MetaConnect, bayeux.MetaSubscribe, bayeux.MetaUnsubscribe, bayeux.MetaDisconnect} {
-		r.create(nil, name, "")
+		r.create(nil, name, "", "")
 	}
 }
 
@@ -110,9 +112,9 @@ func (r *registry) get(name []byte) *channel {
 // create returns the channel of that name, which must be legal, and whether
 // this call made it. Everybody who creates it waits for its initializers. If
 // one panics there is no such channel, and who waited tries for itself.
-func (r *registry) create(srv *Server, name, creator string) (ch *channel, made bool) {
+func (r *registry) create(srv *Server, name, creator, addr string) (ch *channel, made bool) {
 	for {
-		ch, made = r.insert(name, creator)
+		ch, made = r.insert(name, creator, addr)
 		if ch.ready.Load() {
 			return ch, made
 		}
@@ -135,15 +137,18 @@ func (r *registry) initialize(srv *Server, ch *channel) {
 	ch.ready.Store(true)
 }
 
-func (r *registry) insert(name, creator string) (ch *channel, made bool) {
+func (r *registry) insert(name, creator, addr string) (ch *channel, made bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ch := r.byName[name]; ch != nil {
 		return ch, false
 	}
 	c := bayeux.Channel(name)
-	ch = &channel{name: name, kind: c.Kind(), wild: c.IsWild(), prefix: codec.EventPrefix(name), creator: creator}
+	ch = &channel{name: name, kind: c.Kind(), wild: c.IsWild(), prefix: codec.EventPrefix(name), creator: creator, addr: addr}
 	r.byName[name] = ch
+	if addr != "" {
+		r.byAddr[addr]++
+	}
 	if ch.wild {
 		r.generation.Add(1)
 	}
@@ -186,6 +191,12 @@ func (r *registry) drop(ch *channel) {
 	delete(r.byName, ch.name)
 	if ch.wild {
 		r.generation.Add(1)
+	}
+	if ch.addr == "" {
+		return
+	}
+	if r.byAddr[ch.addr]--; r.byAddr[ch.addr] == 0 {
+		delete(r.byAddr, ch.addr)
 	}
 }
 
@@ -284,6 +295,13 @@ func (r *registry) len() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return len(r.byName)
+}
+
+// madeBy is how many channels the sessions of an address have made.
+func (r *registry) madeBy(addr string) int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.byAddr[addr]
 }
 
 func (r *registry) snapshot() []*channel {

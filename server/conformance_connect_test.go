@@ -100,11 +100,38 @@ func TestNoClientCanKeepItsSessionForEverByAnInterval(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		c := w.client()
 		c.handshake()
-		c.ask(`{"channel":"/meta/connect","id":"1","clientId":"$","advice":{"timeout":0,"interval":9e18}}`)
+		r := c.ask(`{"channel":"/meta/connect","id":"1","clientId":"$","advice":{"timeout":0,"interval":9e18}}`)
+		assert.Equal(t, 2*time.Minute, r.Advice.Interval.Or(0), "it is told what it gets")
 		c.cut()
-		time.Sleep(2 * time.Hour)
+		time.Sleep(2 * time.Minute)
+		assert.Equal(t, 1, w.Stats().Sessions)
+		time.Sleep(12 * time.Second) // the grace, and a sweep
 		assert.Zero(t, w.Stats().Sessions)
 	})
+}
+
+func TestHowLongAPauseAClientMayAskForIsAnOption(t *testing.T) {
+	for _, c := range []struct {
+		timing server.Timing
+		want   time.Duration
+	}{
+		{server.Timing{MaxPause: time.Second}, time.Second},
+		{server.Timing{MaxPause: time.Hour}, 10 * time.Minute},
+		{server.Timing{MaxPause: -1}, 0},
+		{server.Timing{MaxPause: time.Second, Interval: 5 * time.Second}, 5 * time.Second},
+	} {
+		onBoth(t, func(t *testing.T, w *world) {
+			s := w.client()
+			s.handshake()
+			r := s.ask(`{"channel":"/meta/connect","id":"1","clientId":"$","advice":{"timeout":0,"interval":600000}}`)
+			assert.Equal(t, c.want, r.Advice.Interval.Or(-1))
+			s.cut()
+			time.Sleep(c.want + 9*time.Second)
+			assert.Equal(t, 1, w.Stats().Sessions)
+			time.Sleep(3 * time.Second)
+			assert.Zero(t, w.Stats().Sessions)
+		}, server.WithTiming(c.timing))
+	}
 }
 
 func TestAnEarlierConnectGivesWayToANewerOneAndTakesNothingAlong(t *testing.T) {

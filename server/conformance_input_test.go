@@ -283,6 +283,58 @@ func TestAHookThatHearsOfALimitMayUseTheServer(t *testing.T) {
 	}, hooks, server.WithLimits(server.Limits{Subscriptions: 1}))
 }
 
+// Whoever's session ends by a limit is told which: by the close of its socket, or
+// with the answer to the connect that is held or comes next.
+func TestASessionClosedByALimitIsToldWhich(t *testing.T) {
+	for _, c := range []struct {
+		limits server.Limits
+		text   string // of a close
+		error  string // of an answer
+	}{
+		{server.Limits{SessionBytes: 900}, "session_queue: limit is 900 bytes", "402:session_queue,900:session_unknown"},
+		{server.Limits{SessionMessages: 3}, "session_queue: limit is 3 messages", "402:session_queue,3:session_unknown"},
+		{server.Limits{ServerBytes: 900}, "server_bytes: limit is 900 bytes", "402:server_bytes,900:session_unknown"},
+	} {
+		flood := func(t *testing.T, s *server.Session) {
+			s.Batch(func() {
+				for range 10 {
+					require.NoError(t, s.Send("/a", strings.Repeat("x", 100)))
+				}
+			})
+		}
+		onSockets(t, func(t *testing.T, w *world) {
+			s := w.session()
+			flood(t, w.Session(s.id))
+			if w.polling() {
+				r := s.expect(bayeux.MetaConnect, "c2")
+				assert.Equal(t, c.error, r.Error)
+				assert.Equal(t, bayeux.HandshakeAgain, r.Advice.Reconnect)
+				return
+			}
+			assert.ErrorContains(t, s.broken(), c.text)
+		}, server.WithLimits(c.limits))
+
+		onBoth(t, func(t *testing.T, w *world) {
+			away := w.client()
+			away.handshake()
+			away.ask(`{"channel":"/meta/connect","id":"1","clientId":"$","advice":{"timeout":0}}`)
+			if !w.polling() {
+				away.cut()
+			}
+			flood(t, w.Session(away.id))
+			assert.Zero(t, w.Stats().Sessions)
+			r := away.ask(`{"channel":"/a","id":"2","clientId":"$","data":1}`)
+			assert.Equal(t, "402::session_unknown", r.Error, "only a connect has room for advice")
+			r = away.ask(`{"channel":"/meta/connect","id":"3","clientId":"$"}`)
+			assert.Equal(t, c.error, r.Error)
+			assert.Equal(t, bayeux.HandshakeAgain, r.Advice.Reconnect)
+			r = away.ask(`{"channel":"/meta/connect","id":"4","clientId":"$"}`)
+			assert.Equal(t, "402::session_unknown", r.Error, "it has been told")
+			assert.Zero(t, w.Stats().QueuedBytes)
+		}, server.WithLimits(c.limits))
+	}
+}
+
 func TestAFullOutboxIsCountedByItsLimit(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		c := w.session("/a")
@@ -370,6 +422,44 @@ func TestAPeerThatOnlyAsksIsMadeToWait(t *testing.T) {
 		conn.Close(transport.Normal)
 		<-done
 	})
+}
+
+// Answers that nobody reads are in the server's budget: the sockets with the
+// most of them are closed, and nobody else.
+func TestAnswersThatNobodyReadsCountInTheServersBudget(t *testing.T) {
+	const limit = 300 << 10
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		well := w.session("/a")
+		m := []byte(`{"channel":"/` + strings.Repeat("x", 1000) + `","id":"1","clientId":"nope"}`)
+		var asking sync.WaitGroup
+		var conns []transport.Conn
+		for range 10 {
+			conn, err := w.client().dialer.Dial(t.Context(), well.target)
+			require.NoError(t, err)
+			conns = append(conns, conn)
+			asking.Go(func() { // never reads
+				for range 1000 {
+					if conn.Send(&transport.Payload{Messages: [][]byte{m}}) != nil {
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(2 * time.Second)
+		st := w.Stats()
+		assert.InDelta(t, limit, st.QueuedBytes, limit/2)
+		assert.Less(t, st.QueuedBytes, limit+2000)
+		assert.NotZero(t, st.Limited["server_bytes"])
+		assert.Less(t, st.Limited["server_bytes"], uint64(10), "some room was enough")
+		require.NoError(t, w.Publish(t.Context(), "/a", 1))
+		assert.Equal(t, []string{"1"}, well.data(1))
+		for _, c := range conns {
+			c.Close(transport.Normal)
+		}
+		asking.Wait()
+		well.cut()
+		assert.Zero(t, w.Stats().QueuedBytes, "it balances")
+	}, server.WithLimits(server.Limits{ServerBytes: limit}))
 }
 
 func TestCloseEndsEverythingAlsoWhileClientsCome(t *testing.T) {

@@ -80,7 +80,7 @@ func (s *Session) takeConnect(t *turn, m *bayeux.Message, h *held) (holding bool
 	s.phase = connected
 	s.pause = bayeux.Span{}
 	if m.Advice != nil && !m.Advice.Interval.IsZero() {
-		s.pause = bayeux.SpanOf(min(m.Advice.Interval.Or(0), longestPause))
+		s.pause = s.pauseFor(t.link.peer.Type, m.Advice.Interval.Or(0))
 	}
 	if holding {
 		s.hold(*h)

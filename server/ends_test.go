@@ -271,6 +271,30 @@ func TestBrokenLimitsAreInTheLogButDoNotFillIt(t *testing.T) {
 		server.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))))
 }
 
+// Many sessions may be closed by one limit in one moment.
+func TestSessionsClosedByALimitDoNotFillTheLogEither(t *testing.T) {
+	for name, limits := range map[string]server.Limits{
+		"session_queue": {SessionBytes: 1000},
+		"server_bytes":  {ServerBytes: 1000},
+	} {
+		var log journal
+		synced(t, bayeux.LongPolling, func(t *testing.T, w *world) {
+			for range 50 {
+				c := w.session("/a")
+				c.cut()
+			}
+			for range 20 {
+				require.NoError(t, w.Publish(t.Context(), "/a", strings.Repeat("x", 100)))
+				time.Sleep(time.Second)
+			}
+			assert.GreaterOrEqual(t, w.Stats().Limited[name], uint64(40), name)
+			assert.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+			assert.Contains(t, log.String(), "limit="+name)
+		}, server.WithLimits(limits), server.WithTiming(server.Timing{MaxInterval: time.Minute}),
+			server.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))))
+	}
+}
+
 // A journal is a log that tests read.
 type journal struct {
 	mu   sync.Mutex

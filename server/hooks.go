@@ -58,7 +58,7 @@ type Stats struct {
 	Channels    int // and patterns, the server's own included
 	Held        int // connects that wait for their answer
 	Queued      int // messages that wait for sessions
-	QueuedBytes int // their JSON
+	QueuedBytes int // their JSON, and replies that wait for sockets: what Limits.ServerBytes bounds
 
 	Published uint64            // messages on channels, however many got them
 	Delivered uint64            // messages that left for sessions

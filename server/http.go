@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -166,13 +167,25 @@ func (t *tally) full(addr string, c *config, bound func(int) int) (broken string
 
 func exactly(limit int) int { return limit }
 
-// hostOf is an address without its port.
+// hostOf is what an address counts as: without its port, and one of IPv6 with
+// its /64, of which a single customer has all 2^64 addresses.
 func hostOf(remote string) string {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
-		return remote
+		host = strings.Trim(remote, "[]")
 	}
-	return host
+	if !strings.Contains(host, ":") {
+		return host
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() || ip.IsLoopback() {
+		return ip.String()
+	}
+	return netip.PrefixFrom(ip, 64).Masked().String()
 }
 
 func isLoopback(host string) bool {

@@ -3,9 +3,11 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -124,9 +126,12 @@ func (s *Session) discard(w *wakes) {
 	}
 }
 
-// longestPause bounds the interval that a client may ask for, because its
-// session is kept for so long.
-const longestPause = time.Hour
+// pauseFor is the interval that a client gets which asks for one. Its session
+// is kept for so long. The caller holds mu.
+func (s *Session) pauseFor(connectionType string, asked time.Duration) bayeux.Span {
+	t := s.srv.timingFor(connectionType, s.timing)
+	return bayeux.SpanOf(min(asked, max(t.MaxPause, t.Interval)))
+}
 
 // startClock sets when the session expires unless its client comes back. The
 // caller holds mu.
@@ -178,9 +183,26 @@ func (s *Session) overdue(now time.Time) bool {
 
 // An ending is why a session ends.
 type ending struct {
-	why  transport.Reason
-	text string // for the client and the application
-	due  bool   // only if its time is up, and nobody came back meanwhile
+	why     transport.Reason
+	text    string        // for the client and the application
+	refusal *bayeux.Error // for a client that polls, of an end by a limit
+	due     bool          // only if its time is up, and nobody came back meanwhile
+}
+
+// A parting is what the client of a session that has ended is told in answer to
+// its next connect: that it was kicked, or which limit was reached.
+type parting struct {
+	kick    []byte
+	refusal *bayeux.Error
+}
+
+// beyond is an ending by a limit, which it names.
+func beyond(limit string, n int, unit string) ending {
+	return ending{
+		why:     transport.Overflow,
+		text:    fmt.Sprintf("%s: limit is %d %s", limit, n, unit),
+		refusal: &bayeux.Error{Code: 402, Args: []string{limit, strconv.Itoa(n)}, Message: "session_unknown"},
+	}
 }
 
 // end ends a session, once, for whatever reason.
@@ -235,6 +257,7 @@ func (srv *Server) finish(s *Session, x ending, w *wakes) (left remains, ok bool
 		s.tellKicked(&left.held, kickMessage(x.text), w)
 	} else {
 		s.discard(w)
+		s.tellLimit(&left.held, x.refusal)
 	}
 	left.parts = s.parting != nil
 	left.cancel = s.cancel
@@ -278,12 +301,29 @@ func (s *Session) farewell(h held, stream *link, x ending) {
 			s.answerApart(h)
 		}
 	default:
-		if h.link != nil {
-			h.link.close(x.why)
+		switch {
+		case h.link == nil:
+		case h.refusal != nil:
+			s.answerApart(h)
+		default:
+			h.link.closeSaying(x.why, x.text)
 		}
 		if stream != nil && stream != h.link {
-			stream.close(x.why)
+			stream.closeSaying(x.why, x.text)
 		}
+	}
+}
+
+// tellLimit has a client that polls told which limit has ended its session, in
+// answer to a connect; a stream is closed with it. The caller holds mu.
+func (s *Session) tellLimit(h *held, refusal *bayeux.Error) {
+	switch {
+	case refusal == nil || s.phase == fresh:
+	case h.link != nil && h.link.peer.Once:
+		h.refusal, h.last = refusal, handshakeAgain(0)
+	case h.link == nil && s.stream == nil:
+		s.parting = &parting{refusal: refusal}
+		s.startClock()
 	}
 }
 
@@ -291,7 +331,7 @@ func (s *Session) farewell(h held, stream *link, x ending) {
 // with the answer to its connect (docs/protocol.md §3.5): at once where messages
 // leave by themselves, else with a connect. The caller holds mu.
 func (s *Session) tellKicked(h *held, kick []byte, w *wakes) {
-	s.parting = kick
+	s.parting = &parting{kick: kick}
 	s.startClock()
 	switch {
 	case h.link != nil:
@@ -303,22 +343,28 @@ func (s *Session) tellKicked(h *held, kick []byte, w *wakes) {
 	}
 }
 
-// part decides about the answer to a connect of a session that was kicked: what
+// part decides about the answer to a connect of a session that has ended: what
 // waits leaves first, and with the last of it the client is told. It is false
 // if that has happened. The caller holds mu.
 func (s *Session) part(h *held) bool {
-	if s.parting == nil {
+	p := s.parting
+	if p == nil {
 		return false
 	}
 	h.advise = true
-	if s.flows() || !s.out.overflows(s.srv.limits.FrameBytes) {
-		h.kick, h.last = s.parting, &bayeux.Advice{Reconnect: bayeux.NoReconnect}
-		s.parting = nil
+	if !s.flows() && s.out.overflows(s.srv.limits.FrameBytes) {
+		return true
+	}
+	s.parting = nil
+	if h.refusal = p.refusal; h.refusal != nil {
+		h.last = handshakeAgain(0)
+	} else {
+		h.kick, h.last = p.kick, &bayeux.Advice{Reconnect: bayeux.NoReconnect}
 	}
 	return true
 }
 
-// giveUp lets go of sessions that were kicked, whether their clients know or
+// giveUp lets go of sessions that have ended, whether their clients know or
 // not.
 func (srv *Server) giveUp(now func(*Session) bool) {
 	for _, s := range srv.sessions.parting() {

@@ -18,12 +18,13 @@ type Limits struct {
 	BatchMessages int // messages in one payload; default 512
 	Depth         int // nesting of JSON outside data; default 64
 	DataDepth     int // nesting of JSON inside data; default 512
+	HeaderBytes   int // what a session keeps of its handshake's header, and of its URL; default 8 KiB. What does not fit is left out, and nobody refused: see WithHeaders
 
 	FrameBytes      int // events put into one frame or reply; default 60 KiB, below what Jetty-based clients take. A single larger message goes alone
 	FrameMessages   int // events put into one frame of a socket, replies then following apart; default none. 1 is what the reference does (docs/protocol.md §8). Not for events that leave with connect replies only
 	SessionBytes    int // undelivered bytes per session; default 1 MiB. Beyond it ChannelOptions.Overflow decides
 	SessionMessages int // undelivered messages per session; default none
-	ServerBytes     int // undelivered bytes in the whole server; default 256 MiB. Beyond it the fullest sessions are closed first
+	ServerBytes     int // undelivered bytes in the whole server, and those of replies that wait for sockets to take them; default 256 MiB. Beyond it the fullest sessions and sockets are closed first
 
 	IDBytes int // length of a message's id; default 64. A longer one is not sent back with the refusal
 
@@ -33,11 +34,17 @@ type Limits struct {
 	ChannelsCreated int // by one session; default 1000
 	Channels        int // in the whole server, its own included; default 250,000. Beyond it sessions create none, the server does
 
-	Sessions        int // default 100,000
-	SessionsPerAddr int // per remote address; default 2000, loopback not counted as with ConnsPerAddr
-	Conns           int // sockets and requests at once, and with Server.ConnState connections; default none
-	ConnsPerAddr    int // the same per remote address; default 1000, loopback not counted: there sits a proxy, or oneself. A value set here counts everywhere
-	Events          int // unread events per Server.Events loop; default 512
+	// What one remote address may take. An IPv6 address counts together with its
+	// /64, which is what one customer has, and one that stands for an IPv4
+	// address as that. The loopback does not count, for there sits a proxy, or
+	// oneself, unless the field is set.
+	ChannelsPerAddr int // that exist and were created by its sessions, also by those that have ended; default 25,000
+	SessionsPerAddr int // default 2000
+	ConnsPerAddr    int // sockets and requests at once, and with Server.ConnState connections; default 1000
+
+	Sessions int // default 100,000
+	Conns    int // counted as ConnsPerAddr, of all addresses; default none
+	Events   int // unread events per Server.Events loop; default 512
 
 	// HeldPerBrowser is how many connects are held at once for one
 	// BAYEUX_BROWSER cookie over HTTP/1, where a browser opens few connections
@@ -62,6 +69,7 @@ const (
 	limitBatchMessages   = "batch_messages"
 	limitDepth           = "depth"
 	limitDataDepth       = "data_depth"
+	limitHeaderBytes     = transport.LimitHeaderBytes
 	limitIDBytes         = "id_bytes"
 	limitSessionQueue    = "session_queue" // bytes or messages
 	limitServerBytes     = "server_bytes"
@@ -70,6 +78,7 @@ const (
 	limitChannelSegments = "channel_segments"
 	limitChannelsCreated = "channels_created"
 	limitChannels        = "channels"
+	limitChannelsPerAddr = "channels_per_addr"
 	limitSessions        = "sessions"
 	limitSessionsPerAddr = "sessions_per_addr"
 	limitConns           = "conns"
@@ -135,9 +144,9 @@ func (s *Server) limited(limit, addr string, session *Session) {
 
 func (l Limits) withDefaults() Limits {
 	def := Limits{
-		MessageBytes: 256 << 10, BatchMessages: 512, Depth: 64, DataDepth: 512,
+		MessageBytes: 256 << 10, BatchMessages: 512, Depth: 64, DataDepth: 512, HeaderBytes: 8 << 10,
 		FrameBytes: 60 << 10, FrameMessages: none, SessionBytes: 1 << 20, SessionMessages: none, ServerBytes: 256 << 20,
-		IDBytes: 64, Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16, ChannelsCreated: 1000, Channels: 250_000,
+		IDBytes: 64, Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16, ChannelsCreated: 1000, Channels: 250_000, ChannelsPerAddr: 25_000,
 		Sessions: 100_000, SessionsPerAddr: 2000, Conns: none, ConnsPerAddr: 1000, Events: 512,
 		HeldPerBrowser: 1, HeldPerBrowserHTTP2: none,
 		Handshake: 10 * time.Second, Body: 10 * time.Second, Write: 10 * time.Second, HandshakeRate: none,
@@ -147,6 +156,7 @@ func (l Limits) withDefaults() Limits {
 		BatchMessages:   cmp.Or(l.BatchMessages, def.BatchMessages),
 		Depth:           cmp.Or(l.Depth, def.Depth),
 		DataDepth:       cmp.Or(l.DataDepth, def.DataDepth),
+		HeaderBytes:     cmp.Or(l.HeaderBytes, def.HeaderBytes),
 		FrameBytes:      cmp.Or(l.FrameBytes, def.FrameBytes),
 		FrameMessages:   cmp.Or(l.FrameMessages, def.FrameMessages),
 		SessionBytes:    cmp.Or(l.SessionBytes, def.SessionBytes),
@@ -158,6 +168,7 @@ func (l Limits) withDefaults() Limits {
 		ChannelSegments: cmp.Or(l.ChannelSegments, def.ChannelSegments),
 		ChannelsCreated: cmp.Or(l.ChannelsCreated, def.ChannelsCreated),
 		Channels:        cmp.Or(l.Channels, def.Channels),
+		ChannelsPerAddr: cmp.Or(l.ChannelsPerAddr, def.ChannelsPerAddr),
 		Sessions:        cmp.Or(l.Sessions, def.Sessions),
 		SessionsPerAddr: cmp.Or(l.SessionsPerAddr, def.SessionsPerAddr),
 		Conns:           cmp.Or(l.Conns, def.Conns),
@@ -195,6 +206,7 @@ type Timing struct {
 	Timeout     time.Duration // how long a connect is held; default 20s
 	Interval    time.Duration // the pause advised between two connects; default 0
 	MaxInterval time.Duration // the grace: how long a session outlives its last connect; default 10s
+	MaxPause    time.Duration // the longest interval that a client may ask for, and which its session is kept beside the grace; default 2m, but Interval if that is longer; negative: it asks in vain (docs/protocol.md §5)
 	Processing  time.Duration // how long the application's code may take with one payload before its session ends as expired, which ends the code's context; default none, however long its session waits (docs/protocol.md §12)
 	Lazy        time.Duration // how long a lazy message may wait for company; default 5s
 	Sweep       time.Duration // how often expired sessions and idle channels are looked for; default 1s. Of the whole server, not of a session
@@ -202,7 +214,7 @@ type Timing struct {
 }
 
 var defaultTiming = Timing{
-	Timeout: 20 * time.Second, MaxInterval: 10 * time.Second,
+	Timeout: 20 * time.Second, MaxInterval: 10 * time.Second, MaxPause: 2 * time.Minute,
 	Lazy: 5 * time.Second, Sweep: time.Second, Multiple: 2 * time.Second,
 }
 
@@ -212,6 +224,7 @@ func (t Timing) over(below Timing) Timing {
 		Timeout:     cmp.Or(t.Timeout, below.Timeout),
 		Interval:    cmp.Or(t.Interval, below.Interval),
 		MaxInterval: cmp.Or(t.MaxInterval, below.MaxInterval),
+		MaxPause:    cmp.Or(t.MaxPause, below.MaxPause),
 		Processing:  cmp.Or(t.Processing, below.Processing),
 		Lazy:        cmp.Or(t.Lazy, below.Lazy),
 		Sweep:       cmp.Or(t.Sweep, below.Sweep),
@@ -221,7 +234,7 @@ func (t Timing) over(below Timing) Timing {
 
 // settled replaces negative durations, which mean zero, once all layers are merged.
 func (t Timing) settled() Timing {
-	for _, d := range []*time.Duration{&t.Timeout, &t.Interval, &t.MaxInterval, &t.Processing, &t.Lazy, &t.Multiple} {
+	for _, d := range []*time.Duration{&t.Timeout, &t.Interval, &t.MaxInterval, &t.MaxPause, &t.Processing, &t.Lazy, &t.Multiple} {
 		*d = max(*d, 0)
 	}
 	return t

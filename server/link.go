@@ -31,7 +31,7 @@ type link struct {
 
 	mu      lock.Mutex[lock.Link]
 	replies []reply
-	waiting int        // bytes of replies
+	waiting int        // bytes of replies, those on their way included; none once ended
 	drained *sync.Cond // replies have left; made when first needed
 	ended   bool
 	closing bool             // by this side, for why
@@ -74,6 +74,7 @@ func (l *link) run() {
 
 func (l *link) receiveAll() error {
 	for {
+		l.awaitRoom()
 		r, err := l.conn.Receive()
 		if err != nil {
 			return err
@@ -172,9 +173,8 @@ func (l *link) closeSaying(r transport.Reason, text string) {
 	}
 	l.mu.Lock()
 	l.ended = true
-	if l.drained != nil {
-		l.drained.Broadcast()
-	}
+	l.left(l.waiting)
+	l.replies = nil
 	l.mu.Unlock()
 }
 
@@ -236,40 +236,63 @@ func (s *Session) uses(l *link) bool {
 	return s.phase != gone && s.stream == l
 }
 
-// reply queues answers for a stream's writer. It waits while the peer takes
-// none, so that one that only asks cannot fill the memory.
-func (l *link) reply(rs []reply) {
-	const enough = 64 << 10
+// enough is how many bytes of replies may wait for a peer of whom more is read.
+const enough = 64 << 10
+
+// awaitRoom waits while the peer of a stream does not take its answers, so that
+// one that only asks cannot fill the memory: its next payload is not even read.
+func (l *link) awaitRoom() {
 	l.mu.Lock()
-	for l.waiting > enough && !l.ended {
+	defer l.mu.Unlock()
+	for l.waiting > enough {
 		if l.drained == nil {
 			l.drained = sync.NewCond(&l.mu)
 		}
 		l.drained.Wait()
 	}
-	l.put(rs...)
-	l.mu.Unlock()
 }
 
-// add is reply for the few messages that nobody asked for: it never waits.
-func (l *link) add(r reply) {
+// add queues replies for a stream's writer. They count in the server's budget.
+func (l *link) add(rs ...reply) {
 	l.mu.Lock()
-	l.put(r)
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return
+	}
+	n := 0
+	for _, r := range rs {
+		n += len(r.text)
+	}
+	l.waiting += n
+	l.srv.queued.Add(int64(n))
+	l.replies = append(l.replies, rs...)
 }
 
-func (l *link) put(rs ...reply) {
-	for _, r := range rs {
-		l.waiting += len(r.text)
+// left notes that n bytes of replies wait no more. The caller holds mu.
+func (l *link) left(n int) {
+	if n == 0 {
+		return
 	}
-	l.replies = append(l.replies, rs...)
+	l.waiting -= n
+	l.srv.queued.Add(-int64(n))
+	if l.drained != nil {
+		l.drained.Broadcast()
+	}
+}
+
+// unread is how many bytes of replies wait for the peer, those on their way
+// included.
+func (l *link) unread() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting
 }
 
 // owes reports whether replies wait for a peer that is there.
 func (l *link) owes() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.waiting > 0 && !l.ended
+	return l.waiting > 0
 }
 
 func (s *Server) connOpened(l *link) {

@@ -51,6 +51,7 @@ type config struct {
 	noEcho            bool
 	countLoopback     bool // towards Limits.ConnsPerAddr
 	loopbackSessions  bool // towards Limits.SessionsPerAddr
+	loopbackChannels  bool // towards Limits.ChannelsPerAddr
 
 	handshakes *rate.Limiter
 	accept     transport.Accept
@@ -70,6 +71,7 @@ func newConfig(opts []Option) (config, error) {
 	}
 	c.countLoopback = c.limits.ConnsPerAddr != 0
 	c.loopbackSessions = c.limits.SessionsPerAddr != 0
+	c.loopbackChannels = c.limits.ChannelsPerAddr != 0
 	c.limits = c.limits.withDefaults()
 	c.timing = c.timing.over(defaultTiming)
 	if r := c.limits.HandshakeRate; r > 0 {
@@ -77,7 +79,7 @@ func newConfig(opts []Option) (config, error) {
 	}
 	c.accept = transport.Accept{
 		Limit: c.limits.MessageBytes, Body: c.limits.Body, Stall: c.limits.Write,
-		Cookie: &c.cookie, NewBrowser: c.newBrowser, Headers: slices.Concat(keptHeaders, c.headers),
+		Cookie: &c.cookie, NewBrowser: c.newBrowser, Headers: slices.Concat(c.headers, keptHeaders), HeaderBytes: c.limits.HeaderBytes,
 	}
 	return c, nil
 }
@@ -332,7 +334,8 @@ func WithFlushDelay(d time.Duration) Option {
 
 // WithHeaders names further request headers to keep for [Session.Peer] and
 // [PeerOf]. User-Agent, Origin, Cookie, Authorization, Accept-Language,
-// Forwarded and X-Forwarded-* are always kept.
+// Forwarded and X-Forwarded-* are kept without being named. Limits.HeaderBytes
+// bounds all of them; those named here come first.
 func WithHeaders(names ...string) Option {
 	return func(c *config) error {
 		for _, n := range names {
@@ -342,10 +345,12 @@ func WithHeaders(names ...string) Option {
 	}
 }
 
-// keptHeaders are kept without being asked for.
+// keptHeaders are kept without being asked for, while there is room in this
+// order.
 var keptHeaders = []string{
-	"User-Agent", "Origin", "Cookie", "Authorization", "Accept-Language", "Forwarded",
+	"Authorization", "Origin", "Forwarded",
 	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix",
+	"Cookie", "User-Agent", "Accept-Language",
 }
 
 // WithNode puts the name of this node before session ids, so that a cluster can

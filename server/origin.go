@@ -66,15 +66,23 @@ func (o *originCheck) allows(r *http.Request) bool {
 	if err != nil || u.User != nil {
 		return false
 	}
-	if sameOrigin(u, r) {
+	bare := isOrigin(origin)
+	if bare && sameOrigin(u, r) {
 		return true
 	}
 	for _, p := range o.patterns {
-		if originMatches(p, origin) {
+		if p == "*" || bare && originMatches(p, origin) {
 			return true
 		}
 	}
 	return false
+}
+
+// isOrigin reports whether s is a scheme and a host and nothing else, as browsers
+// say it: no path, query or fragment.
+func isOrigin(s string) bool {
+	_, host, ok := strings.Cut(s, "://")
+	return ok && host != "" && !strings.ContainsAny(host, `/\?#`)
 }
 
 // sameOrigin reports whether a page comes from the host that it connects to,
@@ -88,9 +96,6 @@ func sameOrigin(page *url.URL, r *http.Request) bool {
 }
 
 func originMatches(pattern, origin string) bool {
-	if pattern == "*" {
-		return true
-	}
 	scheme, host, wild := strings.Cut(strings.ToLower(pattern), "*.")
 	origin = strings.ToLower(origin)
 	if !wild {

@@ -57,6 +57,27 @@ func TestAnOriginThatIsNamedMayBeAnHTTPPageOfTheSameHost(t *testing.T) {
 	assert.Equal(t, http.StatusSwitchingProtocols, upgraded)
 }
 
+// No browser says more than scheme and host: what does is no origin, and might
+// look like one that may come.
+func TestAnOriginHasNoPathQueryOrFragment(t *testing.T) {
+	srv, err := cometd.NewServer(server.WithOrigins("https://*.example.com", "https://named.test"))
+	require.NoError(t, err)
+	defer srv.Close()
+	hs := httptest.NewServer(srv)
+	defer hs.Close()
+	for _, origin := range []string{"http://" + hs.Listener.Addr().String(), "https://a.example.com", "https://named.test"} {
+		polled, _ := askedFrom(t, hs, origin)
+		assert.Equal(t, http.StatusOK, polled, origin)
+		for _, more := range []string{"/", "/evil", "?", "?q", "#", "#f", "/evil/.example.com"} {
+			polled, upgraded := askedFrom(t, hs, origin+more)
+			assert.Equal(t, http.StatusForbidden, polled, origin+more)
+			assert.Equal(t, http.StatusForbidden, upgraded, origin+more)
+		}
+	}
+	polled, _ := askedFrom(t, hs, "https://evil.test/.example.com")
+	assert.Equal(t, http.StatusForbidden, polled)
+}
+
 // askedFrom handshakes and upgrades as a page of origin does, and returns what
 // each got.
 func askedFrom(t *testing.T, hs *httptest.Server, origin string) (polled, upgraded int) {

@@ -112,6 +112,13 @@ func (o *Outbox) push(e *event, how Overflow, l *Limits, gone []*event) ([]*even
 	return gone, true
 }
 
+// crowded reports whether another message would be one too many.
+func (o *Outbox) crowded() bool {
+	o.session.mu.Lock()
+	defer o.session.mu.Unlock()
+	return over(len(o.queue)+1, o.session.srv.limits.SessionMessages)
+}
+
 // replace puts e where an older message of its channel still waits, and
 // returns that.
 func (o *Outbox) replace(e *event, how Overflow) *event {

@@ -146,9 +146,10 @@ func (t *turn) answerStream() {
 		t.sending = append(t.sending, reply{text, transport.Other, s, after})
 	}
 	t.sending[0].kind = t.kind // of a handshake, events follow it
+	l.add(t.sending...)        // first: events that the payload brings its own session go along
 	t.wakes.flush(t.srv)
-	l.reply(t.sending)
 	t.srv.flush(l)
+	t.srv.shed()
 }
 
 func (t *turn) answerExchange() {

@@ -48,7 +48,7 @@ type Session struct {
 	dueAt   uint64      // it leaves after this many events
 	phase   phase
 	why     transport.Reason // of its end
-	parting []byte           // what a client that was kicked while it was away has yet to be told
+	parting *parting         // what a client that was away has yet to be told; nil: nothing
 	subs    map[string]*subscription
 	created int    // channels
 	via     string // the connection type of what carried its last message, but for more on one stream

@@ -13,7 +13,7 @@ type sessionTable struct {
 	mu     lock.RWMutex[lock.Sessions]
 	byID   map[string]*Session
 	byAddr map[string]int      // sessions of each remote address that counts
-	kicked map[string]*Session // have ended, but their clients do not know yet
+	kicked map[string]*Session // have ended, by a kick or a limit, but their clients do not know yet
 }
 
 func (t *sessionTable) init() {
@@ -28,7 +28,7 @@ func (t *sessionTable) get(id []byte) *Session {
 
 // add lists s, or names the limit that forbids it, and its value.
 func (t *sessionTable) add(s *Session, c *config) (broken string, limit int) {
-	addr := s.addr(c)
+	addr := s.addr(c.loopbackSessions)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if l := c.limits.Sessions; over(len(t.byID)+1, l) {
@@ -45,7 +45,7 @@ func (t *sessionTable) add(s *Session, c *config) (broken string, limit int) {
 }
 
 // find is get for messages of a client, which may not know yet that its session
-// was kicked.
+// has ended.
 func (t *sessionTable) find(id []byte) *Session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -57,7 +57,7 @@ func (t *sessionTable) find(id []byte) *Session {
 
 // remove takes out s, whose client may have to be told yet.
 func (t *sessionTable) remove(s *Session, parts bool) {
-	addr := s.addr(&s.srv.config)
+	addr := s.addr(s.srv.loopbackSessions)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.byID[s.id] != s {
@@ -75,11 +75,11 @@ func (t *sessionTable) remove(s *Session, parts bool) {
 	}
 }
 
-// addr is the address that shook hands, if it counts towards
-// Limits.SessionsPerAddr.
-func (s *Session) addr(c *config) string {
+// addr is the address that shook hands, if it counts towards a limit: one of
+// the loopback only if that does.
+func (s *Session) addr(loopback bool) string {
 	host := hostOf(s.peer.Addr)
-	if !c.loopbackSessions && isLoopback(host) {
+	if !loopback && isLoopback(host) {
 		return ""
 	}
 	return host
@@ -98,7 +98,8 @@ func (t *sessionTable) all() []*Session {
 	return slices.AppendSeq(make([]*Session, 0, len(t.byID)), maps.Values(t.byID))
 }
 
-// parting are the sessions that were kicked while their clients were away.
+// parting are the sessions that have ended while their clients were away, who are
+// to be told yet.
 func (t *sessionTable) parting() []*Session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

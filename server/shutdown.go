@@ -3,14 +3,12 @@ package server
 import (
 	"cmp"
 	"context"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
-	"github.com/gocometd/cometd/transport"
 )
 
 // Shutdown ends the server gently. It takes no more handshakes (clients are
@@ -148,30 +146,57 @@ func (s *Server) spreadOut() time.Duration {
 	return rand.N(min(s.spread, few)).Round(time.Millisecond)
 }
 
-// shed closes the sessions with the most queued, while all outboxes together
-// hold more than they may, and makes some room beyond that.
+// shed closes the sessions with the most queued, and the streams with the most
+// replies, while all together hold more than they may, and makes some room
+// beyond that.
 func (s *Server) shed() {
 	limit := int64(s.limits.ServerBytes)
 	if limit < 0 || s.queued.Load() <= limit || !s.shedding.TryLock() {
 		return
 	}
 	defer s.shedding.Unlock()
-	type load struct {
-		session *Session
-		bytes   int
-	}
-	s.giveUp(func(*Session) bool { return true })
-	var loads []load
-	for _, x := range s.sessions.all() {
-		loads = append(loads, load{x, x.out.Bytes()})
-	}
-	slices.SortFunc(loads, func(a, b load) int { return cmp.Compare(b.bytes, a.bytes) })
-	for _, l := range loads {
-		if s.queued.Load() <= limit-limit/8 {
+	s.giveUp(func(x *Session) bool { return x.out.bytes > 0 })
+	surplus := s.queued.Load() - (limit - limit/8)
+	for _, x := range s.loads() {
+		if surplus <= 0 {
 			return
 		}
-		s.limited(limitServerBytes, l.session.peer.Addr, l.session)
-		s.log.Warn("shedding a session: the server's outboxes are full", slog.Any("session", l.session), slog.Int("bytes", l.bytes))
-		s.end(l.session, transport.Overflow)
+		surplus -= int64(x.bytes)
+		s.unload(x)
 	}
+}
+
+// A load is what waits for a session, or as replies for a stream.
+type load struct {
+	session *Session
+	link    *link
+	bytes   int
+}
+
+// loads are what waits, the most of it first.
+func (s *Server) loads() (all []load) {
+	for _, x := range s.sessions.all() {
+		if n := x.out.Bytes(); n > 0 {
+			all = append(all, load{x, nil, n})
+		}
+	}
+	for _, l := range s.links.snapshot() {
+		if n := l.unread(); n > 0 {
+			all = append(all, load{nil, l, n})
+		}
+	}
+	slices.SortFunc(all, func(a, b load) int { return cmp.Compare(b.bytes, a.bytes) })
+	return all
+}
+
+// unload ends a session, or a stream whose session may go on over another.
+func (s *Server) unload(x load) {
+	e := beyond(limitServerBytes, s.limits.ServerBytes, "bytes")
+	if x.session != nil {
+		s.limited(limitServerBytes, x.session.peer.Addr, x.session)
+		s.endWith(x.session, e)
+		return
+	}
+	s.limited(limitServerBytes, x.link.peer.Addr, x.link.session.Load())
+	x.link.closeSaying(e.why, e.text)
 }

@@ -108,6 +108,9 @@ func (t *turn) mayCreate(name string, m *bayeux.Message, what string) *bayeux.Er
 	if tooMany {
 		return s.limitError(limitChannelsCreated, srv.limits.ChannelsCreated)
 	}
+	if addr := s.addr(srv.loopbackChannels); addr != "" && over(srv.channels.madeBy(addr)+1, srv.limits.ChannelsPerAddr) {
+		return s.limitError(limitChannelsPerAddr, srv.limits.ChannelsPerAddr)
+	}
 	if over(srv.channels.len()+1, srv.limits.Channels) {
 		return s.limitError(limitChannels, srv.limits.Channels)
 	}
@@ -261,11 +264,11 @@ func (s *Session) dropSubscription(name string, only *subscription) *subscriptio
 // createChannel returns the channel of that name, made in the name of s if
 // there is none.
 func (srv *Server) createChannel(name string, s *Session) *channel {
-	by := ""
+	by, addr := "", ""
 	if s != nil {
-		by = s.id
+		by, addr = s.id, s.addr(srv.loopbackChannels)
 	}
-	ch, made := srv.channels.create(srv, name, by)
+	ch, made := srv.channels.create(srv, name, by, addr)
 	if !made {
 		return ch
 	}

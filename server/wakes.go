@@ -1,7 +1,6 @@
 package server
 
 import (
-	"log/slog"
 	"time"
 
 	"github.com/gocometd/cometd/internal/lock"
@@ -75,8 +74,11 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 // overflow ends a session whose outbox was full.
 func (srv *Server) overflow(s *Session) {
 	srv.limited(limitSessionQueue, s.peer.Addr, s)
-	srv.log.Warn("outbox is full", slog.Any("session", s), slog.String("transport", s.Transport()))
-	srv.end(s, transport.Overflow)
+	n, unit := srv.limits.SessionBytes, "bytes"
+	if s.out.crowded() {
+		n, unit = srv.limits.SessionMessages, "messages"
+	}
+	srv.endWith(s, beyond(limitSessionQueue, n, unit))
 }
 
 // push queues e for s and notes in w who must be woken. It reports whether

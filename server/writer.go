@@ -238,8 +238,8 @@ func (l *link) sent(f *frame, err error) (more bool) {
 	if s != nil && s == f.session {
 		s.settled(l, f.taken, err == nil, f.connect, &w)
 	}
-	if l.waiting -= f.bytes; l.drained != nil {
-		l.drained.Broadcast()
+	if !l.ended { // which has counted them out
+		l.left(f.bytes)
 	}
 	if more = l.more(s); !more && err == nil {
 		l.dirty.Store(false)

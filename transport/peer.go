@@ -17,8 +17,8 @@ type Peer struct {
 	Polled bool   // events leave only with the reply to a /meta/connect
 
 	Addr   string               // network address, host:port; may be empty
-	URL    *url.URL             // of the request that opened the Conn; may be nil
-	Header http.Header          // of that request, the names in Accept.Headers; may be nil
+	URL    *url.URL             // of the request that opened the Conn; without its query, or nil, where it is longer than Accept.HeaderBytes
+	Header http.Header          // of that request, the names in Accept.Headers, as many as Accept.HeaderBytes has room for; may be nil
 	TLS    *tls.ConnectionState // nil without TLS
 	Proto  int                  // HTTP's major version; 0 without HTTP
 
@@ -61,14 +61,20 @@ type Accept struct {
 	Body    time.Duration // for a request's body to arrive; zero or negative: no bound
 	Stall   time.Duration // for a write to make progress; zero or negative: no bound
 	Cookie  *http.Cookie  // template of the cookie; nil, or no Name: BAYEUX_BROWSER
-	Headers []string      // names to keep in Peer.Header, in canonical form
+	Headers []string      // names to keep in Peer.Header, in canonical form; the first ones first where there is no room for all
+
+	// HeaderBytes bounds Peer.Header, names and values, and Peer.URL: a header
+	// that does not fit is left out with all its values. Zero or negative: no
+	// bound.
+	HeaderBytes int
 
 	// NewBrowser makes the value of the cookie for a browser that has none: safe
 	// in a cookie, unique and unguessable. nil: 130 random bits.
 	NewBrowser func() string
 
 	// Limited, if not nil, is told of a limit that r broke before there was a
-	// Conn for it. Acceptors call it through [Accept.Broke].
+	// Conn for it, and of LimitHeaderBytes. Acceptors call it through
+	// [Accept.Broke].
 	Limited func(r *http.Request, limit string)
 }
 
@@ -76,10 +82,12 @@ type Accept struct {
 const (
 	LimitMessageBytes = "message_bytes" // Accept.Limit
 	LimitBody         = "body"          // Accept.Body
+	LimitHeaderBytes  = "header_bytes"  // Accept.HeaderBytes; [Accept.Peer] finds it
 	LimitCallback     = "callback"      // the length of a JSONP callback's name
 )
 
-// Broke tells the server that r broke a limit, and that r is refused for it.
+// Broke tells the server that r broke a limit, and that r is refused for it, but
+// for LimitHeaderBytes, of which r knows nothing.
 // Once there is a Conn, the Conn's error says so instead.
 func (a *Accept) Broke(r *http.Request, limit string) {
 	if a.Limited != nil {

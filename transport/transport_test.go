@@ -148,6 +148,30 @@ func TestAPeerHasTheKeptHeadersAndItsBrowser(t *testing.T) {
 	assert.NotEqual(t, one.Browser, two.Browser)
 }
 
+// A peer is kept for as long as its session: what it may weigh is bounded.
+func TestAPeerKeepsNoMoreOfARequestThanTheLimit(t *testing.T) {
+	big := strings.Repeat("x", 1000)
+	var broken []string
+	a := &Accept{Headers: []string{"X-First", "Cookie", "Origin"}, HeaderBytes: 500, Limited: func(_ *http.Request, limit string) { broken = append(broken, limit) }}
+	r := httptest.NewRequest("GET", "/p?q=1", nil)
+	r.Header = http.Header{"X-First": {"1", "2"}, "Cookie": {"BAYEUX_BROWSER=known", big}, "Origin": {"http://x"}}
+	p := a.Peer(r)
+	assert.Equal(t, http.Header{"X-First": {"1", "2"}, "Origin": {"http://x"}}, p.Header, "whole or not at all")
+	assert.Equal(t, "known", p.Browser)
+	assert.Equal(t, []string{"header_bytes"}, broken)
+
+	p = a.Peer(httptest.NewRequest("GET", "/p?q="+big, nil))
+	assert.Equal(t, "/p", p.URL.RequestURI())
+	assert.Nil(t, a.Peer(httptest.NewRequest("GET", "/"+big, nil)).URL)
+	assert.Len(t, broken, 3)
+
+	a.HeaderBytes = 0
+	assert.Equal(t, r.Header, a.Peer(r).Header, "no bound")
+	r.Header.Set("Cookie", "BAYEUX_BROWSER="+big)
+	assert.True(t, a.Peer(r).Fresh, "nobody's cookie is so long")
+	assert.Len(t, broken, 3)
+}
+
 func TestAnEmptyCookieIsNone(t *testing.T) {
 	r := httptest.NewRequest("POST", "/", nil)
 	r.Header.Set("Cookie", "BAYEUX_BROWSER=")

@@ -103,6 +103,8 @@ func TestRFC6455AtTheClient(t *testing.T) {
 		{"text within fragments", Frame(Text, "1") + Frame(Fin|Text, "2"), nil, transport.BadPayload, 1002},
 		{"close of one byte", Frame(Fin|Close, "\x03"), nil, transport.BadPayload, 1002},
 		{"close reason that is not UTF-8", Frame(Fin|Close, Code(1000, "\xff")), nil, transport.BadPayload, 1007},
+		{"length in two bytes that one would tell", "\x81\x7e\x00\x7d", nil, transport.BadPayload, 1002},
+		{"length in eight bytes that two would tell", "\x81\x7f\x00\x00\x00\x00\x00\x00\xff\xff", nil, transport.BadPayload, 1002},
 		{"length of 2^63", "\x81\x7f\x80\x00\x00\x00\x00\x00\x00\x00", nil, transport.BadPayload, 1002},
 		{"compressed, and not as it says", Frame(Fin|RSV1|Text, "\xff\xff"), nil, transport.BadPayload, 1007},
 		{"over the limit", Frame(Fin|Text, xs+"x"), nil, transport.TooLarge, 1009},

@@ -72,15 +72,11 @@ func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Ac
 	go c.run(serve)
 }
 
-// peer is o's, without a hold on the rest of r's header: the values of a header
-// lie in one block.
 func (a *acceptor) peer(r *http.Request, o *transport.Accept) *transport.Peer {
 	p := o.Peer(r)
 	p.Type = a.Type()
 	if len(p.Header) == 0 {
 		p.Header = nil
-	} else {
-		p.Header = p.Header.Clone()
 	}
 	return p
 }

@@ -86,6 +86,27 @@ func TestBadUpgradesAreAnswered(t *testing.T) {
 	}
 }
 
+// RFC 6455 §4.2.1, where net/http's client says no such thing.
+func TestAnUpgradeIsOfHTTP11AndNamesOneVersion(t *testing.T) {
+	h := newHost(t, wsserver.NewAcceptor(), false, transport.Accept{}, func(transport.Conn) {
+		t.Error("a Conn was served")
+	})
+	for name, request := range map[string]string{
+		"HTTP/1.0":                  strings.Replace(upgradeRequest("Connection: close"), "HTTP/1.1", "HTTP/1.0", 1),
+		"two versions":              upgradeRequest("Connection: close", "Sec-WebSocket-Version: 8"),
+		"the same version twice":    upgradeRequest("Connection: close", "Sec-WebSocket-Version: 13"),
+		"two versions in one field": strings.Replace(upgradeRequest("Connection: close"), "Version: 13", "Version: 13, 8", 1),
+	} {
+		r := h.dial(t)
+		r.write(request)
+		resp, err := http.ReadResponse(r.in, nil)
+		require.NoError(t, err, name)
+		resp.Body.Close()
+		assert.Equal(t, http.StatusBadRequest, resp.StatusCode, name)
+		assert.Empty(t, resp.Cookies(), name)
+	}
+}
+
 func TestWithoutHijackTheAnswerIs501(t *testing.T) {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest("GET", "/", nil)

@@ -210,6 +210,9 @@ var rfc6455 = []struct {
 
 	{"not masked", Frame(Fin|Text, "1"), want("close 1002")},
 	{"a ping that is not masked", Frame(Fin|Ping, ""), want("close 1002")},
+	{"a length in two bytes that one would tell", string([]byte{Fin | Text, 0x80 | 126, 0, 125}) + Masked(Fin|Text, xs(125))[2:], want("close 1002")},
+	{"a length in eight bytes that two would tell", string([]byte{Fin | Text, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff}) + string(Key[:]), want("close 1002")},
+	{"a ping's length in two bytes", string([]byte{Fin | Ping, 0x80 | 126, 0, 0}) + string(Key[:]), want("close 1002")},
 	{"a length of more than 63 bits", string([]byte{Fin | Text, 0x80 | 127, 0xff, 0, 0, 0, 0, 0, 0, 0}) + string(Key[:]), want("close 1002")},
 
 	{"as large as the limit", text(xs(rfcLimit)) + bye, want("["+xs(rfcLimit)+"]", "close 1000")},

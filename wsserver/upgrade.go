@@ -14,15 +14,17 @@ import (
 
 // refused answers an upgrade that cannot be (RFC 6455 §4.2.1).
 func refused(w http.ResponseWriter, r *http.Request) bool {
-	switch keys := r.Header["Sec-Websocket-Key"]; {
+	switch keys, versions := r.Header["Sec-Websocket-Key"], r.Header["Sec-Websocket-Version"]; {
+	case !r.ProtoAtLeast(1, 1):
+		http.Error(w, "an upgrade needs HTTP/1.1", http.StatusBadRequest)
 	case r.ContentLength != 0: // which would be read as frames
 		w.Header().Set("Connection", "close")
 		http.Error(w, "an upgrade has no body", http.StatusBadRequest)
 	case !canHijack(w): // asked before anything else is done
 		http.Error(w, "no upgrade is possible here", http.StatusNotImplemented)
-	case r.Header.Get("Sec-Websocket-Version") != "13":
+	case len(versions) != 1 || versions[0] != "13":
 		w.Header().Set("Sec-WebSocket-Version", "13")
-		http.Error(w, "Sec-WebSocket-Version must be 13", http.StatusBadRequest)
+		http.Error(w, "Sec-WebSocket-Version must be 13, said once", http.StatusBadRequest)
 	case len(keys) != 1 || !wire.GoodKey(keys[0]):
 		http.Error(w, "Sec-WebSocket-Key must be 16 bytes in base64", http.StatusBadRequest)
 	default:

@@ -23,6 +23,7 @@ type messageLimits struct {
 	MaxChannelLength   int  `placeholder:"BYTES" help:"A channel's name. Default: 256."`
 	MaxChannelSegments int  `placeholder:"N" help:"Segments of a channel's name. Default: 16."`
 	MaxHeader          size `default:"32KiB" placeholder:"BYTES" help:"A request's header; it has always a bound. Default: ${default}."`
+	MaxKeptHeader      size `placeholder:"BYTES" help:"What a session keeps of its handshake's header; the rest is left out. Default: 8KiB."`
 	MaxCallback        int  `placeholder:"N" help:"Characters of a JSONP callback's name; it has always a bound. Default: 64."`
 }
 
@@ -31,8 +32,9 @@ type clientLimits struct {
 	MaxSubscriptions      int  `placeholder:"N" help:"Subscriptions of one session. Default: 1024."`
 	MaxChannels           int  `placeholder:"N" help:"Channels that one session creates. Default: 1000."`
 	MaxHeldPerBrowser     int  `placeholder:"N" help:"Connects of one browser that are held at once, over HTTP/1. Default: 1."`
-	MaxPerAddress         int  `placeholder:"N" help:"Connections from one address. Default: 1000, and no bound for the loopback, where a proxy or oneself is; what is given holds there too."`
+	MaxPerAddress         int  `placeholder:"N" help:"Connections from one address, or one /64 of IPv6. Default: 1000, and no bound for the loopback, where a proxy or oneself is; what is given holds there too."`
 	MaxSessionsPerAddress int  `placeholder:"N" help:"Sessions from one address. Default: 2000, with the same exception."`
+	MaxChannelsPerAddress int  `placeholder:"N" help:"Channels that sessions from one address have created and that still exist. Default: 25000, with the same exception."`
 }
 
 type serverLimits struct {
@@ -57,6 +59,7 @@ func (l *limits) bounds() server.Limits {
 		BatchMessages:   l.MaxBatch,
 		Depth:           l.MaxDepth,
 		DataDepth:       l.MaxDataDepth,
+		HeaderBytes:     int(l.MaxKeptHeader),
 		ChannelBytes:    l.MaxChannelLength,
 		ChannelSegments: l.MaxChannelSegments,
 		SessionBytes:    int(l.MaxQueue),
@@ -65,6 +68,7 @@ func (l *limits) bounds() server.Limits {
 		HeldPerBrowser:  l.MaxHeldPerBrowser,
 		ConnsPerAddr:    l.MaxPerAddress,
 		SessionsPerAddr: l.MaxSessionsPerAddress,
+		ChannelsPerAddr: l.MaxChannelsPerAddress,
 		Conns:           l.MaxConnections,
 		Sessions:        l.MaxSessions,
 		Channels:        l.MaxTotalChannels,

@@ -48,6 +48,7 @@ type timing struct {
 	Timeout     time.Duration `default:"20s" help:"How long a /meta/connect is held. Default: ${default}."`
 	Interval    time.Duration `default:"0s" help:"How long clients pause between two of them. Default: ${default}."`
 	MaxInterval time.Duration `default:"10s" help:"How long a session outlives its connection. Default: ${default}."`
+	MaxPause    time.Duration `default:"2m" help:"The longest pause that a client may ask for, and its session then outlives its connection by as well. Default: ${default}."`
 }
 
 // tolerate is how strict the server is about who speaks to it.
@@ -126,7 +127,7 @@ func (s *serveCmd) server(log *slog.Logger, past server.Option) (*server.Server,
 		past,
 		server.WithLogger(log),
 		server.WithTransports(s.acceptors()...),
-		server.WithTiming(server.Timing{Timeout: s.Timeout, Interval: s.Interval, MaxInterval: s.MaxInterval}),
+		server.WithTiming(server.Timing{Timeout: s.Timeout, Interval: s.Interval, MaxInterval: s.MaxInterval, MaxPause: s.MaxPause}),
 		server.WithLimits(s.limits.bounds()),
 		server.WithExtension(s.extensions()...),
 	}

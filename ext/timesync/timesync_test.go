@@ -78,6 +78,28 @@ func TestTheServerAnswersUntilTheEstimateIsGood(t *testing.T) {
 	})
 }
 
+func TestTheQuestionOfAConnectThatIsNeverAnsweredIsForgotten(t *testing.T) {
+	x := timesyncserver.New(-1)
+	srv, err := server.New()
+	require.NoError(t, err)
+	defer srv.Close()
+	c, err := client.New("http://test/", client.WithTransports(memory.NewDialer(srv.ServeConn)))
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.Wait(t.Context()))
+	for s := range srv.Sessions() {
+		for _, id := range []string{"replaced", "newer"} {
+			m := &bayeux.Message{Channel: bayeux.MetaConnect, ID: id, Ext: bayeux.Ext{"timesync": json.RawMessage(`{"tc":1,"o":0}`)}}
+			require.NoError(t, x.Incoming(t.Context(), s, m))
+		}
+		for id, answered := range map[string]bool{"replaced": false, "newer": true} {
+			m := &bayeux.Message{Channel: bayeux.MetaConnect, ID: id}
+			require.NoError(t, x.Outgoing(t.Context(), s, m))
+			assert.Equal(t, answered, m.Ext["timesync"] != nil, id)
+		}
+	}
+}
+
 func ExampleClock() {
 	srv, _ := server.New(server.WithExtension(timesyncserver.New(0)))
 	defer srv.Close()

@@ -14,6 +14,7 @@ type head struct {
 	masked bool
 	key    uint32 // of the byte that is unmasked next
 	size   int64  // of the payload; negative: more than 63 bits
+	padded bool   // fewer bytes would have told size
 }
 
 func (h head) op() byte      { return h.first & opcode }
@@ -54,8 +55,10 @@ func (r *Reader) head() (h head, err error) {
 		h.size = int64(n)
 	case 2:
 		h.size = int64(binary.BigEndian.Uint16(b[2:]))
+		h.padded = h.size < 126
 	case 8:
 		h.size = int64(binary.BigEndian.Uint64(b[2:]))
+		h.padded = h.size>>16 == 0
 	}
 	if h.masked {
 		h.key = binary.LittleEndian.Uint32(b[2+long:])
@@ -80,6 +83,8 @@ func (r *Reader) fault(h head) string {
 		return "frame without a mask"
 	case h.size < 0:
 		return "length of more than 63 bits"
+	case h.padded:
+		return "length in more bytes than it needs"
 	case !data && !h.fin():
 		return "control frame in fragments"
 	case !data && h.size > maxControl:

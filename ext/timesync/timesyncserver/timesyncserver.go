@@ -5,6 +5,7 @@ package timesyncserver
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,14 +33,13 @@ type extension struct {
 	asked    *server.Attr[*questions]
 }
 
-// questions are those of one session that have no reply yet.
+// questions are those of one session that have no reply yet, one for each
+// channel: the message before it has been answered, or is a connect that never
+// is, because another has taken its place.
 type questions struct {
 	mu   sync.Mutex
 	open []question
 }
-
-// unanswered bounds the questions of one session: the oldest go first.
-const unanswered = 16
 
 type question struct {
 	channel, id string
@@ -54,10 +54,11 @@ func (x *extension) incoming(_ context.Context, s *server.Session, m *bayeux.Mes
 	return nil
 }
 
-// ask keeps a question until it has a reply.
+// ask keeps a question until it has a reply. One on a channel that does not
+// exist has none.
 func (x *extension) ask(s *server.Session, m *bayeux.Message) {
 	var r timesync.Request
-	if _, err := m.Ext.Decode(timesync.Name, &r); err != nil {
+	if _, err := m.Ext.Decode(timesync.Name, &r); err != nil || !asks(m.Channel) {
 		return
 	}
 	all, ok := x.asked.Get(s)
@@ -67,10 +68,18 @@ func (x *extension) ask(s *server.Session, m *bayeux.Message) {
 	}
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	if len(all.open) == unanswered {
-		all.open = append(all.open[:0], all.open[1:]...)
-	}
+	all.open = slices.DeleteFunc(all.open, func(q question) bool { return q.channel == m.Channel })
 	all.open = append(all.open, question{m.Channel, m.ID, r, time.Now()})
+}
+
+// asks reports whether messages on ch are requests, so that few channels have
+// open questions.
+func asks(ch string) bool {
+	switch ch {
+	case bayeux.MetaHandshake, bayeux.MetaConnect, bayeux.MetaSubscribe, bayeux.MetaUnsubscribe, bayeux.MetaDisconnect:
+		return true
+	}
+	return false
 }
 
 func (x *extension) outgoing(_ context.Context, s *server.Session, m *bayeux.Message) error {
@@ -103,7 +112,7 @@ func (all *questions) take(m *bayeux.Message) (q question, ok bool) {
 	defer all.mu.Unlock()
 	for i, q := range all.open {
 		if q.channel == m.Channel && q.id == m.ID {
-			all.open = append(all.open[:i], all.open[i+1:]...)
+			all.open = slices.Delete(all.open, i, i+1) // which lets go of its text
 			return q, true
 		}
 	}
