@@ -20,6 +20,7 @@ type messageLimits struct {
 	MaxBatch           int  `placeholder:"N" help:"Messages in one of them. Default: 512."`
 	MaxDepth           int  `placeholder:"N" help:"Levels of JSON outside data. Default: 64."`
 	MaxDataDepth       int  `placeholder:"N" help:"Levels of JSON inside data. Default: 512."`
+	MaxIDLength        int  `name:"max-id-length" placeholder:"BYTES" help:"A message's id. Default: 64."`
 	MaxChannelLength   int  `placeholder:"BYTES" help:"A channel's name. Default: 256."`
 	MaxChannelSegments int  `placeholder:"N" help:"Segments of a channel's name. Default: 16."`
 	MaxHeader          size `default:"32KiB" placeholder:"BYTES" help:"A request's header; it has always a bound. Default: ${default}."`
@@ -60,6 +61,7 @@ func (l *limits) bounds() server.Limits {
 		Depth:           l.MaxDepth,
 		DataDepth:       l.MaxDataDepth,
 		HeaderBytes:     int(l.MaxKeptHeader),
+		IDBytes:         l.MaxIDLength,
 		ChannelBytes:    l.MaxChannelLength,
 		ChannelSegments: l.MaxChannelSegments,
 		SessionBytes:    int(l.MaxQueue),
