@@ -31,6 +31,7 @@ func TestASessionOutlivesConnectionsThatBreakInTheMiddle(t *testing.T) {
 		c := start(t, dialers(d))
 		require.NoError(t, c.Wait(t.Context()))
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		require.Equal(t, breaks, resumed)
 		assert.Equal(t, bayeux.Connected, c.State())
 		assert.Equal(t, 1, f.made, "sessions")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/hub"
 	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/negotiation"
 	"github.com/gocometd/cometd/transport"
@@ -41,7 +42,7 @@ type Client struct {
 	idle         chan struct{} // asking has become zero
 	topics       topics
 	flow         *flow
-	hub          *hub
+	hub          *hub.Hub[Event]
 	callbacks    callbacks
 	count        counters
 	waitingBytes atomic.Int64
@@ -85,7 +86,7 @@ func begin(url string, by time.Time, opts []Option) (*Client, error) {
 		cfg: cfg, end: end,
 		ended: make(chan struct{}), done: make(chan struct{}),
 		outbox: newOutbox(cfg.limits.SendBytes), idle: make(chan struct{}, 1),
-		flow: newFlow(), hub: new(hub), changed: make(chan struct{}),
+		flow: newFlow(), hub: new(hub.Hub[Event]), changed: make(chan struct{}),
 		nudged: make(chan struct{}, 1), losses: make(chan struct{}, 1), tried: make(chan error, 1),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -93,6 +94,7 @@ func begin(url string, by time.Time, opts []Option) (*Client, error) {
 		c.slots = make(chan struct{}, cfg.limits.Pending)
 		c.several = make(chan struct{}, 1)
 	}
+	c.hub.Init(receiverEvents, func(n int) Event { return EventsLost{n} })
 	c.topics.init()
 	c.topics.left = c.cfg.unsubscribed
 	c.callbacks.start = c.work
@@ -295,7 +297,7 @@ func (c *Client) finish(err error) {
 	if c.State() != bayeux.Stopped {
 		c.stop(c.Err())
 	}
-	c.hub.end()
+	c.hub.End()
 	c.handlers.Lock()
 	c.handlers.over = true
 	c.handlers.Unlock()

@@ -29,12 +29,18 @@ type beat struct {
 // session.
 const strikes = 3
 
+// A streak is failures in a row.
+type streak struct {
+	strikes int
+	since   time.Time // the first failure, whatever it was
+}
+
 // keep keeps l's session, over l and its successors, until it is lost or the
 // client ends. It returns with no link left but one that is kept for the next
 // handshake.
 func (c *Client) keep(l *link) verdict {
-	b, struck := beat{soon: true}, 0
-	var down time.Time // the first of the failures in a row
+	b := beat{soon: true}
+	var s streak
 	c.quick = 0
 	for {
 		l.begun.Store(false)
@@ -50,18 +56,13 @@ func (c *Client) keep(l *link) verdict {
 		c.noteWorked(err)
 		v := c.judge(m, err)
 		told := v.next == anew
-		if v.next == again {
-			if down.IsZero() {
-				down = time.Now()
-			}
-			if struck += c.strike(l, err, time.Since(down)); struck >= strikes {
-				v.next = anew
-				c.shun(l, err)
-			}
+		if v.next == again && c.strikesOut(&s, l, err) {
+			v.next = anew
+			c.shun(l, err)
 		}
 		switch v.next {
 		case goOn:
-			struck, down = 0, time.Time{}
+			s = streak{}
 			c.answeredWell(l, b, time.Since(began) >= heldConnect || c.count.events() > events)
 			if !c.rest(l, max(interval(c.advice), tooQuick(c.quick))) {
 				return c.leave(l)
@@ -277,6 +278,15 @@ func (c *Client) shun(l *link, err error) {
 	if _, refused := errors.AsType[*bayeux.Error](err); !refused && l.conn != nil && !c.connected {
 		c.shunned, c.shunnedFor = l.typ(), err
 	}
+}
+
+// strikesOut counts a failure, and reports whether the session is to blame by now.
+func (c *Client) strikesOut(s *streak, l *link, err error) bool {
+	if s.since.IsZero() {
+		s.since = time.Now()
+	}
+	s.strikes += c.strike(l, err, time.Since(s.since))
+	return s.strikes >= strikes
 }
 
 // strike is 1 for a failure that may show the session, not the network, to be

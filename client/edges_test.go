@@ -130,20 +130,6 @@ func TestAnOpaqueURLShowsNoPassword(t *testing.T) {
 	assert.NotContains(t, err.Error(), "secret")
 }
 
-// Retry-After is a stranger's wish: it pauses for an hour at most.
-func TestRetryAfterIsBounded(t *testing.T) {
-	both(t, func(t *testing.T, f *fake, d *switchboard) {
-		synctest.Test(t, func(t *testing.T) {
-			d.set(&transport.Error{Type: "x", Op: "dial", Status: 503, RetryAfter: 1000 * time.Hour})
-			c := start(t, dialers(d))
-			time.Sleep(time.Minute)
-			d.set(nil)
-			time.Sleep(time.Hour)
-			assert.Equal(t, bayeux.Connected, c.State())
-		})
-	})
-}
-
 // An answer to a publish may bring events; when it is lost, so may they be.
 func TestALostAnswerIsAGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -227,49 +213,6 @@ func TestLargeBatchesTakeTurns(t *testing.T) {
 	})
 }
 
-// A server that takes no subscribe and ends every session does not collect
-// requests to subscribe again.
-func TestRenewalsDoNotPileUp(t *testing.T) {
-	for name, refusal := range map[string]string{"unanswered": "", "refused for now": "500::later"} {
-		both(t, func(t *testing.T, f *fake, d *switchboard) {
-			t.Run(name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					bad := false
-					f.first = func(w *wire, m *bayeux.Message) bool {
-						f.mu.Lock()
-						now := bad
-						f.mu.Unlock()
-						if !now || m.Channel != bayeux.MetaSubscribe {
-							return false
-						}
-						if refusal == "" {
-							w.hang()
-							return true
-						}
-						w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Failed, Error: refusal, Subscription: m.Subscription})
-						return true
-					}
-					c := start(t, dialers(d))
-					_, err := c.Subscribe(t.Context(), "/a")
-					require.NoError(t, err)
-					f.mu.Lock()
-					bad = true
-					f.mu.Unlock()
-					for range 30 {
-						f.forget()
-						time.Sleep(time.Minute)
-					}
-					f.forget()
-					time.Sleep(2 * time.Second)
-					before := f.count(bayeux.MetaSubscribe)
-					time.Sleep(time.Minute)
-					assert.LessOrEqual(t, f.count(bayeux.MetaSubscribe)-before, 10)
-				})
-			})
-		})
-	}
-}
-
 // A token is asked for before each handshake, also before the one that a
 // restored connection makes over another transport.
 func TestATokenForTheOtherTransport(t *testing.T) {
@@ -286,20 +229,6 @@ func TestATokenForTheOtherTransport(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
 		assert.Equal(t, 2, asked)
-	})
-}
-
-func TestASubscribeIsRetriedAsOftenAsAllowed(t *testing.T) {
-	both(t, func(t *testing.T, f *fake, d *switchboard) {
-		synctest.Test(t, func(t *testing.T) {
-			retry := &bayeux.Advice{Reconnect: bayeux.Retry}
-			f.first = refuse(bayeux.MetaSubscribe, 1, 100, bayeux.Message{Error: "503::later", Advice: retry})
-			c := start(t, dialers(d), WithMaxRetries(3))
-			_, err := c.Subscribe(t.Context(), "/a")
-			assert.ErrorContains(t, err, "503 later")
-			assert.Equal(t, 4, f.count(bayeux.MetaSubscribe))
-			assert.Equal(t, bayeux.Connected, c.State())
-		})
 	})
 }
 
@@ -398,114 +327,6 @@ func TestCloseWithoutAServerIsQuick(t *testing.T) {
 			assert.Zero(t, time.Since(began))
 		})
 	})
-}
-
-// A server that answers only a subscribe with errors is asked with pauses.
-func TestAFailingExchangeIsNotRepeatedAtOnce(t *testing.T) {
-	for name, fail := range map[string]func(w *wire){
-		"broken": func(w *wire) { w.conn.Close(transport.Internal) },
-		"empty":  func(w *wire) { w.conn.Send(&transport.Payload{}) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				f := newFake()
-				f.first = func(w *wire, m *bayeux.Message) bool {
-					if m.Channel == bayeux.MetaSubscribe {
-						fail(w)
-					}
-					return m.Channel == bayeux.MetaSubscribe
-				}
-				c := start(t, dialers(board(f, polls)))
-				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-				defer cancel()
-				_, err := c.Subscribe(ctx, "/a")
-				assert.ErrorIs(t, err, context.DeadlineExceeded)
-				assert.LessOrEqual(t, f.count(bayeux.MetaSubscribe), 126)
-				assert.Greater(t, f.count(bayeux.MetaSubscribe), 50)
-			})
-		})
-	}
-}
-
-// A refused subscribe may advise another session, and gets it.
-func TestASubscribeIsRepeatedInANewSessionIfThatIsTheAdvice(t *testing.T) {
-	both(t, func(t *testing.T, f *fake, d *switchboard) {
-		synctest.Test(t, func(t *testing.T) {
-			again := &bayeux.Advice{Reconnect: bayeux.HandshakeAgain}
-			f.first = refuse(bayeux.MetaSubscribe, 1, 2, bayeux.Message{Error: "500::busy", Advice: again})
-			c := start(t, dialers(d), WithMaxRetries(2))
-			_, err := c.Subscribe(t.Context(), "/a")
-			require.NoError(t, err)
-			assert.Equal(t, 3, f.count(bayeux.MetaHandshake))
-			assert.Equal(t, 3, f.count(bayeux.MetaSubscribe))
-		})
-	})
-}
-
-// A repeated subscribe that the server refuses is asked for as often as a first
-// one, in the same session or in another.
-func TestSubscribingAgainIsRetriedAsOftenAsAllowed(t *testing.T) {
-	for _, a := range []*bayeux.Advice{{Reconnect: bayeux.Retry}, nil} {
-		both(t, func(t *testing.T, f *fake, d *switchboard) {
-			synctest.Test(t, func(t *testing.T) {
-				f.hold = time.Second
-				f.first = refuse(bayeux.MetaSubscribe, 2, 100, bayeux.Message{Error: "500::busy", Advice: a})
-				c := start(t, dialers(d), WithMaxRetries(3))
-				sub, err := c.Subscribe(t.Context(), "/a")
-				require.NoError(t, err)
-				time.Sleep(time.Minute)
-				f.forget()
-				<-sub.Done()
-				assert.ErrorContains(t, sub.Err(), "500 busy")
-				assert.Equal(t, 5, f.count(bayeux.MetaSubscribe))
-				time.Sleep(time.Minute)
-				assert.Equal(t, bayeux.Connected, c.State())
-			})
-		})
-	}
-}
-
-// With WithMaxRetries the server says what is worth another attempt.
-func TestMaxRetriesObeysTheAdvice(t *testing.T) {
-	for _, ch := range []string{bayeux.MetaHandshake, bayeux.MetaConnect} {
-		for name, tt := range map[string]struct {
-			reply bayeux.Message
-			final bool
-		}{
-			"retry":       {bayeux.Message{Error: "500::x", Advice: &bayeux.Advice{Reconnect: bayeux.Retry}}, false},
-			"handshake":   {bayeux.Message{Error: "500::x", Advice: &bayeux.Advice{Reconnect: bayeux.HandshakeAgain}}, false},
-			"none":        {bayeux.Message{Error: "500::x", Advice: &bayeux.Advice{Reconnect: bayeux.NoReconnect}}, true},
-			"other":       {bayeux.Message{Error: "500::x", Advice: &bayeux.Advice{Reconnect: "wait"}}, true},
-			"no advice":   {bayeux.Message{Error: "500::x"}, true},
-			"unknown 402": {bayeux.Message{Error: "402::session_unknown"}, false},
-		} {
-			t.Run(ch+name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					f := newFake()
-					refused := refuse(ch, 1, 2, tt.reply)
-					f.first = func(w *wire, m *bayeux.Message) bool {
-						time.Sleep(time.Millisecond) // until somebody listens
-						return refused(w, m)
-					}
-					c := start(t, dialers(board(f, polls)), WithMaxRetries(5))
-					events := c.Events(t.Context())
-					time.Sleep(time.Minute)
-					if !tt.final {
-						assert.Equal(t, bayeux.Connected, c.State())
-						return
-					}
-					<-c.Done()
-					var last []Event
-					for e := range events {
-						last = append(last, e)
-					}
-					require.Greater(t, len(last), 1)
-					assert.Equal(t, Failure{c.Err()}, last[len(last)-2], "told before the end")
-					assert.Equal(t, bayeux.Stopped, last[len(last)-1].(Change).To)
-				})
-			})
-		}
-	}
 }
 
 // Who hears everything hears of a publish that is lost, or refused by HTTP.

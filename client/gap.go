@@ -53,7 +53,7 @@ func (c *Client) tellGap(g Gap) {
 	if f := c.cfg.hooks.Gap; f != nil {
 		f(g)
 	}
-	c.hub.tell(g)
+	c.hub.Tell(g)
 }
 
 // markGap puts a gap into every subscription that has been accepted, from when

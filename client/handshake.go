@@ -94,7 +94,8 @@ func (c *Client) greet(typ string, offered []string) (*link, *bayeux.Message, er
 		if err == nil {
 			return l, m, nil
 		}
-		if !c.mendable(err) {
+		again := c.mendable(l, err)
+		if l.close(err); !again {
 			return nil, nil, err
 		}
 	}
@@ -106,6 +107,7 @@ func (c *Client) greet(typ string, offered []string) (*link, *bayeux.Message, er
 	}
 	m, err := c.greetOver(l, offered, by)
 	if err != nil {
+		l.close(err)
 		return nil, nil, err
 	}
 	return l, m, nil
@@ -122,7 +124,7 @@ func (c *Client) limit(share time.Duration, lesser bool) (by time.Time) {
 	return by
 }
 
-// greetOver handshakes over l, and closes it if that fails.
+// greetOver handshakes over l.
 func (c *Client) greetOver(l *link, offered []string, by time.Time) (*bayeux.Message, error) {
 	m, err := c.handshakeRequest(offered)
 	if err == nil {
@@ -136,7 +138,6 @@ func (c *Client) greetOver(l *link, offered []string, by time.Time) (*bayeux.Mes
 		err = fmt.Errorf("client: handshake reply without a clientId over %s", l.typ())
 	}
 	if err != nil {
-		l.close(err)
 		return nil, err
 	}
 	if announced(m) > 0 && l.conn != nil { // an exchange's answer is whole

@@ -152,3 +152,67 @@ func TestEventsBeforeTheReplyDoNotKeepSubscribe(t *testing.T) {
 		})
 	})
 }
+
+// A channel of a megabyte has half a million patterns, and their names together
+// hundreds of gigabytes.
+func TestChannelsWithVeryManySegmentsAreCheap(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		c, ctx := start(t, dialers(d)), t.Context()
+		long := strings.Repeat("/a", 500_000)
+		deep, err := c.Subscribe(ctx, "/a/**")
+		require.NoError(t, err)
+		_, err = c.Subscribe(ctx, "/b/**")
+		require.NoError(t, err)
+		local, err := c.Listen("/**")
+		require.NoError(t, err)
+		exact, err := c.Listen(long)
+		require.NoError(t, err)
+		f.publish(long, "1")
+		f.publish("/a/b", "2")
+		assert.Equal(t, []string{"1", "2"}, take(ctx, deep, 2))
+		assert.Equal(t, []string{"1", "2"}, take(ctx, local, 2))
+		assert.Equal(t, []string{"1"}, take(ctx, exact, 1))
+	})
+}
+
+func TestLongChannelsAreNotRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := start(t, dialers(board(newFake(), streams)))
+		r := router{c: c}
+		for i := range 100 {
+			assert.True(t, r.find(fmt.Appendf(nil, "/%d/%s", i, strings.Repeat("x", longChannel))).deaf())
+			assert.True(t, r.find(fmt.Appendf(nil, "/%d", i)).deaf())
+		}
+		assert.Len(t, r.known, 100)
+	})
+}
+
+// What counts is the whole message, not its data alone.
+func TestQueuesAreBoundedWhateverFieldIsLarge(t *testing.T) {
+	big := strings.Repeat("x", 1000)
+	for name, fields := range map[string]string{
+		"ext":   `"ext":{"a":"` + big + `"}`,
+		"names": `"ext":{"` + big + `":1}`,
+		"extra": `"other":"` + big + `"`,
+		"id":    `"id":"` + big + `"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				c := start(t, dialers(board(f, streams)), WithLimits(Limits{QueueBytes: 100 << 10}))
+				s, err := c.Subscribe(t.Context(), "/a")
+				require.NoError(t, err)
+				go func() {
+					for range 200 {
+						f.publishRaw(`{"channel":"/a","data":1,` + fields + `}`)
+					}
+				}()
+				time.Sleep(time.Second)
+				assert.True(t, c.flow.paused())
+				assert.LessOrEqual(t, s.queue.len(), 100)
+				assert.Len(t, take(t.Context(), s, 200), 200)
+				assert.Zero(t, c.Stats().WaitingBytes)
+			})
+		})
+	}
+}

@@ -97,7 +97,7 @@ func (m *Manual) exchange(ctx context.Context, p *transport.Payload, sent []*bay
 			return got, nil
 		}
 		for _, g := range fresh {
-			bytes += (&entry{m: g}).size()
+			bytes += weight(g)
 		}
 		if most := m.end.cfg.limits.QueueBytes; most > 0 && bytes > most {
 			return got, &transport.Error{

@@ -122,7 +122,7 @@ func (c *Client) replied(r *request, m *bayeux.Message) {
 	}
 	c.settle(r, m, err)
 	if err != nil {
-		c.hub.tell(Failure{err})
+		c.hub.Tell(Failure{err})
 	}
 }
 

@@ -30,16 +30,25 @@ const (
 
 // An entry is a message in a queue, or a gap between two.
 type entry struct {
-	m    *bayeux.Message
-	gap  *Gap
-	done []*ticket
+	m     *bayeux.Message
+	gap   *Gap
+	done  []*ticket
+	bytes int // the message's weight
 }
 
-func (e *entry) size() int {
-	if e.m == nil {
-		return 0
+// weight is about what m takes in memory.
+func weight(m *bayeux.Message) int {
+	n := 256 + len(m.Data) + len(m.Channel) + len(m.ID) + len(m.ClientID) + len(m.Error) + len(m.Timestamp)
+	for k, v := range m.Ext {
+		n += 64 + len(k) + len(v)
 	}
-	return len(e.m.Data) + 256
+	for k, v := range m.Extra {
+		n += 64 + len(k) + len(v)
+	}
+	for _, ch := range m.Subscription.Channels {
+		n += 16 + len(ch)
+	}
+	return n
 }
 
 // A queue holds what a subscription has yet to hand over. Readers put, the
@@ -99,14 +108,14 @@ func (q *queue) heavy(e entry) bool {
 	if q.early.Load() {
 		most /= 2
 	}
-	return q.maxBytes > 0 && waiting > 0 && waiting+int64(e.size()) > most
+	return q.maxBytes > 0 && waiting > 0 && waiting+int64(e.bytes) > most
 }
 
 // replace puts e where an older message of its channel waits, and returns that.
 func (q *queue) replace(number int, e entry) (old entry) {
 	at := q.at(number)
 	old, *at = *at, e
-	q.bytes.Add(int64(e.size() - old.size()))
+	q.bytes.Add(int64(e.bytes - old.bytes))
 	return old
 }
 
@@ -119,7 +128,7 @@ func (q *queue) append(e entry) {
 		q.latest[e.m.Channel] = q.first + q.n
 	}
 	q.n++
-	q.bytes.Add(int64(e.size()))
+	q.bytes.Add(int64(e.bytes))
 	q.wake()
 }
 
@@ -138,7 +147,7 @@ func (q *queue) pop() entry {
 	q.head = (q.head + 1) % len(q.ring)
 	q.first++
 	q.n--
-	q.bytes.Add(-int64(e.size()))
+	q.bytes.Add(-int64(e.bytes))
 	if e.m != nil && q.overflow == KeepLatest {
 		delete(q.latest, e.m.Channel)
 	}
@@ -162,7 +171,7 @@ func (q *queue) untake(e entry) {
 	q.first--
 	q.n++
 	q.ring[q.head] = e
-	q.bytes.Add(int64(e.size()))
+	q.bytes.Add(int64(e.bytes))
 	q.wake()
 }
 

@@ -132,8 +132,8 @@ func (in *reader) answer(r *request, v *codec.View) {
 	c.replied(r, m)
 	if r.m != nil {
 		rt.tell(c, m) // to those who Listen to meta channels
-	} else if rt.hub.listening() {
-		rt.hub.tell(Received{m})
+	} else if rt.hub.Listening() {
+		rt.hub.Tell(Received{m})
 	}
 }
 

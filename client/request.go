@@ -216,6 +216,6 @@ func (c *Client) giveBack(r *request, why error) (again bool) {
 func (c *Client) refused(r *request, err error) {
 	c.settle(r, nil, err)
 	if !r.own() {
-		c.hub.tell(Failure{err})
+		c.hub.Tell(Failure{err})
 	}
 }

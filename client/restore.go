@@ -39,12 +39,7 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 		if !c.sleep(pause) {
 			return nil, c.leave(l)
 		}
-		// What has come since the last gap was told may have had more behind it.
-		heard := c.count.received.Load()
-		if (!c.broken || heard != c.toldAt) && !(l.conn == nil && neverSent(v.err)) { // then no answer was on its way
-			c.broken, c.toldAt = true, heard
-			c.markGap(transport.ReasonOf(v.err), false)
-		}
+		c.tellBreak(l, v.err)
 		if c.expired() {
 			l.close(v.err)
 			return nil, verdict{next: anew, rested: true, err: fmt.Errorf("client: longer away than the server keeps a session: %w", v.err)}
@@ -60,6 +55,19 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 		}
 		v = verdict{next: again, err: err, pause: retryAfter(err)}
 	}
+}
+
+// tellBreak tells the gap of a break, unless it has been told and nothing has
+// come since that may have had more behind it. No answer was on its way to an
+// exchange that never was.
+func (c *Client) tellBreak(l *link, err error) {
+	heard := c.count.received.Load()
+	told := c.broken && heard == c.toldAt
+	if told || l.conn == nil && neverSent(err) {
+		return
+	}
+	c.broken, c.toldAt = true, heard
+	c.markGap(transport.ReasonOf(err), false)
 }
 
 // reauthorize asks for a new token if the last failure was a 401.

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/hub"
 )
 
 // A route is where the messages of one channel go.
@@ -13,7 +14,7 @@ type route struct {
 	incoming []stage
 	selects  []func(string, *bayeux.Message) bool
 	targets  []target
-	hub      *hub
+	hub      *hub.Hub[Event]
 }
 
 // A target is a subscription, and the channels of it that matched, for those
@@ -27,7 +28,7 @@ type target struct {
 // deaf reports whether nobody wants the channel's messages: they then cost
 // nothing more.
 func (rt *route) deaf() bool {
-	return len(rt.targets) == 0 && len(rt.incoming) == 0 && !rt.hub.listening()
+	return len(rt.targets) == 0 && len(rt.incoming) == 0 && !rt.hub.Listening()
 }
 
 // deliver takes an event through the extensions to all who want it.
@@ -40,8 +41,8 @@ func (c *Client) deliver(rt *route, m *bayeux.Message) {
 
 // tell hands m to the route's subscriptions and receivers.
 func (rt *route) tell(c *Client, m *bayeux.Message) {
-	if rt.hub.listening() {
-		rt.hub.tell(Received{m})
+	if rt.hub.Listening() {
+		rt.hub.Tell(Received{m})
 	}
 	targets := rt.targets
 	if len(rt.selects) > 0 {
@@ -50,13 +51,13 @@ func (rt *route) tell(c *Client, m *bayeux.Message) {
 	if len(targets) == 0 {
 		return
 	}
-	done := c.tickets(targets, m)
+	done, bytes := c.tickets(targets, m), weight(m)
 	for i, t := range targets {
 		var d []*ticket
 		if done != nil {
 			d = done[i]
 		}
-		t.sub.push(entry{m: m, done: d})
+		t.sub.push(entry{m: m, done: d, bytes: bytes})
 	}
 }
 
@@ -134,8 +135,12 @@ type router struct {
 	known      map[string]*route
 }
 
-// knownRoutes bounds a router's memory.
-const knownRoutes = 4096
+// knownRoutes and longChannel bound a router's memory. Longer channels than any
+// that our server takes are looked up again for each message.
+const (
+	knownRoutes = 4096
+	longChannel = 512
+)
 
 func (r *router) find(ch []byte) *route {
 	if g := r.c.topics.generation.Load(); g != r.generation || r.known == nil || len(r.known) > knownRoutes {
@@ -143,8 +148,9 @@ func (r *router) find(ch []byte) *route {
 	}
 	rt := r.known[string(ch)]
 	if rt == nil {
-		rt = r.c.route(string(ch))
-		r.known[rt.channel] = rt
+		if rt = r.c.route(string(ch)); len(ch) <= longChannel {
+			r.known[rt.channel] = rt
+		}
 	}
 	return rt
 }
@@ -163,7 +169,7 @@ func (c *Client) route(ch string) *route {
 		rt.targets[i].keys = append(rt.targets[i].keys, keys...)
 	}
 	broadcast := bayeux.Channel(ch).Kind() == bayeux.Broadcast
-	for p := range bayeux.Channel(ch).Patterns {
+	for p := range c.topics.matching(ch) {
 		for _, t := range c.topics.byKey[p] {
 			if !broadcast && bayeux.Channel(p).Kind() == bayeux.Broadcast {
 				continue // a server's /** has broadcast channels only

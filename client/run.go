@@ -78,7 +78,7 @@ func (c *Client) run() {
 	}
 	c.dismissKept(v.err)
 	if v.err != nil && c.ctx.Err() == nil {
-		c.hub.tell(Failure{v.err})
+		c.hub.Tell(Failure{v.err})
 	}
 	c.finish(v.err)
 }
@@ -124,7 +124,7 @@ func (c *Client) fail(err error) {
 	case c.tried <- err:
 	default:
 	}
-	c.hub.tell(Failure{err})
+	c.hub.Tell(Failure{err})
 }
 
 // sleep pauses for d, or until Nudge. It returns false when the client closes.

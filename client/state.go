@@ -96,7 +96,7 @@ func (c *Client) announce(now Change) {
 	if f := c.cfg.hooks.State; f != nil {
 		f(now)
 	}
-	c.hub.tell(now)
+	c.hub.Tell(now)
 }
 
 // States yields the last change, and then each as it happens, until ctx ends
@@ -104,13 +104,13 @@ func (c *Client) announce(now Change) {
 // falls 1024 behind misses the oldest.
 func (c *Client) States(ctx context.Context) iter.Seq[Change] {
 	return func(yield func(Change) bool) {
-		rcv := c.hub.join(func(e Event) bool { _, ok := e.(Change); return ok })
-		defer c.hub.leave(rcv)
+		rcv := c.hub.Join(func(e Event) bool { _, ok := e.(Change); return ok })
+		defer rcv.Leave()
 		first := c.change()
 		if !yield(first) {
 			return
 		}
-		for e := range rcv.events(ctx) {
+		for e := range rcv.Events(ctx) {
 			if ch, ok := e.(Change); ok && ch.n > first.n && !yield(ch) {
 				return
 			}

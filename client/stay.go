@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/gocometd/cometd/bayeux"
-	"github.com/gocometd/cometd/transport"
 )
 
 // stay leaves l open for the next handshake, if the server has just said over
@@ -61,14 +60,15 @@ func (c *Client) takeKept(typ string) *link {
 }
 
 // mendable reports whether a new connection may mend what has failed a handshake
-// over a stream of before: the stream has broken, or the server will have no
-// second handshake on it. A refusal that lets try again is left to the next
-// attempt, after its pause.
-func (c *Client) mendable(err error) bool {
+// over l, a stream of before: it has broken or says nothing, or the server will
+// have no second handshake on it. A refusal that lets try again is left to the
+// next attempt, after its pause.
+func (c *Client) mendable(l *link, err error) bool {
 	if c.ctx.Err() != nil {
 		return false
 	}
-	_, broken := errors.AsType[*transport.Error](err)
-	_, refused := errors.AsType[*bayeux.Error](err)
-	return broken || refused && c.judge(nil, err).next == ending
+	if _, refused := errors.AsType[*bayeux.Error](err); refused {
+		return c.judge(nil, err).next == ending
+	}
+	return l.ctx.Err() != nil || errors.Is(err, bayeux.ErrTimeout)
 }

@@ -190,7 +190,7 @@ func TestASessionOutlivesExchangesThatBreak(t *testing.T) {
 		d.cut()
 		time.Sleep(25 * time.Second)
 		broken.Store(false)
-		time.Sleep(25 * time.Second) // the longest wait that may have begun
+		time.Sleep(34 * time.Second) // the longest wait that may have begun
 		assert.Equal(t, bayeux.Connected, c.State())
 		assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
 	})

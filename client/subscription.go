@@ -222,7 +222,7 @@ func (s *Subscription) fail(err error, drain bool) {
 	if s.end(err, drain) {
 		s.leave()
 		s.c.cfg.log.Warn("subscription ended", "channel", s.Channel(), "err", err)
-		s.c.hub.tell(Failure{err})
+		s.c.hub.Tell(Failure{err})
 	}
 }
 

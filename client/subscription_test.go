@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -185,109 +184,6 @@ func TestCancellingWhileDisconnectedAsksNothing(t *testing.T) {
 	})
 }
 
-func TestOverflow(t *testing.T) {
-	type gotten struct {
-		data []string
-		gaps int
-		lost int
-	}
-	run := func(t *testing.T, o Overflow, places int) (g gotten, dropped uint64) {
-		synctest.Test(t, func(t *testing.T) {
-			f := newFake()
-			c, ctx := start(t, dialers(board(f, streams))), t.Context()
-			s, err := c.Subscribe(ctx, "/q/*", WithQueue(places, o), WithOnGap(func(gap Gap) {
-				g.gaps++
-				g.lost += gap.Dropped
-				g.data = append(g.data, "gap")
-			}))
-			require.NoError(t, err)
-			for i := range 10 {
-				f.publish(fmt.Sprintf("/q/%d", i%3), fmt.Sprint(i))
-			}
-			time.Sleep(time.Second)
-			want := s.queue.len()
-			for m := range s.Messages(ctx) {
-				g.data = append(g.data, string(m.Data))
-				if want--; want == 0 {
-					break
-				}
-			}
-			dropped = c.Stats().Dropped
-		})
-		return g, dropped
-	}
-	g, dropped := run(t, DropOldest, 4)
-	assert.Equal(t, gotten{[]string{"gap", "6", "7", "8", "9"}, 1, 6}, g)
-	assert.EqualValues(t, 6, dropped)
-	g, dropped = run(t, KeepLatest, 4)
-	assert.Equal(t, gotten{[]string{"9", "7", "8"}, 0, 0}, g)
-	assert.EqualValues(t, 7, dropped)
-	g, dropped = run(t, KeepLatest, 2)
-	assert.Equal(t, gotten{[]string{"gap", "8", "9"}, 1, 8}, g, "a channel lost its newest")
-	assert.EqualValues(t, 8, dropped)
-}
-
-// All queues together have a bound in bytes, whatever their numbers.
-func TestQueuesAreBoundedInBytes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		c := start(t, dialers(board(f, streams)), WithLimits(Limits{QueueBytes: 100 << 10}))
-		ctx := t.Context()
-		s, err := c.Subscribe(ctx, "/a", WithQueue(1<<20, Pause))
-		require.NoError(t, err)
-		go func() {
-			for range 1000 {
-				f.publish("/a", `"`+strings.Repeat("x", 500)+`"`)
-			}
-		}()
-		time.Sleep(time.Second)
-		assert.LessOrEqual(t, c.Stats().WaitingBytes, 100<<10)
-		assert.True(t, c.flow.paused())
-		assert.Len(t, take(ctx, s, 1000), 1000)
-		assert.Zero(t, c.Stats().WaitingBytes)
-	})
-}
-
-func TestFormsOfConsuming(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		c, ctx := start(t, dialers(board(f, streams))), t.Context()
-		s, err := c.Subscribe(ctx, "/a")
-		require.NoError(t, err)
-		for i := range 12 {
-			f.publish("/a", fmt.Sprint(i))
-		}
-		f.publish("/a", `"twelve"`)
-		time.Sleep(time.Second)
-		for batch := range s.Batches(ctx, 5) {
-			assert.Len(t, batch, 5)
-			break
-		}
-		chanCtx, cancel := context.WithCancel(ctx)
-		ch := s.Chan(chanCtx)
-		assert.Equal(t, "5", string((<-ch).Data))
-		assert.Equal(t, "6", string((<-ch).Data))
-		cancel()
-		synctest.Wait()
-		_, open := <-ch
-		assert.False(t, open)
-		var got []int
-		var last error
-		for v, err := range Values[int](ctx, s) {
-			if err == nil {
-				got = append(got, v)
-			} else if s.Err() == nil {
-				assert.ErrorContains(t, err, "string")
-				s.fail(errRefused, true)
-			} else {
-				last = err
-			}
-		}
-		assert.Equal(t, []int{7, 8, 9, 10, 11}, got)
-		assert.Equal(t, errRefused, last, "why it ended")
-	})
-}
-
 func TestAHandlersErrorEndsItsSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
@@ -395,46 +291,6 @@ func TestIllegalSubscriptions(t *testing.T) {
 	})
 }
 
-// An extension that knows better, such as one whose stored position the server
-// has forgotten, has the subscribe sent again: the first one and the renewal.
-func TestAnExtensionMayAskForAnotherSubscribe(t *testing.T) {
-	both(t, func(t *testing.T, f *fake, d *switchboard) {
-		synctest.Test(t, func(t *testing.T) {
-			var position atomic.Int64
-			position.Store(55)
-			f.first = func(w *wire, m *bayeux.Message) bool {
-				if m.Channel != bayeux.MetaSubscribe || string(m.Ext["replay"]) == "-2" {
-					return false
-				}
-				w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Failed, Error: "400::The replayId {55} you provided was invalid"})
-				return true
-			}
-			replay := Extension{
-				Channels: []string{bayeux.MetaSubscribe},
-				Outgoing: func(_ context.Context, m *bayeux.Message) error { return m.Ext.Set("replay", position.Load()) },
-				Incoming: func(_ context.Context, m *bayeux.Message) error {
-					if m.Outcome == bayeux.Failed {
-						position.Store(-2)
-						m.Advice = &bayeux.Advice{Reconnect: bayeux.Retry}
-					}
-					return nil
-				},
-			}
-			c := start(t, dialers(d), WithExtension(replay))
-			s, err := c.Subscribe(t.Context(), "/a")
-			require.NoError(t, err)
-			assert.Equal(t, 1, f.subscribed("/a"))
-			time.Sleep(25 * time.Second)
-			position.Store(55)
-			f.forget()
-			d.cut()
-			time.Sleep(10 * time.Second)
-			assert.Equal(t, 1, f.subscribed("/a"))
-			assert.NoError(t, s.Err())
-		})
-	})
-}
-
 // Concurrent subscribes and unsubscribes of one channel end where the last one
 // leaves it.
 func TestSubscribingAndUnsubscribingAtOnce(t *testing.T) {
@@ -475,48 +331,4 @@ func TestRoutesAreForgottenBeforeASubscribeIsSent(t *testing.T) {
 		assert.Greater(t, topics.generation.Load(), before)
 	})
 	assert.True(t, sent)
-}
-
-// What has no subscription any more is told, with whatever filters it was
-// subscribed to, and with or without a session.
-func TestExtensionsAreToldOfTheLastUnsubscribe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		var left []string
-		e := Extension{Unsubscribed: func(ch string) { left = append(left, ch) }}
-		c, ctx := start(t, dialers(board(f, streams)), WithExtension(e)), t.Context()
-		a, err := c.Subscribe(ctx, "/t?a=1")
-		require.NoError(t, err)
-		b, err := c.Subscribe(ctx, "/t?a=2")
-		require.NoError(t, err)
-		require.NoError(t, a.Unsubscribe(ctx))
-		assert.Empty(t, left)
-		require.NoError(t, b.Unsubscribe(ctx))
-		assert.Equal(t, []string{"/t"}, left)
-	})
-}
-
-// An extension may keep an event from some of those who subscribed.
-func TestAnExtensionSelectsWhoGetsAnEvent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		var done []string
-		e := Extension{
-			Selects: func(ch string, m *bayeux.Message) bool { return ch != "/a/*" || string(m.Data) != "1" },
-			Done:    func(ch string, m *bayeux.Message) { done = append(done, ch+" "+string(m.Data)) },
-		}
-		c, ctx := start(t, dialers(board(f, streams)), WithExtension(e)), t.Context()
-		wide, err := c.Subscribe(ctx, "/a/*")
-		require.NoError(t, err)
-		narrow, err := c.Subscribe(ctx, "/a/b")
-		require.NoError(t, err)
-		listens, err := c.Listen("/a/**")
-		require.NoError(t, err)
-		f.publish("/a/b", "1")
-		f.publish("/a/b", "2")
-		assert.Equal(t, []string{"2"}, take(ctx, wide, 1))
-		assert.Equal(t, []string{"1", "2"}, take(ctx, narrow, 2))
-		assert.Equal(t, []string{"1", "2"}, take(ctx, listens, 2))
-		assert.Equal(t, []string{"/a/b 1"}, done, "take leaves the last one undone")
-	})
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -130,6 +131,27 @@ func (t *topics) forget(tp *topic) {
 	rest := slices.DeleteFunc(t.byKey[tp.key], func(o *topic) bool { return o == tp })
 	if t.byKey[tp.key] = rest; len(rest) == 0 {
 		delete(t.byKey, tp.key)
+	}
+}
+
+// matching are the patterns for ch that some subscription may have. A long
+// channel may have very many, so there it goes through the subscriptions
+// instead. The caller holds t.mu.
+func (t *topics) matching(ch string) iter.Seq[string] {
+	if len(ch) <= longChannel {
+		return bayeux.Channel(ch).Patterns
+	}
+	return func(yield func(string) bool) {
+		for p := range t.byKey {
+			if bayeux.Channel(p).Match(ch) && !yield(p) {
+				return
+			}
+		}
+		for p := range t.local {
+			if t.byKey[p] == nil && bayeux.Channel(p).Match(ch) && !yield(p) {
+				return
+			}
+		}
 	}
 }
 

@@ -110,7 +110,7 @@ func FuzzRefusal(f *testing.F) {
 	f.Add(strings.Repeat("é", 300), "Sat, 21 Nov 2026 12:00:30 GMT")
 	f.Add("\xff\u202e", "-1")
 	f.Fuzz(func(t *testing.T, body, after string) {
-		line := clean(body)
+		line := transport.Detail(body)
 		if len(line) > 210 || !utf8.ValidString(line) || strings.ContainsFunc(line, unicode.IsControl) {
 			t.Errorf("%q", line)
 		}

@@ -152,7 +152,7 @@ func (h *held) failure() *transport.Error {
 		e.Status = h.config.replaced
 	}
 	if h.text != "" {
-		e.Err = errors.New(clean(h.text))
+		e.Err = errors.New(transport.Detail(h.text))
 	}
 	return e
 }

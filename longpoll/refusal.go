@@ -3,9 +3,7 @@ package longpoll
 import (
 	"io"
 	"net/http"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/transport"
@@ -22,20 +20,6 @@ func refusal(resp *http.Response) *transport.Error {
 		Reason:     transport.StatusReason(resp.StatusCode),
 		RetryAfter: transport.RetryAfter(resp.Header.Get("Retry-After"), time.Now()),
 		Location:   resp.Header.Get("Location"),
-		Detail:     clean(string(text)),
+		Detail:     transport.Detail(string(text)),
 	}
-}
-
-// clean makes one short line of what a stranger wrote: no control characters,
-// at most 200 bytes or so.
-func clean(s string) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == unicode.ReplacementChar
-	}), " ")
-	for i := range s {
-		if i >= 200 {
-			return s[:i] + "…"
-		}
-	}
-	return s
 }

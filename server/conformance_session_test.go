@@ -495,7 +495,7 @@ func TestASlowEventLoopIsToldWhatItMissed(t *testing.T) {
 				break
 			}
 		}
-		assert.Equal(t, []server.Event{server.EventsLost{N: 7}, server.CustomData{Value: 7}, server.CustomData{Value: 8}, server.CustomData{Value: 9}}, got)
+		assert.Equal(t, []server.Event{server.EventsLost{Events: 7}, server.CustomData{Value: 7}, server.CustomData{Value: 8}, server.CustomData{Value: 9}}, got)
 	}, server.WithLimits(server.Limits{Events: 3}))
 }
 

@@ -108,13 +108,13 @@ func (srv *Server) finish(s *Session, x ending, w *wakes) (left remains, ok bool
 // emitEnd tells the events. The caller holds mu, so that nothing of the
 // session comes after.
 func (srv *Server) emitEnd(s *Session, subs map[string]*subscription, x ending) {
-	if !srv.events.heard.Load() {
+	if !srv.events.Heard() {
 		return
 	}
 	if len(subs) > 0 {
-		srv.events.emit(Unsubscribed{Session: s, Channels: slices.Sorted(maps.Keys(subs)), Context: s.context()})
+		srv.events.Tell(Unsubscribed{Session: s, Channels: slices.Sorted(maps.Keys(subs)), Context: s.context()})
 	}
-	srv.events.emit(SessionRemoved{Session: s, Reason: x.why, Text: x.text})
+	srv.events.Tell(SessionRemoved{Session: s, Reason: x.why, Text: x.text})
 }
 
 // farewell says goodbye to a client in the way its reason wants.

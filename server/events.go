@@ -3,10 +3,7 @@ package server
 import (
 	"context"
 	"iter"
-	"sync"
-	"sync/atomic"
 
-	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -53,8 +50,8 @@ type Unsubscribed struct {
 // CustomData is what the application gave to [Server.Emit].
 type CustomData struct{ Value any }
 
-// EventsLost comes in the place of N events that a slow loop missed.
-type EventsLost struct{ N int }
+// EventsLost comes in the place of events that a slow loop missed.
+type EventsLost struct{ Events int }
 
 func (SessionAdded) event()   {}
 func (SessionRemoved) event() {}
@@ -69,122 +66,9 @@ func (EventsLost) event()     {}
 // EventsLost instead of the oldest ones. Registration happens when Events is
 // called, so nothing is missed between that and the loop.
 func (s *Server) Events(ctx context.Context) iter.Seq[Event] {
-	r := s.events.join()
-	stop := context.AfterFunc(ctx, func() { s.events.leave(r) })
-	return func(yield func(Event) bool) {
-		defer stop()
-		defer s.events.leave(r)
-		for {
-			ev, ok := r.next()
-			if !ok || !yield(ev) {
-				return
-			}
-		}
-	}
+	return s.events.Events(ctx)
 }
 
 // Emit puts v, as [CustomData], among the events that every loop over
 // [Server.Events] sees.
-func (s *Server) Emit(v any) { s.events.emit(CustomData{v}) }
-
-// hub hands every event to every receiver.
-type hub struct {
-	limit int         // per receiver
-	heard atomic.Bool // there have been receivers
-
-	mu        lock.Mutex[lock.Hub]
-	receivers map[*receiver]struct{}
-	closed    bool
-}
-
-// receiver is the queue of one loop.
-type receiver struct {
-	mu     lock.Mutex[lock.Receiver]
-	more   *sync.Cond
-	queue  []Event
-	lost   int
-	closed bool
-}
-
-func (h *hub) join() *receiver {
-	r := &receiver{}
-	r.more = sync.NewCond(&r.mu)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if r.closed = h.closed; !h.closed {
-		h.heard.Store(true)
-		if h.receivers == nil {
-			h.receivers = map[*receiver]struct{}{}
-		}
-		h.receivers[r] = struct{}{}
-	}
-	return r
-}
-
-func (h *hub) leave(r *receiver) {
-	h.mu.Lock()
-	delete(h.receivers, r)
-	h.mu.Unlock()
-	r.close()
-}
-
-// emit queues ev for all, in one order.
-func (h *hub) emit(ev Event) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for r := range h.receivers {
-		r.put(ev, h.limit)
-	}
-}
-
-func (h *hub) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closed = true
-	for r := range h.receivers {
-		r.close()
-	}
-}
-
-func (r *receiver) put(ev Event, limit int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return
-	}
-	if over(len(r.queue)+1, limit) {
-		r.queue[0] = nil
-		r.queue = r.queue[1:]
-		r.lost++
-	}
-	r.queue = append(r.queue, ev)
-	r.more.Signal()
-}
-
-// next waits for the next event; false: there will be none.
-func (r *receiver) next() (Event, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for len(r.queue) == 0 && !r.closed {
-		r.more.Wait()
-	}
-	if n := r.lost; n > 0 {
-		r.lost = 0
-		return EventsLost{n}, true
-	}
-	if len(r.queue) == 0 {
-		return nil, false
-	}
-	ev := r.queue[0]
-	r.queue[0] = nil
-	r.queue = r.queue[1:]
-	return ev, true
-}
-
-// close lets the loop see what is queued and then end.
-func (r *receiver) close() {
-	r.mu.Lock()
-	r.closed = true
-	r.more.Broadcast()
-	r.mu.Unlock()
-}
+func (s *Server) Emit(v any) { s.events.Tell(CustomData{v}) }

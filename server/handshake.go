@@ -87,8 +87,8 @@ func (s *Session) open(t *turn) bool {
 	s.phase = shaken
 	s.advised = t.link.peer.Type
 	s.startClock()
-	if s.srv.events.heard.Load() {
-		s.srv.events.emit(SessionAdded{Session: s, Context: t.context()})
+	if s.srv.events.Heard() {
+		s.srv.events.Tell(SessionAdded{Session: s, Context: t.context()})
 	}
 	return true
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gocometd/cometd/internal/hub"
 	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
@@ -31,7 +32,7 @@ type Server struct {
 	sessions sessionTable
 	links    linkTable
 	users    userTable
-	events   hub
+	events   hub.Hub[Event]
 	browsers browsers
 	seats    seats
 	origin   originCheck
@@ -67,7 +68,7 @@ func New(opts ...Option) (*Server, error) {
 	s.sessions.init()
 	s.links.all = map[*link]struct{}{}
 	s.users.byName = map[string]map[*Session]struct{}{}
-	s.events.limit = c.limits.Events
+	s.events.Init(c.limits.Events, func(n int) Event { return EventsLost{n} })
 	s.origin = newOriginCheck(c.origins)
 	s.accept.Limited = func(r *http.Request, limit string) { s.limited(limit, r.RemoteAddr, nil) }
 	for _, e := range c.extensions {
@@ -131,7 +132,7 @@ func (s *Server) Close() error {
 		s.quiet.Wait()
 	}
 	s.mu.Unlock()
-	s.events.close()
+	s.events.End()
 	for _, e := range s.extensions {
 		if e.Closed != nil {
 			e.Closed()

@@ -44,7 +44,7 @@ func (s *Session) emit(n int, ev Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n > 0 && s.phase != gone {
-		s.srv.events.emit(ev)
+		s.srv.events.Tell(ev)
 	}
 }
 

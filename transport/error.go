@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // What a caller branches on. An [Error] answers errors.Is for all of them.
@@ -131,4 +132,18 @@ func RetryAfter(v string, now time.Time) time.Duration {
 		return 0
 	}
 	return min(max(t.Sub(now), 0), day)
+}
+
+// Detail makes one short line of what a stranger wrote, for Error.Detail: without
+// control characters, and of some 200 bytes at most.
+func Detail(s string) string {
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == unicode.ReplacementChar
+	}), " ")
+	for i := range s {
+		if i >= 200 {
+			return s[:i] + "…"
+		}
+	}
+	return s
 }

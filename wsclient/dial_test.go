@@ -84,7 +84,7 @@ func TestAnAnswerWithoutUpgradeMeansFallBack(t *testing.T) {
 		assert.ErrorIs(t, e, transport.ErrUnsupported)
 		assert.NotErrorIs(t, e, transport.ErrUnauthorized)
 		assert.Equal(t, 7*time.Second, e.RetryAfter)
-		assert.Equal(t, "nothere, friend", e.Detail)
+		assert.Equal(t, "not here, friend second line", e.Detail)
 	}
 }
 

@@ -13,9 +13,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/gocometd/cometd/internal/wire"
 	"github.com/gocometd/cometd/transport"
@@ -120,7 +118,8 @@ func (d *dialer) refused(resp *http.Response) error {
 	e.Reason = transport.StatusReason(resp.StatusCode)
 	e.Location = resp.Header.Get("Location")
 	e.RetryAfter = transport.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
-	e.Detail = firstLine(resp.Body)
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) // it may be a page of any size from any proxy
+	e.Detail = transport.Detail(string(text))
 	if resp.StatusCode != http.StatusUnauthorized {
 		e.Err = transport.ErrUnsupported
 	}
@@ -143,22 +142,6 @@ func (d *dialer) unanswered(ctx context.Context, u *url.URL, up *upgrade, err er
 		}
 	}
 	return d.failed(err)
-}
-
-// firstLine is what an answer says, for people: one short line without control
-// characters.
-func firstLine(body io.Reader) string {
-	if body == nil {
-		return ""
-	}
-	b, _ := io.ReadAll(io.LimitReader(body, 200))
-	line, _, _ := strings.Cut(strings.TrimSpace(strings.ToValidUTF8(string(b), "")), "\n")
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, line)
 }
 
 // A body is a 101's body as a net.Conn. Without nc it has no deadlines.

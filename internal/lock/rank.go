@@ -44,9 +44,9 @@ type (
 	Endpoint struct{} // client: endpoint.mu
 	Handlers struct{} // client: Client.handlers
 
-	Hub struct{} // server and client: hub.mu
+	Hub struct{} // internal/hub: Hub.mu
 
-	Receiver struct{} // server and client: receiver.mu
+	Receiver struct{} // internal/hub: Receiver.mu
 
 	Conn struct{} // longpoll and transport/memory: a connection's
 
