@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gocometd/cometd/internal/lock"
+	"github.com/gocometd/cometd/transport"
 )
 
 // sessionTable finds sessions by id.
@@ -55,6 +56,10 @@ func (t *sessionTable) find(id []byte) *Session {
 	return t.kicked[string(id)]
 }
 
+// told is how many sessions that have ended may wait to tell their clients which
+// limit it was: they count in no limit themselves.
+const told = 1000
+
 // remove takes out s, whose client may have to be told yet.
 func (t *sessionTable) remove(s *Session, parts bool) {
 	addr := s.addr(s.srv.loopbackSessions)
@@ -64,7 +69,7 @@ func (t *sessionTable) remove(s *Session, parts bool) {
 		return
 	}
 	delete(t.byID, s.id)
-	if parts {
+	if parts && (s.why == transport.Kicked || len(t.kicked) < told) {
 		t.kicked[s.id] = s
 	}
 	if addr == "" {

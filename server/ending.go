@@ -1,0 +1,230 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/transport"
+)
+
+// An ending is why a session ends.
+type ending struct {
+	why     transport.Reason
+	text    string        // for the client and the application
+	refusal *bayeux.Error // for a client that polls, of an end by a limit
+	due     bool          // only if its time is up, and nobody came back meanwhile
+}
+
+// A parting is what the client of a session that has ended is told in answer to
+// its next connect: that it was kicked, or which limit was reached.
+type parting struct {
+	kick    []byte
+	refusal *bayeux.Error
+}
+
+// beyond is an ending by a limit, which it names.
+func beyond(limit string, n int, unit string) ending {
+	return ending{
+		why:     transport.Overflow,
+		text:    fmt.Sprintf("%s: limit is %d %s", limit, n, unit),
+		refusal: &bayeux.Error{Code: 402, Args: []string{limit, strconv.Itoa(n)}, Message: "session_unknown"},
+	}
+}
+
+// end ends a session, once, for whatever reason.
+func (srv *Server) end(s *Session, why transport.Reason) { srv.endWith(s, ending{why: why}) }
+
+func (srv *Server) endWith(s *Session, x ending) {
+	var w wakes
+	left, ok := srv.finish(s, x, &w)
+	if !ok {
+		return
+	}
+	if left.cancel != nil {
+		left.cancel()
+	}
+	srv.sessions.remove(s, left.parts)
+	srv.users.set(s, "")
+	for _, sub := range left.subs {
+		sub.channel.unsubscribe(sub)
+	}
+	s.farewell(left.held, left.stream, x)
+	w.flush(srv)
+	if !left.reachable {
+		return
+	}
+	srv.log.LogAttrs(context.Background(), slog.LevelInfo, "session ended", slog.Any("session", s), slog.String("reason", x.why.String()))
+	if f := srv.hooks.SessionClosed; f != nil {
+		f(s, x.why)
+	}
+}
+
+// What is left of a session that has just ended, for who ended it to undo.
+type remains struct {
+	subs      map[string]*subscription
+	held      held
+	stream    *link
+	cancel    context.CancelFunc
+	parts     bool // its client has yet to be told
+	reachable bool // it had begun
+}
+
+// finish ends s for all others. It is false if s has ended already, or may go
+// on.
+func (srv *Server) finish(s *Session, x ending, w *wakes) (left remains, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == gone || x.due && !s.expired(time.Now()) {
+		return left, false
+	}
+	left = remains{subs: s.subs, held: s.takeHeld(), stream: s.stream, reachable: s.phase != fresh}
+	s.phase, s.why, s.subs = gone, x.why, nil
+	if x.why == transport.Kicked && left.reachable {
+		s.tellKicked(&left.held, kickMessage(x.text), w)
+	} else {
+		s.discard(w)
+		s.tellLimit(&left.held, x.refusal)
+	}
+	left.parts = s.parting != nil
+	left.cancel = s.cancel
+	if s.personal {
+		srv.personal.Add(-1)
+	}
+	s.expiry.stop()
+	if left.reachable {
+		srv.emitEnd(s, left.subs, x)
+	}
+	return left, true
+}
+
+// emitEnd tells the events. The caller holds mu, so that nothing of the
+// session comes after.
+func (srv *Server) emitEnd(s *Session, subs map[string]*subscription, x ending) {
+	if !srv.events.Heard() {
+		return
+	}
+	if len(subs) > 0 {
+		srv.events.Tell(Unsubscribed{Session: s, Channels: slices.Sorted(maps.Keys(subs)), Context: s.context()})
+	}
+	srv.events.Tell(SessionRemoved{Session: s, Reason: x.why, Text: x.text})
+}
+
+// farewell says goodbye to a client in the way its reason wants.
+func (s *Session) farewell(h held, stream *link, x ending) {
+	switch x.why {
+	case transport.Kicked:
+		if h.link != nil {
+			s.answerApart(h)
+		}
+	case transport.Normal:
+		if h.link != nil {
+			h.last = &bayeux.Advice{Reconnect: bayeux.NoReconnect}
+			s.answerApart(h)
+		}
+	case transport.Expired:
+		if h.link != nil { // its client handshakes again at once; without a connect, the next message does it
+			h.refusal, h.last = unknownSession(), handshakeAgain(0)
+			s.answerApart(h)
+		}
+	default:
+		switch {
+		case h.link == nil:
+		case h.refusal != nil:
+			s.answerApart(h)
+		default:
+			h.link.closeSaying(x.why, x.text)
+		}
+		if stream != nil && stream != h.link {
+			stream.closeSaying(x.why, x.text)
+		}
+	}
+}
+
+// tellLimit has a client that polls told which limit has ended its session, in
+// answer to a connect; a stream is closed with it. The caller holds mu.
+func (s *Session) tellLimit(h *held, refusal *bayeux.Error) {
+	switch {
+	case refusal == nil || s.phase == fresh:
+	case h.link != nil && h.link.peer.Once:
+		h.refusal, h.last = refusal, handshakeAgain(0)
+	case h.link == nil && s.stream == nil:
+		s.parting = &parting{refusal: refusal}
+		s.startClock()
+	}
+}
+
+// tellKicked has the client told with a disconnect that answers no request, and
+// with the answer to its connect (docs/protocol.md §3.5): at once where messages
+// leave by themselves, else with a connect. The caller holds mu.
+func (s *Session) tellKicked(h *held, kick []byte, w *wakes) {
+	s.parting = &parting{kick: kick}
+	s.startClock()
+	switch {
+	case h.link != nil:
+		s.part(h)
+	case s.flows():
+		s.stream.add(reply{text: kick, session: s, after: s.out.end()})
+		w.link(s.stream)
+		s.parting = nil
+	}
+}
+
+// part decides about the answer to a connect of a session that has ended: what
+// waits leaves first, and with the last of it the client is told. It is false
+// if that has happened. The caller holds mu.
+func (s *Session) part(h *held) bool {
+	p := s.parting
+	if p == nil {
+		return false
+	}
+	h.advise = true
+	if !s.flows() && s.out.overflows(s.srv.limits.FrameBytes) {
+		return true
+	}
+	s.parting = nil
+	if h.refusal = p.refusal; h.refusal != nil {
+		h.last = handshakeAgain(0)
+	} else {
+		h.kick, h.last = p.kick, &bayeux.Advice{Reconnect: bayeux.NoReconnect}
+	}
+	return true
+}
+
+// giveUp lets go of sessions that have ended, whether their clients know or
+// not.
+func (srv *Server) giveUp(now func(*Session) bool) {
+	for _, s := range srv.sessions.parting() {
+		var w wakes
+		s.mu.Lock()
+		if now(s) {
+			s.parting = nil
+		}
+		told := s.parting == nil
+		if s.forsaken() {
+			s.discard(&w)
+		}
+		s.mu.Unlock()
+		w.flush(srv)
+		if told {
+			srv.sessions.forget(s)
+		}
+	}
+}
+
+func kickMessage(reason string) []byte {
+	m := &bayeux.Message{Channel: bayeux.MetaDisconnect, Outcome: bayeux.Succeeded}
+	if reason != "" {
+		text, _ := json.Marshal(reason) // a string cannot fail
+		m.Ext = bayeux.Ext{"reason": text}
+	}
+	b, _ := codec.AppendMessage(nil, m)
+	return b
+}
