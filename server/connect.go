@@ -162,7 +162,7 @@ func (s *Session) connectTimeout() {
 		}
 		h := s.takeHeld()
 		s.mu.Unlock()
-		s.answer(h)
+		s.answer(&h)
 	})
 }
 
@@ -181,20 +181,20 @@ func (s *Session) answerHeld() {
 	}
 	h := s.takeHeld()
 	s.mu.Unlock()
-	s.answer(h)
+	s.answer(&h)
 }
 
 // answer sends the reply to a connect, with the events that go with it.
-func (s *Session) answer(h held) {
-	if r := s.responseTo(&h); r != nil {
+func (s *Session) answer(h *held) {
+	if r := s.responseTo(h); r != nil {
 		r.send()
 	}
 }
 
 // answerApart is answer for a caller that the network must not hold up: what
 // leaves is decided at once.
-func (s *Session) answerApart(h held) {
-	if r := s.responseTo(&h); r != nil && !s.srv.run(r.send) {
+func (s *Session) answerApart(h *held) {
+	if r := s.responseTo(h); r != nil && !s.srv.run(r.send) {
 		r.send() // the server is closed, and so is the link
 	}
 }

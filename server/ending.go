@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -31,8 +30,8 @@ type parting struct {
 }
 
 // beyond is an ending by a limit, which it names.
-func beyond(limit string, n int, unit string) ending {
-	return ending{
+func beyond(limit string, n int, unit string) *ending {
+	return &ending{
 		why:     transport.Overflow,
 		text:    fmt.Sprintf("%s: limit is %d %s", limit, n, unit),
 		refusal: &bayeux.Error{Code: 402, Args: []string{limit, strconv.Itoa(n)}, Message: "session_unknown"},
@@ -40,12 +39,14 @@ func beyond(limit string, n int, unit string) ending {
 }
 
 // end ends a session, once, for whatever reason.
-func (srv *Server) end(s *Session, why transport.Reason) { srv.endWith(s, ending{why: why}) }
+func (srv *Server) end(s *Session, why transport.Reason) { srv.endWith(s, &ending{why: why}) }
 
-func (srv *Server) endWith(s *Session, x ending) {
-	var w wakes
-	left, ok := srv.finish(s, x, &w)
-	if !ok {
+func (srv *Server) endWith(s *Session, x *ending) {
+	var (
+		left remains
+		w    wakes
+	)
+	if !srv.finish(s, x, &left, &w) {
 		return
 	}
 	if left.cancel != nil {
@@ -53,14 +54,16 @@ func (srv *Server) endWith(s *Session, x ending) {
 	}
 	srv.sessions.remove(s, left.parts)
 	srv.users.set(s, "")
-	for _, sub := range left.subs {
-		sub.channel.unsubscribe(sub)
-	}
-	s.farewell(left.held, left.stream, x)
+	left.unsubscribe()
+	s.farewell(&left, x)
 	w.flush(srv)
-	if !left.reachable {
-		return
+	if left.reachable {
+		srv.sessionEnded(s, x)
 	}
+}
+
+// sessionEnded tells log and hooks.
+func (srv *Server) sessionEnded(s *Session, x *ending) {
 	srv.log.LogAttrs(context.Background(), slog.LevelInfo, "session ended", slog.Any("session", s), slog.String("reason", x.why.String()))
 	if f := srv.hooks.SessionClosed; f != nil {
 		f(s, x.why)
@@ -77,15 +80,23 @@ type remains struct {
 	reachable bool // it had begun
 }
 
+func (left *remains) unsubscribe() {
+	for _, sub := range left.subs {
+		sub.channel.unsubscribe(sub)
+	}
+}
+
 // finish ends s for all others. It is false if s has ended already, or may go
-// on.
-func (srv *Server) finish(s *Session, x ending, w *wakes) (left remains, ok bool) {
+// on. What it takes goes by pointers: most sessions end on the stack of their
+// own goroutine, which would have to grow for it.
+func (srv *Server) finish(s *Session, x *ending, left *remains, w *wakes) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == gone || x.due && !s.expired(time.Now()) {
-		return left, false
+		return false
 	}
-	left = remains{subs: s.subs, held: s.takeHeld(), stream: s.stream, reachable: s.phase != fresh}
+	left.held = s.takeHeld()
+	left.subs, left.stream, left.reachable = s.subs, s.stream, s.phase != fresh
 	s.phase, s.why, s.subs = gone, x.why, nil
 	if x.why == transport.Kicked && left.reachable {
 		s.tellKicked(&left.held, kickMessage(x.text), w)
@@ -102,23 +113,29 @@ func (srv *Server) finish(s *Session, x ending, w *wakes) (left remains, ok bool
 	if left.reachable {
 		srv.emitEnd(s, left.subs, x)
 	}
-	return left, true
+	return true
 }
 
 // emitEnd tells the events. The caller holds mu, so that nothing of the
 // session comes after.
-func (srv *Server) emitEnd(s *Session, subs map[string]*subscription, x ending) {
+func (srv *Server) emitEnd(s *Session, subs map[string]*subscription, x *ending) {
 	if !srv.events.Heard() {
 		return
 	}
 	if len(subs) > 0 {
-		srv.events.Tell(Unsubscribed{Session: s, Channels: slices.Sorted(maps.Keys(subs)), Context: s.context()})
+		all := make([]string, 0, len(subs))
+		for ch := range subs {
+			all = append(all, ch)
+		}
+		slices.Sort(all)
+		srv.events.Tell(Unsubscribed{Session: s, Channels: all, Context: s.context()})
 	}
 	srv.events.Tell(SessionRemoved{Session: s, Reason: x.why, Text: x.text})
 }
 
 // farewell says goodbye to a client in the way its reason wants.
-func (s *Session) farewell(h held, stream *link, x ending) {
+func (s *Session) farewell(left *remains, x *ending) {
+	h, stream := &left.held, left.stream
 	switch x.why {
 	case transport.Kicked:
 		if h.link != nil {

@@ -131,7 +131,7 @@ func (t *turn) finish() {
 func (t *turn) answerStream() {
 	l, s := t.link, t.session
 	if t.connect != nil {
-		s.answer(*t.connect)
+		s.answer(t.connect)
 	}
 	if len(t.replies) == 0 {
 		return

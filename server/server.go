@@ -195,7 +195,7 @@ func (s *Server) sweepSessions(now time.Time) {
 	for _, x := range s.sessions.all() {
 		switch {
 		case x.expired(now):
-			s.endWith(x, ending{why: transport.Expired, due: true})
+			s.endWith(x, &ending{why: transport.Expired, due: true})
 		case x.overdue(now):
 			s.log.Warn("the application's code takes too long", slog.Any("session", x), slog.String("transport", x.Transport()))
 			s.end(x, transport.Expired)

@@ -203,7 +203,7 @@ func (s *Session) Disconnect() { s.Kick("") }
 
 // Kick is [Session.Disconnect] with a reason, which the client finds as
 // ext.reason of the disconnect, and [SessionRemoved] as Text.
-func (s *Session) Kick(reason string) { s.srv.endWith(s, ending{why: transport.Kicked, text: reason}) }
+func (s *Session) Kick(reason string) { s.srv.endWith(s, &ending{why: transport.Kicked, text: reason}) }
 
 // SetEcho decides whether the session gets the messages that it publishes
 // itself. The default is true; the channel ([ChannelOptions]) and the server

@@ -38,7 +38,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		x.endLaziness()
 		if h.link != nil {
 			answers.Add(1)
-			if !s.run(func() { defer answers.Done(); x.answer(h) }) {
+			if !s.run(func() { defer answers.Done(); x.answer(&h) }) {
 				answers.Done()
 			}
 		}
