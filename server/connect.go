@@ -61,11 +61,7 @@ func (t *turn) connected(m *bayeux.Message) {
 // and a stream that may be stuck. The caller holds mu.
 func (s *Session) replaceConnect(t *turn) (old, stuck *link) {
 	s.deadline.Store(0)
-	switch l := s.takeHeld().link; {
-	case l == nil:
-	case l == t.link:
-		t.hasty++
-	case l.peer.Once:
+	if l := s.takeHeld().link; l != nil && l != t.link && l.peer.Once {
 		old = l
 	}
 	if t.link.peer.Once {
@@ -74,21 +70,6 @@ func (s *Session) replaceConnect(t *turn) (old, stuck *link) {
 		stuck = s.detach(&t.wakes)
 	}
 	return old, stuck
-}
-
-// hastyRest is how long a stream is left alone for each connect that took the
-// place of one that was held there. No client needs that; one that does it in a
-// loop would have a processor for itself.
-const hastyRest = time.Millisecond
-
-func (s *Server) rest(d time.Duration) {
-	if d == 0 {
-		return
-	}
-	select {
-	case <-time.After(d):
-	case <-s.closing:
-	}
 }
 
 // takeConnect notes what m asks for, and holds h if it can wait. The caller

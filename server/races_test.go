@@ -67,21 +67,6 @@ func TestAConnectThatIsNotHeldTakesNothingThatCouldOvertake(t *testing.T) {
 	})
 }
 
-// A client that asks again and again before it is answered has no processor for
-// itself.
-func TestAStreamWhoseConnectsReplaceOneAnotherRestsForEach(t *testing.T) {
-	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
-		c := w.session("/a")
-		begin := time.Now()
-		for range 100 {
-			c.send(`{"channel":"/meta/connect","id":"c","clientId":"$"}`)
-		}
-		c.send(`{"channel":"/a","id":"p","clientId":"$","data":1}`)
-		c.expect("/a", "p")
-		assert.Equal(t, 100*time.Millisecond, time.Since(begin))
-	})
-}
-
 func TestATimingOfItsOwnKeepsThatOfTheTransportForTheRest(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		c := w.session()

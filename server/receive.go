@@ -25,7 +25,6 @@ type turn struct {
 	kind    transport.Kind
 	replies [][]byte
 	connect *held     // to be answered with this payload, last of all
-	hasty   int       // connects that took the place of a held one on this stream
 	holding bool      // the payload is answered later, when its connect is
 	keeping []keeping // publishes that the history has under way
 	joining []func()  // subscriptions that begin with history
@@ -61,9 +60,7 @@ func (l *link) receive(b *codec.Batch) {
 	t.srv, t.link, t.alone = l.srv, l, len(views) == 1
 	t.process(views)
 	t.finish()
-	rest := time.Duration(t.hasty) * hastyRest
 	t.free()
-	l.srv.rest(rest)
 }
 
 // process processes messages in the receive order of their session. The
