@@ -32,6 +32,21 @@ func TestWhoAloneAlwaysHasMoreRestsAfterEachLongTurn(t *testing.T) {
 	})
 }
 
+func TestWhoHasManyFramesRestsAfterAShortTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p pace
+		p.frame()
+		for range 3 {
+			for range fewFrames - 1 {
+				time.Sleep(turn / (fewFrames - 1))
+				assert.Zero(t, p.rests())
+			}
+			time.Sleep(time.Microsecond)
+			assert.Equal(t, briefRest, p.rests())
+		}
+	})
+}
+
 func TestWhoIsWaitedForNeverRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p pace
