@@ -162,6 +162,7 @@ func TestABreakAfterNewMessagesIsAGapOfItsOwn(t *testing.T) {
 				return false
 			}
 			w.send(&bayeux.Message{Channel: "/a", Data: []byte("1")})
+			time.Sleep(time.Millisecond) // fake: the client has read it
 			w.conn.Close(transport.Internal)
 			return true
 		}

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -40,11 +39,6 @@ func (in *reader) receive(conn transport.Conn) error {
 	if in.timeout != nil {
 		in.timeout.Reset(in.l.c.cfg.timeouts.NetworkDelay) // the body may take as long again
 	}
-	var counted *counter
-	if in.l.c.cfg.hooks.Received != nil {
-		counted = &counter{r: r}
-		r = counted
-	}
 	b, err := codec.Read(r, in.limits)
 	if err != nil {
 		return err
@@ -54,8 +48,8 @@ func (in *reader) receive(conn transport.Conn) error {
 		in.timeout.Stop() // a full queue may now pause us for long
 	}
 	in.l.hear(len(b.Views))
-	if counted != nil {
-		in.l.c.cfg.hooks.Received(in.l.typ(), len(b.Views), counted.n)
+	if f := in.l.c.cfg.hooks.Received; f != nil {
+		f(in.l.typ(), len(b.Views), b.Size())
 	}
 	in.l.turn <- struct{}{}
 	defer func() { <-in.l.turn }()
@@ -236,16 +230,4 @@ func (l *link) only() *request {
 		}
 	}
 	return nil
-}
-
-// counter counts the bytes of a payload, for Hooks.
-type counter struct {
-	r io.Reader
-	n int
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += n
-	return n, err
 }

@@ -92,6 +92,24 @@ func TestAChannelBombEndsAtTheLimitAndLeavesNoChannels(t *testing.T) {
 	x.over()
 }
 
+// creates publishes on so many new channels of a run, and returns how many the
+// server has refused with an error that begins so.
+func (s *socket) creates(channels, run int, refusal string) (refused int) {
+	var all []string
+	for k := range channels {
+		all = append(all, fmt.Sprintf(`{"channel":"/bomb/%d/%d","id":"%d","clientId":"$","data":1}`, run, k, k))
+	}
+	s.text("[" + strings.Join(all, ",") + "]")
+	for n := 0; n < channels; {
+		for _, r := range s.expect() {
+			if n++; strings.HasPrefix(r.Error, refusal) {
+				refused++
+			}
+		}
+	}
+	return refused
+}
+
 // Sessions that come only to create channels, and go again, fill no more than
 // the server's own limit.
 func TestChannelsAreBoundedInTheWholeServer(t *testing.T) {
@@ -99,18 +117,7 @@ func TestChannelsAreBoundedInTheWholeServer(t *testing.T) {
 	refused := 0
 	for i := range scaled(10) {
 		s := x.shaken()
-		var all []string
-		for k := range 100 {
-			all = append(all, fmt.Sprintf(`{"channel":"/bomb/%d/%d","id":"%d","clientId":"$","data":1}`, i, k, k))
-		}
-		s.text("[" + strings.Join(all, ",") + "]")
-		for n := 0; n < 100; {
-			for _, r := range s.expect() {
-				if n++; strings.HasPrefix(r.Error, "429:channels,300:") {
-					refused++
-				}
-			}
-		}
+		refused += s.creates(100, i, "429:channels,300:")
 		s.Close()
 		assert.LessOrEqual(t, x.Stats().Channels, 300)
 	}
@@ -126,18 +133,7 @@ func TestOneAddressCannotTakeAllChannels(t *testing.T) {
 	refused := 0
 	for i := range scaled(10) {
 		s := x.shaken()
-		var all []string
-		for k := range 50 {
-			all = append(all, fmt.Sprintf(`{"channel":"/bomb/%d/%d","id":"%d","clientId":"$","data":1}`, i, k, k))
-		}
-		s.text("[" + strings.Join(all, ",") + "]")
-		for n := 0; n < 50; {
-			for _, r := range s.expect() {
-				if n++; strings.HasPrefix(r.Error, "429:channels_per_addr,150:") {
-					refused++
-				}
-			}
-		}
+		refused += s.creates(50, i, "429:channels_per_addr,150:")
 		s.Close()
 		assert.Less(t, x.Stats().Channels, 200)
 	}

@@ -110,8 +110,9 @@ func (p *publishing) queue(e *event) (n int, ok bool) {
 		return 0, true
 	case 1:
 		return p.queueAll(e, &p.route.patterns[busiest].subs), true
+	default:
+		return p.queueOnce(e, busiest), true
 	}
-	return p.queueOnce(e), true
 }
 
 // queueAll is queue where only one pattern has subscribers. It is a loop, as a
@@ -126,10 +127,11 @@ func (p *publishing) queueAll(e *event, all *subscribers) (n int) {
 }
 
 // queueOnce is queue where several have.
-func (p *publishing) queueOnce(e *event) (n int) {
-	for s := range p.route.audience() {
+func (p *publishing) queueOnce(e *event, busiest int) (n int) {
+	p.route.eachOnce(busiest, func(s *Session) bool {
 		n += p.give(s, e)
-	}
+		return true
+	})
 	return n
 }
 
