@@ -172,7 +172,7 @@ func TestABreakAfterNewMessagesIsAGapOfItsOwn(t *testing.T) {
 			func(_ context.Context, m *bayeux.Message) error { heard <- string(m.Data); return nil },
 			WithOnGap(func(Gap) { heard <- "gap" }))
 		require.NoError(t, err)
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute + time.Second) // between two connects
 		again.Store(true)
 		d.cut()
 		time.Sleep(time.Minute)
