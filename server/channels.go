@@ -2,6 +2,8 @@ package server
 
 import (
 	"iter"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,8 +159,9 @@ func (r *registry) insert(name, creator, addr string) (ch *channel, made bool) {
 
 // sweep drops the channels that nobody used for three sweeps. It holds the lock
 // for each of them, not for all.
-func (r *registry) sweep() {
-	for _, ch := range r.snapshot() {
+func (r *registry) sweep(in []*channel) []*channel {
+	all := r.snapshot(in)
+	for _, ch := range all {
 		if r.inUse(ch) {
 			ch.idle.Store(0)
 			continue
@@ -167,6 +170,7 @@ func (r *registry) sweep() {
 			r.remove(ch)
 		}
 	}
+	return emptied(all)
 }
 
 func (r *registry) remove(ch *channel) {
@@ -282,7 +286,7 @@ func (ch *channel) sendLast(s *Session, o ChannelOptions, w *wakes) {
 // between steps.
 func (s *Server) Channels() iter.Seq[ChannelInfo] {
 	return func(yield func(ChannelInfo) bool) {
-		for _, ch := range s.channels.snapshot() {
+		for _, ch := range s.channels.snapshot(nil) {
 			info := ChannelInfo{Name: ch.name, Subscribers: ch.subs.len(), Published: ch.published.Load(), Options: s.channels.options(ch.name)}
 			if ch.kind != bayeux.Meta && !yield(info) {
 				return
@@ -304,14 +308,10 @@ func (r *registry) madeBy(addr string) int {
 	return r.byAddr[addr]
 }
 
-func (r *registry) snapshot() []*channel {
+func (r *registry) snapshot(in []*channel) []*channel {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	all := make([]*channel, 0, len(r.byName))
-	for _, ch := range r.byName {
-		all = append(all, ch)
-	}
-	return all
+	return slices.AppendSeq(slices.Grow(in, len(r.byName)), maps.Values(r.byName))
 }
 
 // Subscribers yields the sessions that are subscribed to exactly ch, which may

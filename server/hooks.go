@@ -91,7 +91,7 @@ func (s *Server) Stats() Stats {
 		out.Limited[limit] = b.times
 	}
 	s.stats.mu.Unlock()
-	for _, x := range s.sessions.all() {
+	for _, x := range s.sessions.all(nil) {
 		out.Sessions++
 		x.mu.Lock()
 		out.Queued += len(x.out.queue)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -330,12 +332,8 @@ func (t *linkTable) remove(l *link) {
 	t.mu.Unlock()
 }
 
-func (t *linkTable) snapshot() []*link {
+func (t *linkTable) snapshot(in []*link) []*link {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := make([]*link, 0, len(t.all))
-	for l := range t.all {
-		all = append(all, l)
-	}
-	return all
+	return slices.AppendSeq(slices.Grow(in, len(t.all)), maps.Keys(t.all))
 }

@@ -120,11 +120,11 @@ func (s *Server) Close() error {
 	s.closed = true
 	close(s.closing)
 	s.mu.Unlock()
-	for _, x := range s.sessions.all() {
+	for _, x := range s.sessions.all(nil) {
 		s.end(x, transport.GoingAway)
 	}
 	s.giveUp(func(*Session) bool { return true })
-	for _, l := range s.links.snapshot() {
+	for _, l := range s.links.snapshot(nil) {
 		l.close(transport.GoingAway)
 	}
 	s.mu.Lock()
@@ -178,21 +178,27 @@ func (s *Server) run(f func()) bool {
 func (s *Server) sweep() {
 	tick := time.NewTicker(s.timing.Sweep)
 	defer tick.Stop()
+	var ( // the memory of one sweep serves the next
+		sessions []*Session
+		links    []*link
+		channels []*channel
+	)
 	for {
 		select {
 		case <-s.closing:
 			return
 		case now := <-tick.C:
-			s.sweepSessions(now)
-			s.sweepLinks(now)
-			s.channels.sweep()
+			sessions = s.sweepSessions(now, sessions)
+			links = s.sweepLinks(now, links)
+			channels = s.channels.sweep(channels)
 			s.shed()
 		}
 	}
 }
 
-func (s *Server) sweepSessions(now time.Time) {
-	for _, x := range s.sessions.all() {
+func (s *Server) sweepSessions(now time.Time, in []*Session) []*Session {
+	all := s.sessions.all(in)
+	for _, x := range all {
 		switch {
 		case x.expired(now):
 			s.endWith(x, &ending{why: transport.Expired, due: true})
@@ -202,18 +208,27 @@ func (s *Server) sweepSessions(now time.Time) {
 		}
 	}
 	s.giveUp(func(x *Session) bool { return x.late(now) })
+	return emptied(all)
 }
 
 // sweepLinks closes streams that have carried no session for too long.
-func (s *Server) sweepLinks(now time.Time) {
+func (s *Server) sweepLinks(now time.Time, in []*link) []*link {
 	if s.limits.Handshake < 0 {
-		return
+		return in
 	}
-	for _, l := range s.links.snapshot() {
+	all := s.links.snapshot(in)
+	for _, l := range all {
 		if !l.peer.Once && l.useless(now, s.limits.Handshake) {
 			s.closeUseless(l)
 		}
 	}
+	return emptied(all)
+}
+
+// emptied is the memory of all, for another snapshot.
+func emptied[T any](all []T) []T {
+	clear(all)
+	return all[:0]
 }
 
 // closeUseless closes a stream. Only one that never carried a session has

@@ -96,11 +96,12 @@ func (t *sessionTable) len() int {
 	return len(t.byID)
 }
 
-// all is a snapshot, so that walking it blocks no traffic.
-func (t *sessionTable) all() []*Session {
+// all is a snapshot, so that walking it blocks no traffic, in memory that may be
+// there already.
+func (t *sessionTable) all(in []*Session) []*Session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return slices.AppendSeq(make([]*Session, 0, len(t.byID)), maps.Values(t.byID))
+	return slices.AppendSeq(slices.Grow(in, len(t.byID)), maps.Values(t.byID))
 }
 
 // parting are the sessions that have ended while their clients were away, who are
@@ -121,4 +122,4 @@ func (t *sessionTable) forget(s *Session) {
 func (s *Server) Session(id string) *Session { return s.sessions.get([]byte(id)) }
 
 // Sessions yields the sessions of one moment; walking them blocks no traffic.
-func (s *Server) Sessions() iter.Seq[*Session] { return slices.Values(s.sessions.all()) }
+func (s *Server) Sessions() iter.Seq[*Session] { return slices.Values(s.sessions.all(nil)) }

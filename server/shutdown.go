@@ -27,7 +27,7 @@ import (
 // to its own backoff.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
-	all := append(s.sessions.all(), s.sessions.parting()...)
+	all := append(s.sessions.all(nil), s.sessions.parting()...)
 	until := make([]uint64, len(all))
 	var answers sync.WaitGroup
 	for i, x := range all {
@@ -175,12 +175,12 @@ type load struct {
 
 // loads are what waits, the most of it first.
 func (s *Server) loads() (all []load) {
-	for _, x := range s.sessions.all() {
+	for _, x := range s.sessions.all(nil) {
 		if n := x.out.Bytes(); n > 0 {
 			all = append(all, load{x, nil, n})
 		}
 	}
-	for _, l := range s.links.snapshot() {
+	for _, l := range s.links.snapshot(nil) {
 		if n := l.unread(); n > 0 {
 			all = append(all, load{nil, l, n})
 		}

@@ -220,7 +220,7 @@ func (srv *Server) list(ch *channel, sub *subscription) bool {
 		return false
 	}
 	if ch.wild && srv.channels.rules.sendLast() {
-		for _, c := range srv.channels.snapshot() {
+		for _, c := range srv.channels.snapshot(nil) {
 			if o := srv.channels.options(c.name); o.SendLast && !c.wild && bayeux.Channel(ch.name).Match(c.name) {
 				c.sendLast(sub.session, o, &w)
 			}

@@ -108,6 +108,7 @@ func (s *serveCmd) Run(ctx context.Context, tty console) error {
 		rooms := chat.Open(srv)
 		g.Go(func() error { rooms.Run(ctx); return nil })
 	}
+	g.Go(func() error { giveBack(ctx); return nil })
 	web := s.web(mux, srv, log)
 	g.Go(func() error { return ignoreClosed(web.Serve(ln)) })
 	g.Go(func() error {
