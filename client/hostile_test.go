@@ -163,14 +163,23 @@ func TestChannelsWithVeryManySegmentsAreCheap(t *testing.T) {
 		require.NoError(t, err)
 		_, err = c.Subscribe(ctx, "/b/**")
 		require.NoError(t, err)
-		local, err := c.Listen("/**")
+		local, err := c.Listen("/**") // which also hears the replies on meta channels
 		require.NoError(t, err)
 		exact, err := c.Listen(long)
 		require.NoError(t, err)
 		f.publish(long, "1")
 		f.publish("/a/b", "2")
 		assert.Equal(t, []string{"1", "2"}, take(ctx, deep, 2))
-		assert.Equal(t, []string{"1", "2"}, take(ctx, local, 2))
+		var heard []string
+		for m := range local.Messages(ctx) {
+			if m.Data == nil {
+				continue
+			}
+			if heard = append(heard, string(m.Data)); len(heard) == 2 {
+				break
+			}
+		}
+		assert.Equal(t, []string{"1", "2"}, heard)
 		assert.Equal(t, []string{"1"}, take(ctx, exact, 1))
 	})
 }

@@ -119,7 +119,8 @@ func (c *Client) SubscribeFunc(ctx context.Context, ch string, h Handler, opts .
 
 // Listen hands over what arrives on ch without telling the server: the answers
 // of service channels, and with /meta/… the replies of the protocol itself. A
-// pattern of broadcast channels gets what other subscriptions made come.
+// pattern of broadcast channels gets what other subscriptions made come, and /**
+// gets all of it.
 func (c *Client) Listen(ch string, opts ...SubOption) (*Subscription, error) {
 	s, err := c.newSubscription(context.Background(), ch, true, opts)
 	if err != nil {
