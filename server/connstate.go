@@ -3,6 +3,8 @@ package server
 import (
 	"net"
 	"net/http"
+
+	"github.com/gocometd/cometd/internal/lull"
 )
 
 // ConnState is for the field of this name in an http.Server, and makes
@@ -19,6 +21,9 @@ import (
 func (s *Server) ConnState(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
+		if s.accepts.Add(1)%acceptTurn == 0 {
+			lull.Wait()
+		}
 		if broken := s.seats.open(c, &s.config); broken != "" {
 			s.limited(broken, c.RemoteAddr().String(), nil)
 			c.Close()
@@ -27,6 +32,11 @@ func (s *Server) ConnState(c net.Conn, state http.ConnState) {
 		s.seats.close(c)
 	}
 }
+
+// acceptTurn is after how many connections those who have been accepted are
+// served first, and whoever has asked something meanwhile. net/http accepts on
+// the goroutine that calls ConnState.
+const acceptTurn = 4
 
 // withRoom is how many connections there may be for a limit.
 func withRoom(limit int) int {

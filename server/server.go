@@ -12,6 +12,7 @@ import (
 
 	"github.com/gocometd/cometd/internal/hub"
 	"github.com/gocometd/cometd/internal/lock"
+	"github.com/gocometd/cometd/internal/lull"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -35,6 +36,7 @@ type Server struct {
 	events   hub.Hub[Event]
 	browsers browsers
 	seats    seats
+	accepts  atomic.Uint32 // connections, of which every so many-th waits
 	origin   originCheck
 	stats    counters
 	queued   atomic.Int64 // bytes in all outboxes, and of replies that wait for streams
@@ -60,6 +62,7 @@ func New(opts ...Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	lull.Prepare()
 	s := &Server{config: c, closing: make(chan struct{})}
 	s.quiet = sync.NewCond(&s.mu)
 	s.channels.init()

@@ -33,5 +33,5 @@
 // One goroutine, which waits for a plain TCP connection without a buffer: it
 // borrows one when there is something to read, and gives it back when all of it
 // is used. What is left of a large frame is read to where it is wanted. On a
-// server it rests now and then if its peer always has more: see pace.go.
+// server it lets others go first if its peer always has more: see pace.go.
 package wire
