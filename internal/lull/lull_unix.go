@@ -49,6 +49,6 @@ func look() {
 		}
 		rung = true
 		b.in.Write([]byte{1}) // what is there after a look that did not come is read with the next
-		return false // although there is something: only the poller is to say so
+		return false          // although there is something: only the poller is to say so
 	})
 }
