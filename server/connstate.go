@@ -22,7 +22,7 @@ func (s *Server) ConnState(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		if s.accepts.Add(1)%acceptTurn == 0 {
-			lull.Wait()
+			lull.Shared.Wait()
 		}
 		if broken := s.seats.open(c, &s.config); broken != "" {
 			s.limited(broken, c.RemoteAddr().String(), nil)

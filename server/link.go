@@ -25,6 +25,7 @@ type link struct {
 
 	starter transport.Starter // nil: the Conn has none
 	shard   *shard            // which writes to it then
+	round   uint64            // of the shard, in which it last did. Whoever has the token has this too
 
 	session atomic.Pointer[Session] // whose messages it carries; nil: nobody's yet
 	unused  atomic.Int64            // unix nanoseconds since a stream is of no use; 0: it is

@@ -55,14 +55,14 @@ type Server struct {
 }
 
 // New makes a server. It fails for bad options only. It owns few
-// goroutines, which write to streams and look for expired sessions until
+// goroutines and pipes, to write to streams and look for expired sessions, until
 // [Server.Close] or [Server.Shutdown].
 func New(opts ...Option) (*Server, error) {
 	c, err := newConfig(opts)
 	if err != nil {
 		return nil, err
 	}
-	lull.Prepare()
+	lull.Shared.Hang()
 	s := &Server{config: c, closing: make(chan struct{})}
 	s.quiet = sync.NewCond(&s.mu)
 	s.channels.init()

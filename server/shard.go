@@ -1,6 +1,11 @@
 package server
 
-import "github.com/gocometd/cometd/internal/lock"
+import (
+	"time"
+
+	"github.com/gocometd/cometd/internal/lock"
+	"github.com/gocometd/cometd/internal/lull"
+)
 
 // A shard writes for the streams that can be written without waiting
 // (transport.Starter). Its one goroutine goes round the streams that have
@@ -8,21 +13,52 @@ import "github.com/gocometd/cometd/internal/lock"
 // leaves in fewer frames. What the kernel does not take at once stays with the
 // Conn, which gives the stream back when it is through; so nobody waits here
 // for anybody.
+//
+// A round over a large audience takes its time. So the shard stops now and then
+// for what has arrived meanwhile to be read, and goes on with those first who
+// are few. Each stream has one frame in a round at most, so the others wait no
+// longer than if all had come at once.
 type shard struct {
-	mu    lock.Mutex[lock.Shard]
-	dirty []*link // their token is taken
-	woken chan struct{}
+	bell lull.Bell
+
+	mu     lock.Mutex[lock.Shard]
+	rounds uint64
+	first  []*link // of small audiences, without a frame in this round yet
+	dirty  []*link // the others. The tokens of both are taken
+	woken  chan struct{}
+
+	stopped time.Time // when it last did, or began
 }
 
-func newShard() *shard { return &shard{woken: make(chan struct{}, 1)} }
+const (
+	stretch = time.Millisecond // of a round, without a stop
+	often   = 16               // streams between two looks at the clock
+	small   = 64               // streams of an audience that does not keep the others waiting for long
+)
 
-// push adds streams whose token its caller has.
-func (x *shard) push(links ...*link) {
+func newShard() *shard {
+	x := &shard{woken: make(chan struct{}, 1), rounds: 1} // a new stream has had no frame in it
+	x.bell.Hang()
+	return x
+}
+
+// push adds streams whose token its caller has, some of an audience of so many.
+func (x *shard) push(audience int, links ...*link) {
 	x.mu.Lock()
-	first := len(x.dirty) == 0
-	x.dirty = append(x.dirty, links...)
+	idle := len(x.dirty)+len(x.first) == 0
+	if audience > small {
+		x.dirty = append(x.dirty, links...)
+	} else {
+		for _, l := range links {
+			if l.round == x.rounds {
+				x.dirty = append(x.dirty, l)
+			} else {
+				x.first = append(x.first, l)
+			}
+		}
+	}
 	x.mu.Unlock()
-	if first {
+	if idle {
 		select {
 		case x.woken <- struct{}{}:
 		default:
@@ -32,27 +68,67 @@ func (x *shard) push(links ...*link) {
 
 // run writes until closing.
 func (x *shard) run(closing <-chan struct{}) {
-	var round []*link
+	defer x.bell.Close()
+	var round, first []*link
 	for {
 		select {
 		case <-closing:
 			return
 		case <-x.woken:
 		}
+		x.stopped = time.Now()
 		for {
 			x.mu.Lock()
+			x.rounds++
 			round, x.dirty = x.dirty, round[:0]
+			more := len(round)+len(x.first) > 0
 			x.mu.Unlock()
-			if len(round) == 0 {
+			if !more {
 				break
 			}
+			first = x.writeFirst(first)
 			for i, l := range round {
-				round[i] = nil
-				if l.start() {
-					x.push(l)
+				if i%often == often-1 {
+					x.stop()
+					first = x.writeFirst(first)
 				}
+				x.write(l)
 			}
+			clear(round)
 		}
+	}
+}
+
+// writeFirst writes for those who go first. in is memory for the next, as what
+// is returned is.
+func (x *shard) writeFirst(in []*link) []*link {
+	x.mu.Lock()
+	first := x.first
+	x.first = in[:0]
+	x.mu.Unlock()
+	for i, l := range first {
+		if i%often == often-1 {
+			x.stop()
+		}
+		x.write(l)
+	}
+	clear(first)
+	return first
+}
+
+func (x *shard) write(l *link) {
+	l.round = x.rounds
+	if l.start() {
+		x.push(1, l)
+	}
+}
+
+// stop lets others run who can, and the network be looked at, if the last time
+// is long ago.
+func (x *shard) stop() {
+	if time.Since(x.stopped) >= stretch {
+		x.bell.Wait()
+		x.stopped = time.Now()
 	}
 }
 
@@ -82,7 +158,7 @@ func (f *frame) finish(err error) {
 	case err != nil:
 		l.fail(err)
 	case more:
-		l.shard.push(l)
+		l.shard.push(1, l)
 	}
 }
 

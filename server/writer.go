@@ -31,12 +31,12 @@ func (s *Server) flush(l *link) {
 // something.
 func (s *Server) write(links ...*link) {
 	if len(s.shards) == 1 && allStart(links) {
-		s.shards[0].push(links...)
+		s.shards[0].push(len(links), links...)
 		return
 	}
 	for _, l := range links {
 		if l.starter != nil {
-			l.shard.push(l)
+			l.shard.push(len(links), l)
 		} else {
 			s.run(l.flush)
 		}

@@ -5,7 +5,7 @@
 // 10 ms. Who always has something to do, such as a reader whose peer sends
 // without end, can so keep everybody waiting whose bytes have just arrived,
 // also if it lets others run in between: runtime.Gosched does not look at the
-// network, and a short sleep is a millisecond on an idle machine. [Wait] asks
+// network, and a short sleep is a millisecond on an idle machine. A [Bell] asks
 // the network for something itself. That comes when the runtime looks, with all
 // that has arrived meanwhile.
 package lull
@@ -16,29 +16,48 @@ import (
 	"time"
 )
 
-var (
-	one     sync.Mutex // each who waits has a look of its own
-	waiting atomic.Int32
-)
-
 // longest is how long a look may take to come, so that who waits has its share
 // where others always have something to do.
 const longest = time.Millisecond
+
+// Shared is the bell of all in the process who have no claim to a time of their
+// own: those who read, and those who accept connections.
+var Shared Bell
+
+// A Bell says when the runtime has looked at the network. The zero Bell is ready
+// for use.
+type Bell struct {
+	one     sync.Mutex // each who waits has a look of its own
+	waiting atomic.Int32
+	wire    wire
+}
 
 // Wait returns once the runtime has looked at the network, which it does when
 // nothing else can run, and after a millisecond at the latest. On an idle
 // machine that takes some microseconds. Of several that wait, one returns for each
 // look, in the order in which they came.
-func Wait() {
-	waiting.Add(1)
-	one.Lock()
-	look()
-	one.Unlock()
-	waiting.Add(-1)
+func (b *Bell) Wait() {
+	b.waiting.Add(1)
+	b.one.Lock()
+	b.wire.look()
+	b.one.Unlock()
+	b.waiting.Add(-1)
 }
 
-// Waiting is how many are in [Wait].
-func Waiting() int { return int(waiting.Load()) }
+// Waiting is how many are in [Bell.Wait].
+func (b *Bell) Waiting() int { return int(b.waiting.Load()) }
 
-// rest is where the network cannot be asked so.
-func rest() { time.Sleep(50 * time.Microsecond) }
+// Hang takes the two descriptors that [Bell.Wait] needs. Without it the first
+// Wait does.
+func (b *Bell) Hang() {
+	b.one.Lock()
+	defer b.one.Unlock()
+	b.wire.hang()
+}
+
+// Close gives the descriptors back. Wait then only lets others run first.
+func (b *Bell) Close() {
+	b.one.Lock()
+	defer b.one.Unlock()
+	b.wire.cut()
+}

@@ -2,7 +2,11 @@
 
 package lull
 
-// Prepare has nothing to do here.
-func Prepare() {}
+import "runtime"
 
-func look() { rest() }
+// A wire is nothing where the network cannot be asked so.
+type wire struct{}
+
+func (wire) hang() {}
+func (wire) cut()  {}
+func (wire) look() { runtime.Gosched() }

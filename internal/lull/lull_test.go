@@ -28,7 +28,7 @@ func crowd(n int, turn time.Duration, f func()) []int {
 				for begin := time.Now(); time.Since(begin) < turn; {
 				}
 				turns[i]++
-				Wait()
+				Shared.Wait()
 			}
 		})
 	}
@@ -43,7 +43,7 @@ func TestAllWhoWaitHaveTheirTurn(t *testing.T) {
 	for _, n := range turns {
 		assert.NotZero(t, n, "%v", turns)
 	}
-	assert.Zero(t, Waiting())
+	assert.Zero(t, Shared.Waiting())
 }
 
 // A byte that goes to and fro is heard of between two turns: of few turns there
@@ -87,7 +87,7 @@ func TestWhoWaitsComesAgainAlsoIfOthersNeverStop(t *testing.T) {
 		})
 	}
 	for range 20 {
-		Wait()
+		Shared.Wait()
 	}
 	stop.Store(true)
 	all.Wait()
@@ -96,6 +96,6 @@ func TestWhoWaitsComesAgainAlsoIfOthersNeverStop(t *testing.T) {
 func BenchmarkWait(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		Wait()
+		Shared.Wait()
 	}
 }

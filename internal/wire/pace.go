@@ -23,7 +23,7 @@ const (
 	aWait     = 50 * time.Microsecond // a read that takes longer has waited for the peer
 )
 
-var wait = lull.Wait
+var wait = lull.Shared.Wait
 
 // A pace is when a server's Reader has to let others go first. It does so
 // between two frames.
@@ -40,7 +40,7 @@ func (p *pace) frame() {
 		return
 	}
 	p.frames++
-	if d := now.Sub(p.begun); d < turn || d < longTurn && p.frames < fewFrames && lull.Waiting() == 0 {
+	if d := now.Sub(p.begun); d < turn || d < longTurn && p.frames < fewFrames && lull.Shared.Waiting() == 0 {
 		return
 	}
 	wait()

@@ -1,0 +1,106 @@
+package server
+
+import (
+	"context"
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/transport"
+)
+
+// A stream takes all that is sent at once, and tells.
+type stream struct {
+	told func()
+	peer transport.Peer
+}
+
+func (*stream) Receive() (io.Reader, error)   { return nil, io.EOF }
+func (*stream) Send(*transport.Payload) error { return nil }
+func (*stream) Close(transport.Reason) error  { return nil }
+func (s *stream) Peer() *transport.Peer       { return &s.peer }
+func (*stream) Context() context.Context      { return context.Background() }
+func (s *stream) Start(*transport.Payload, func(error)) bool {
+	s.told()
+	return true
+}
+
+// shardOf is a shard of its own, and what makes streams of it that have replies.
+func shardOf(t *testing.T) (x *shard, audience func(n int, told func(i int)) []*link) {
+	srv, err := New()
+	require.NoError(t, err)
+	t.Cleanup(func() { srv.Close() })
+	x = newShard()
+	return x, func(n int, told func(int)) (all []*link) {
+		for i := range n {
+			l := newLink(srv, &stream{told: func() { told(i) }})
+			l.shard = x
+			l.add(reply{text: []byte("{}")})
+			l.dirty.Store(true)
+			all = append(all, l)
+		}
+		return all
+	}
+}
+
+// writeUntil has x write until done, and what else it has then.
+func (x *shard) writeUntil(done <-chan struct{}) {
+	closing, ended := make(chan struct{}), make(chan struct{})
+	go func() { defer close(ended); x.run(closing) }()
+	<-done
+	close(closing)
+	<-ended
+}
+
+func TestASmallAudienceDoesNotWaitForARoundOverALargeOne(t *testing.T) {
+	x, audience := shardOf(t)
+	var order []string
+	few := audience(small, func(int) { order = append(order, "few") })
+	end := audience(1, func(int) { order = append(order, "end") })
+	done := make(chan struct{})
+	last := audience(1, func(int) { close(done) })
+	many := audience(1000, func(i int) {
+		switch order = append(order, "many"); i {
+		case 500:
+			x.push(small+1, end...)
+			x.push(len(few), few...)
+		case 999:
+			x.push(small+1, last...)
+		}
+	})
+	x.push(len(many), many...)
+	x.writeUntil(done)
+	first := slices.Index(order, "few")
+	assert.Greater(t, first, 500)
+	assert.LessOrEqual(t, first, 501+often)
+	assert.Len(t, order, 1000+small+1)
+	assert.Equal(t, "end", order[len(order)-1])
+}
+
+// However much is published to few, the many have their frames: who has had one
+// in a round waits for the next.
+func TestASmallAudienceHasOneFrameInARound(t *testing.T) {
+	x, audience := shardOf(t)
+	done := make(chan struct{})
+	var again *link
+	times := 0
+	again = audience(1, func(int) { // and has more each time
+		if times++; times < 10_000 {
+			again.add(reply{text: []byte("{}")})
+		}
+	})[0]
+	before := 0
+	many := audience(1000, func(i int) {
+		if i == 999 {
+			before = times
+			close(done)
+		}
+	})
+	x.push(len(many), many...)
+	x.push(1, again)
+	x.writeUntil(done)
+	assert.Equal(t, 1, before)
+}
