@@ -21,22 +21,25 @@ import (
 func (s *Server) ConnState(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		if s.accepts.Add(1)%acceptTurn == 0 {
-			lull.Shared.Wait()
-		}
-		if broken := s.seats.open(c, &s.config); broken != "" {
+		broken, fresh := s.seats.open(c, &s.config)
+		if broken != "" {
 			s.limited(broken, c.RemoteAddr().String(), nil)
 			c.Close()
 		}
+		if fresh > mostFresh {
+			lull.Shared.Wait()
+		}
+	case http.StateActive:
+		s.seats.asks(c)
 	case http.StateHijacked, http.StateClosed:
 		s.seats.close(c)
 	}
 }
 
-// acceptTurn is after how many connections those who have been accepted are
-// served first, and whoever has asked something meanwhile. net/http accepts on
-// the goroutine that calls ConnState.
-const acceptTurn = 4
+// mostFresh is how many connections may be open that have asked nothing yet,
+// before whatever can be served goes before another. net/http accepts on the
+// goroutine that calls ConnState, and would accept a hundred in a row.
+const mostFresh = 6
 
 // withRoom is how many connections there may be for a limit.
 func withRoom(limit int) int {
@@ -46,28 +49,43 @@ func withRoom(limit int) int {
 	return limit + max(8, limit/8)
 }
 
-// open counts a connection, or says which limit it breaks.
-func (t *seats) open(c net.Conn, conf *config) (broken string) {
+// open counts a connection, or says which limit it breaks, and how many have
+// asked nothing yet.
+func (t *seats) open(c net.Conn, conf *config) (broken string, fresh int) {
 	addr := hostOf(c.RemoteAddr().String())
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if broken, err := t.conns.full(addr, conf, withRoom); err != nil {
-		return broken
+		return broken, t.fresh
 	}
 	if t.peers == nil {
-		t.peers = map[net.Conn]string{}
+		t.peers = map[net.Conn]peer{}
 	}
-	t.peers[c] = addr
+	t.peers[c] = peer{addr, true}
 	t.conns.add(addr, 1)
-	return ""
+	t.fresh++
+	return "", t.fresh
+}
+
+// asks notes that a connection has sent something.
+func (t *seats) asks(c net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p := t.peers[c]; p.fresh {
+		t.fresh--
+		t.peers[c] = peer{addr: p.addr}
+	}
 }
 
 // close forgets a connection, if it was counted.
 func (t *seats) close(c net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if addr, ok := t.peers[c]; ok {
+	if p, ok := t.peers[c]; ok {
 		delete(t.peers, c)
-		t.conns.add(addr, -1)
+		t.conns.add(p.addr, -1)
+		if p.fresh {
+			t.fresh--
+		}
 	}
 }

@@ -111,8 +111,15 @@ func (s *Server) isClosed() bool {
 type seats struct {
 	mu    lock.Mutex[lock.Seats]
 	taken tally
-	conns tally               // open connections: those of net/http, and sockets
-	peers map[net.Conn]string // the addresses of those of net/http
+	conns tally             // open connections: those of net/http, and sockets
+	peers map[net.Conn]peer // those of net/http
+	fresh int               // peers that have asked nothing yet
+}
+
+// A peer is a connection of net/http.
+type peer struct {
+	addr  string
+	fresh bool // has asked nothing yet
 }
 
 // A tally is a number in all and for each address.

@@ -36,7 +36,6 @@ type Server struct {
 	events   hub.Hub[Event]
 	browsers browsers
 	seats    seats
-	accepts  atomic.Uint32 // connections, of which every so many-th waits
 	origin   originCheck
 	stats    counters
 	queued   atomic.Int64 // bytes in all outboxes, and of replies that wait for streams

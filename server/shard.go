@@ -89,7 +89,7 @@ func (x *shard) run(closing <-chan struct{}) {
 			first = x.writeFirst(first)
 			for i, l := range round {
 				if i%often == often-1 {
-					x.stop()
+					x.stop(len(round) - i)
 					first = x.writeFirst(first)
 				}
 				x.write(l)
@@ -108,7 +108,7 @@ func (x *shard) writeFirst(in []*link) []*link {
 	x.mu.Unlock()
 	for i, l := range first {
 		if i%often == often-1 {
-			x.stop()
+			x.stop(len(first) - i)
 		}
 		x.write(l)
 	}
@@ -124,9 +124,10 @@ func (x *shard) write(l *link) {
 }
 
 // stop lets others run who can, and the network be looked at, if the last time
-// is long ago.
-func (x *shard) stop() {
-	if time.Since(x.stopped) >= stretch {
+// is long ago. It does not where few streams are left: the end of the round is as
+// near.
+func (x *shard) stop(left int) {
+	if left > 2*often && time.Since(x.stopped) >= stretch {
 		x.bell.Wait()
 		x.stopped = time.Now()
 	}

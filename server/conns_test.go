@@ -1,0 +1,37 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Those who have sent something, or have gone, hold nobody up.
+func TestConnectionsThatHaveAskedNothingYetAreCounted(t *testing.T) {
+	srv, err := New()
+	require.NoError(t, err)
+	defer srv.Close()
+	var all []net.Conn
+	for i := range 20 {
+		c, other := net.Pipe()
+		defer other.Close()
+		defer c.Close()
+		srv.ConnState(c, http.StateNew)
+		assert.Equal(t, i+1, srv.seats.fresh)
+		all = append(all, c)
+	}
+	for i, c := range all[:10] {
+		srv.ConnState(c, http.StateActive)
+		srv.ConnState(c, http.StateIdle)
+		srv.ConnState(c, http.StateActive)
+		assert.Equal(t, 19-i, srv.seats.fresh)
+	}
+	for i, c := range all[5:] {
+		srv.ConnState(c, []http.ConnState{http.StateClosed, http.StateHijacked}[i%2])
+	}
+	assert.Zero(t, srv.seats.fresh)
+	assert.Len(t, srv.seats.peers, 5)
+}
