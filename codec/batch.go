@@ -101,7 +101,11 @@ func (b *Batch) Release() {
 	b.live = false
 	b.Views = nil
 	p := &b.parser
-	clear(p.views)
+	if len(p.views) == 1 { // as most payloads have, and cheaper so
+		p.views[0] = View{}
+	} else {
+		clear(p.views)
+	}
 	p.views = trim(p.views[:0], kept/int(unsafe.Sizeof(View{})))
 	p.full = trim(p.full[:0], kept/8)
 	p.scratch = trim(p.scratch[:0], kept)
