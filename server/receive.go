@@ -11,6 +11,7 @@ import (
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
 	"github.com/gocometd/cometd/internal/lock"
+	"github.com/gocometd/cometd/internal/lull"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -85,9 +86,30 @@ func (t *turn) process(views []codec.View) {
 		since.Store(time.Now().UnixNano())
 		defer since.Store(0)
 	}
+	begin := time.Now()
 	for i := range views {
+		if i%stride == stride-1 && time.Since(begin) > longBatch {
+			t.pause()
+			begin = time.Now()
+		}
 		t.message(&views[i])
 	}
+}
+
+// A long batch lets others go first now and then, as a socket that always has
+// more does between its frames.
+const (
+	stride    = 32 // messages between two looks at the clock
+	longBatch = 100 * time.Microsecond
+)
+
+// pause wakes those who have something of this batch only if that may take its
+// time: else they get more of it at once.
+func (t *turn) pause() {
+	if lull.Shared.Waiting() > 0 {
+		t.wakeOthers()
+	}
+	lull.Shared.Wait()
 }
 
 // seen notes that the client has read the answer before, if it polls.
