@@ -4,11 +4,16 @@ import (
 	"context"
 	"io"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -53,6 +58,31 @@ func (x *shard) writeUntil(done <-chan struct{}) {
 	<-done
 	close(closing)
 	<-ended
+}
+
+func TestALongBatchLetsOthersGoFirstEvery32Messages(t *testing.T) {
+	ways := 0
+	defer func(f func()) { giveWay = f }(giveWay)
+	giveWay = func() { ways++ }
+	synctest.Test(t, func(t *testing.T) {
+		refused := 0
+		srv, err := New(WithHooks(Hooks{Refused: func(*transport.Peer, *bayeux.Error) {
+			refused++
+			time.Sleep(10 * time.Microsecond) // as some work would take
+		}}))
+		require.NoError(t, err)
+		defer srv.Close()
+		l := newLink(srv, &stream{told: func() {}})
+		for n, want := range map[int]int{1: 0, 31: 0, 32: 1, 320: 10} {
+			ways, refused = 0, 0
+			b, err := codec.Parse([]byte("["+strings.TrimSuffix(strings.Repeat(`{"channel":"/a"},`, n), ",")+"]"), codec.Limits{})
+			require.NoError(t, err)
+			l.receive(b)
+			b.Release()
+			assert.Equal(t, want, ways, "a batch of %d", n)
+			assert.Equal(t, n, refused)
+		}
+	})
 }
 
 func TestASmallAudienceDoesNotWaitForARoundOverALargeOne(t *testing.T) {

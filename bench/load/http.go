@@ -14,8 +14,8 @@ var blankLine = []byte("\r\n\r\n")
 // post sends a long-polling request. kind names the message in it.
 func (l *load) post(c *conn, kind string, body []byte) {
 	path := l.path
-	if l.pathPerKind {
-		path += pathOf(kind)
+	if of := pathOf(kind); l.pathPerKind && of != "" {
+		path = strings.TrimSuffix(path, "/") + of
 	}
 	w := make([]byte, 0, 256+len(body))
 	w = append(w, "POST "...)
