@@ -47,10 +47,10 @@ func (w *wire) look() {
 	}
 	w.out.SetReadDeadline(time.Now().Add(longest))
 	rung := false
-	w.raw.Read(func(fd uintptr) bool {
+	_ = w.raw.Read(func(fd uintptr) bool { // its error is the deadline's
 		if rung {
 			var p [16]byte
-			syscall.Read(int(fd), p[:])
+			_, _ = syscall.Read(int(fd), p[:]) // however many looks have not come
 			return true
 		}
 		rung = true
