@@ -200,7 +200,11 @@ func (s *Server) sweep() {
 
 func (s *Server) sweepSessions(now time.Time, in []*Session) []*Session {
 	all := s.sessions.all(in)
+	long := longTask{begun: time.Now()}
 	for _, x := range all {
+		if long.over() {
+			giveWay()
+		}
 		switch {
 		case x.expired(now):
 			s.endWith(x, &ending{why: transport.Expired, due: true})
