@@ -23,10 +23,11 @@ var mayImport = map[string]string{
 	"wsserver":         "bayeux transport internal/wire",
 	"longpoll":         "bayeux transport codec internal/lock",
 	"client":           "bayeux transport codec negotiation internal/hub internal/lock",
-	"server":           "bayeux transport codec negotiation internal/hub internal/lock",
+	"server":           "bayeux transport codec negotiation internal/hub internal/lock internal/lull",
 	"internal/hub":     "internal/lock",
-	"internal/wire":    "internal/lock",
+	"internal/wire":    "internal/lock internal/lull",
 	"internal/lock":    "",
+	"internal/lull":    "",
 	"internal/plot":    "",
 }
 
