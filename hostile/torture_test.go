@@ -65,7 +65,8 @@ func TestCorruptedConnectionsAreSurvived(t *testing.T) {
 func torture(t *testing.T, kinds ...fault.Kind) {
 	seed := number("TORTURE_SEED", rand.Uint64())
 	fmt.Fprintf(os.Stderr, "%s: TORTURE_SEED=%d\n", t.Name(), seed) // at once: there may be no end
-	first, err := cometd.NewServer()                                // takes what the process keeps: the network's poller, and a pipe
+	// The first server takes what the process keeps: the network's poller, and a pipe.
+	first, err := cometd.NewServer()
 	require.NoError(t, err)
 	first.Close()
 	before := present()

@@ -3,8 +3,6 @@ package server
 import (
 	"net"
 	"net/http"
-
-	"github.com/gocometd/cometd/internal/lull"
 )
 
 // ConnState is for the field of this name in an http.Server, and makes
@@ -27,7 +25,7 @@ func (s *Server) ConnState(c net.Conn, state http.ConnState) {
 			c.Close()
 		}
 		if fresh > mostFresh {
-			lull.Shared.Wait()
+			giveWay()
 		}
 	case http.StateActive:
 		s.seats.asks(c)

@@ -26,7 +26,7 @@ func TestAQuietServerGivesItsFreeMemoryBack(t *testing.T) {
 	assert.Less(t, lookAtHeap().total, before.total-sized/2)
 }
 
-func TestABusyServerKeepsItsMemory(t *testing.T) {
+func TestAServerIsQuietThatAllocatesLessThanItUses(t *testing.T) {
 	now := heap{allocated: 500, live: 100, objects: 150, free: 200, total: 400}
 	assert.True(t, now.quietSince(heap{allocated: 450}))
 	assert.False(t, now.quietSince(heap{allocated: 300}))

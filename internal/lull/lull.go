@@ -21,7 +21,7 @@ import (
 const longest = time.Millisecond
 
 // Shared is the bell of all in the process who have no claim to a time of their
-// own: those who read, and those who accept connections.
+// own: those who read, those who accept connections, and those whose work is long.
 var Shared Bell
 
 // A Bell says when the runtime has looked at the network. The zero Bell is ready
