@@ -1,9 +1,12 @@
 package server
 
 import (
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -34,4 +37,27 @@ func TestConnectionsThatHaveAskedNothingYetAreCounted(t *testing.T) {
 	}
 	assert.Zero(t, srv.seats.fresh)
 	assert.Len(t, srv.seats.peers, 5)
+}
+
+// http.Server.Shutdown would wait five seconds for those.
+func TestCloseClosesConnectionsThatHaveAskedNothing(t *testing.T) {
+	srv, err := New()
+	require.NoError(t, err)
+	ends := map[bool]net.Conn{}
+	for _, asks := range []bool{false, true} {
+		c, other := net.Pipe()
+		defer c.Close()
+		defer other.Close()
+		srv.ConnState(c, http.StateNew)
+		if asks {
+			srv.ConnState(c, http.StateActive)
+		}
+		ends[asks] = other
+	}
+	require.NoError(t, srv.Close())
+	_, err = ends[false].Read(make([]byte, 1))
+	assert.ErrorIs(t, err, io.EOF)
+	ends[true].SetReadDeadline(time.Now())
+	_, err = ends[true].Read(make([]byte, 1))
+	assert.ErrorIs(t, err, os.ErrDeadlineExceeded, "it may be waiting for an answer")
 }

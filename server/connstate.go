@@ -12,6 +12,10 @@ import (
 //
 //	web := &http.Server{Handler: mux, ConnState: srv.ConnState}
 //
+// With it, too, [Server.Close] and [Server.Shutdown] close the connections that
+// have asked nothing yet, such as those that browsers keep in store:
+// http.Server.Shutdown would wait five seconds for them.
+//
 // Up to an eighth more connections than the limit, but at least eight, are let
 // in, so that there is one to answer a request with 503; others are closed at
 // once. A proxy's address has the connections of all its clients, unless it is
@@ -57,9 +61,9 @@ func (t *seats) open(c net.Conn, conf *config) (broken string, fresh int) {
 		return broken, t.fresh
 	}
 	if t.peers == nil {
-		t.peers = map[net.Conn]peer{}
+		t.peers = map[net.Conn]*peer{}
 	}
-	t.peers[c] = peer{addr, true}
+	t.peers[c] = &peer{addr, true}
 	t.conns.add(addr, 1)
 	t.fresh++
 	return "", t.fresh
@@ -69,9 +73,9 @@ func (t *seats) open(c net.Conn, conf *config) (broken string, fresh int) {
 func (t *seats) asks(c net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if p := t.peers[c]; p.fresh {
+	if p := t.peers[c]; p != nil && p.fresh {
 		t.fresh--
-		t.peers[c] = peer{addr: p.addr}
+		p.fresh = false
 	}
 }
 
@@ -79,11 +83,26 @@ func (t *seats) asks(c net.Conn) {
 func (t *seats) close(c net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if p, ok := t.peers[c]; ok {
+	if p := t.peers[c]; p != nil {
 		delete(t.peers, c)
 		t.conns.add(p.addr, -1)
 		if p.fresh {
 			t.fresh--
 		}
+	}
+}
+
+// closeFresh closes the connections that have asked nothing yet.
+func (t *seats) closeFresh() {
+	t.mu.Lock()
+	all := make([]net.Conn, 0, t.fresh)
+	for c, p := range t.peers {
+		if p.fresh {
+			all = append(all, c)
+		}
+	}
+	t.mu.Unlock()
+	for _, c := range all {
+		c.Close()
 	}
 }

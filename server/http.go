@@ -111,9 +111,9 @@ func (s *Server) isClosed() bool {
 type seats struct {
 	mu    lock.Mutex[lock.Seats]
 	taken tally
-	conns tally             // open connections: those of net/http, and sockets
-	peers map[net.Conn]peer // those of net/http
-	fresh int               // peers that have asked nothing yet
+	conns tally              // open connections: those of net/http, and sockets
+	peers map[net.Conn]*peer // those of net/http
+	fresh int                // peers that have asked nothing yet
 }
 
 // A peer is a connection of net/http.

@@ -129,6 +129,7 @@ func (s *Server) Close() error {
 	for _, l := range s.links.snapshot(nil) {
 		l.close(transport.GoingAway)
 	}
+	s.seats.closeFresh()
 	s.mu.Lock()
 	for s.serving > 0 {
 		s.quiet.Wait()

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/gocometd/cometd/keypair"
@@ -18,36 +17,17 @@ import (
 )
 
 // A web is the HTTP server around the mux.
-type web struct {
-	http.Server
-
-	mu    sync.Mutex
-	fresh map[net.Conn]struct{} // have not asked anything yet
-}
+type web struct{ http.Server }
 
 // web has no WriteTimeout, which a held connect could not keep; it has none
 // either of the ReadTimeout, which the transports take away when they hold one.
 func (s *serveCmd) web(h http.Handler, srv *server.Server, log *slog.Logger) *web {
-	w := &web{fresh: map[net.Conn]struct{}{}}
-	w.Handler = h
+	var w web
+	w.Handler, w.ConnState = h, srv.ConnState
 	w.ReadHeaderTimeout, w.ReadTimeout, w.IdleTimeout = s.header(), s.request(), s.idle()
 	w.MaxHeaderBytes = cmp.Or(int(s.MaxHeader), 32<<10)
 	w.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
-	w.ConnState = func(c net.Conn, state http.ConnState) {
-		srv.ConnState(c, state)
-		w.note(c, state)
-	}
-	return w
-}
-
-func (w *web) note(c net.Conn, state http.ConnState) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if state == http.StateNew {
-		w.fresh[c] = struct{}{}
-	} else {
-		delete(w.fresh, c)
-	}
+	return &w
 }
 
 // remnants is how long requests may take that are no client's, once the server
@@ -64,23 +44,12 @@ func (w *web) stop(grace time.Duration, srv *server.Server, log *slog.Logger) er
 		log.Warn("clients were cut off: they took what waits for them too slowly", slog.Duration("grace", grace))
 		err = nil
 	}
-	w.closeFresh()
 	ctx, cancel = context.WithTimeout(ctx, remnants)
 	defer cancel()
 	if w.Shutdown(ctx) != nil {
 		w.Close()
 	}
 	return err
-}
-
-// closeFresh closes connections on which nothing was asked, such as those that
-// browsers keep in store: Shutdown would wait five seconds for them.
-func (w *web) closeFresh() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for c := range w.fresh {
-		c.Close()
-	}
 }
 
 func ignoreClosed(err error) error {
