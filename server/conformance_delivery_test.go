@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -362,9 +363,31 @@ func TestAQueueFilterDecimatesWhatIsAboutToLeave(t *testing.T) {
 		})
 		assert.Equal(t, []string{"0", "10", "20", "30"}, c.data(4))
 		require.NoError(t, w.Publish(t.Context(), "/a", 1)) // nothing is left of it
+		if w.typ == bayeux.WebSocket {
+			c.eventually(func() bool { return s.Outbox().Len() == 0 })
+		}
 		require.NoError(t, w.Publish(t.Context(), "/a", 40))
 		assert.Equal(t, []string{"40"}, c.data(1))
 		c.eventually(func() bool { return s.Outbox().Len() == 0 })
+	}, server.WithHooks(server.Hooks{FrameOut: func(_ string, messages, _ int) {
+		assert.NotZero(t, messages, "a frame of which nothing was left does not leave")
+	}}))
+}
+
+func TestASlowQueueFilterDelaysItsOwnSessionOnly(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		slow, other := w.session("/a"), w.session("/a")
+		goOn := make(chan struct{})
+		w.Session(slow.id).Outbox().Filter(func(ms []*bayeux.Message) []*bayeux.Message {
+			<-goOn
+			return ms
+		})
+		for i := range 3 {
+			require.NoError(t, w.Publish(t.Context(), "/a", i))
+			assert.Equal(t, []string{strconv.Itoa(i)}, other.data(1))
+		}
+		close(goOn)
+		assert.Equal(t, []string{"0", "1", "2"}, slow.data(3))
 	})
 }
 

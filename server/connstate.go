@@ -29,7 +29,7 @@ func (s *Server) ConnState(c net.Conn, state http.ConnState) {
 			c.Close()
 		}
 		if fresh > mostFresh {
-			giveWay()
+			s.bell.Wait()
 		}
 	case http.StateActive:
 		s.seats.asks(c)

@@ -20,6 +20,7 @@ type ending struct {
 	text    string        // for the client and the application
 	refusal *bayeux.Error // for a client that polls, of an end by a limit
 	due     bool          // only if its time is up, and nobody came back meanwhile
+	at      *expiry       // only if this is still when it expires
 }
 
 // A parting is what the client of a session that has ended is told in answer to
@@ -92,7 +93,7 @@ func (left *remains) unsubscribe() {
 func (srv *Server) finish(s *Session, x *ending, left *remains, w *wakes) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase == gone || x.due && !s.expired(time.Now()) {
+	if s.phase == gone || x.due && !s.expired(time.Now()) || x.at != nil && x.at != s.expiry {
 		return false
 	}
 	left.held = s.takeHeld()

@@ -13,8 +13,9 @@ const ExpiringChannel = "/service/session/expiring"
 
 // Expire ends the session at a time, such as that of its token: its client
 // then handshakes again. warn before that, if positive, it gets a message on
-// [ExpiringChannel], so that it can renew. Another call replaces the times; a
-// zero at takes them away.
+// [ExpiringChannel], so that it can renew, or at once if that time is past.
+// Another call replaces the times; a zero at takes them away. A time that is past
+// ends the session at once.
 func (s *Session) Expire(at time.Time, warn time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -24,7 +25,9 @@ func (s *Session) Expire(at time.Time, warn time.Duration) {
 		return
 	}
 	x := &expiry{}
-	x.end = time.AfterFunc(time.Until(at), func() { s.srv.run(func() { s.srv.end(s, transport.Expired) }) })
+	x.end = time.AfterFunc(time.Until(at), func() {
+		s.srv.run(func() { s.srv.endWith(s, &ending{why: transport.Expired, at: x}) })
+	})
 	if warn > 0 {
 		x.warn = time.AfterFunc(time.Until(at)-warn, func() {
 			s.Send(ExpiringChannel, map[string]int64{"at": at.UnixMilli()})

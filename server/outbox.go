@@ -153,9 +153,10 @@ func (o *Outbox) dropOldest(how Overflow) *event {
 	return e
 }
 
-// forget ends that e, at its place, is the latest of its channel.
+// forget ends that e, at its place, is the latest of its channel. Its place was a
+// lower one if messages were dropped while e was on its way.
 func (o *Outbox) forget(e *event, place uint64) {
-	if at, ok := o.latest[e.channel]; ok && at == place {
+	if at, ok := o.latest[e.channel]; ok && at <= place {
 		delete(o.latest, e.channel)
 	}
 }

@@ -45,6 +45,7 @@ type Server struct {
 
 	shards    []*shard
 	nextShard atomic.Uint32
+	bell      lull.Bell // for what must not wait behind peers: accepting and sweeping
 
 	closing chan struct{}           // closed by Close
 	mu      lock.Mutex[lock.Server] // guards closed and serving
@@ -53,7 +54,7 @@ type Server struct {
 	quiet   *sync.Cond // serving fell to zero
 }
 
-// New makes a server. It fails for bad options only. It owns few
+// New makes a server. It fails for bad options only. It owns a few
 // goroutines and pipes, to write to streams and look for expired sessions, until
 // [Server.Close] or [Server.Shutdown].
 func New(opts ...Option) (*Server, error) {
@@ -61,8 +62,9 @@ func New(opts ...Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	lull.Shared.Hang()
 	s := &Server{config: c, closing: make(chan struct{})}
+	lull.Shared.Hang()
+	s.bell.Hang()
 	s.quiet = sync.NewCond(&s.mu)
 	s.channels.init()
 	s.channels.rules.configured = c.channels
@@ -135,6 +137,7 @@ func (s *Server) Close() error {
 		s.quiet.Wait()
 	}
 	s.mu.Unlock()
+	s.bell.Close()
 	s.events.End()
 	for _, e := range s.extensions {
 		if e.Closed != nil {
@@ -204,7 +207,7 @@ func (s *Server) sweepSessions(now time.Time, in []*Session) []*Session {
 	long := longTask{begun: time.Now()}
 	for _, x := range all {
 		if long.over() {
-			giveWay()
+			s.bell.Wait()
 		}
 		switch {
 		case x.expired(now):

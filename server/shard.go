@@ -33,6 +33,7 @@ type shard struct {
 const (
 	stretch = time.Millisecond // of a round, without a stop
 	often   = 16               // streams between two looks at the clock
+	nearEnd = 2 * often        // streams left for which no stop is worth it: one follows
 	small   = 64               // streams of an audience that does not keep the others waiting for long
 )
 
@@ -86,10 +87,11 @@ func (x *shard) run(closing <-chan struct{}) {
 			if !more {
 				break
 			}
+			x.stop()
 			first = x.writeFirst(first)
 			for i, l := range round {
-				if i%often == often-1 {
-					x.stop(len(round) - i)
+				if i%often == often-1 && len(round)-i > nearEnd {
+					x.stop()
 					first = x.writeFirst(first)
 				}
 				x.write(l)
@@ -107,8 +109,8 @@ func (x *shard) writeFirst(in []*link) []*link {
 	x.first = in[:0]
 	x.mu.Unlock()
 	for i, l := range first {
-		if i%often == often-1 {
-			x.stop(len(first) - i)
+		if i%often == often-1 && len(first)-i > nearEnd {
+			x.stop()
 		}
 		x.write(l)
 	}
@@ -124,10 +126,9 @@ func (x *shard) write(l *link) {
 }
 
 // stop lets others run who can, and the network be looked at, if the last time
-// is long ago. It does not where few streams are left: the end of the round is as
-// near.
-func (x *shard) stop(left int) {
-	if left > 2*often && time.Since(x.stopped) >= stretch {
+// is long ago.
+func (x *shard) stop() {
+	if time.Since(x.stopped) >= stretch {
 		x.bell.Wait()
 		x.stopped = time.Now()
 	}
@@ -142,7 +143,11 @@ func (l *link) start() (more bool) {
 		return false
 	}
 	f.link = l
-	if f.filtered(l.srv) && !l.starter.Start(&f.Payload, f.done) {
+	if f.filter != nil { // the application's code, which may take its time
+		l.srv.run(func() { f.finish(l.send(f)) })
+		return false
+	}
+	if !l.starter.Start(&f.Payload, f.done) {
 		return false // done has the token now
 	}
 	more = l.sent(f, nil)
@@ -150,7 +155,7 @@ func (l *link) start() (more bool) {
 	return more
 }
 
-// finish is called when a Conn is through with what it could not send at once.
+// finish is called, with the token, when what could not be sent at once is through.
 func (f *frame) finish(err error) {
 	l := f.link
 	more := l.sent(f, err)

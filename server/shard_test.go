@@ -3,8 +3,13 @@ package server
 import (
 	"context"
 	"io"
+	"net"
+	"net/http"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +19,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/lull"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -51,7 +57,7 @@ func shardOf(t *testing.T) (x *shard, audience func(n int, told func(i int)) []*
 	}
 }
 
-// writeUntil has x write until done, and what else it has then.
+// writeUntil has x write until done, and then to the end of its round.
 func (x *shard) writeUntil(done <-chan struct{}) {
 	closing, ended := make(chan struct{}), make(chan struct{})
 	go func() { defer close(ended); x.run(closing) }()
@@ -133,4 +139,41 @@ func TestASmallAudienceHasOneFrameInARound(t *testing.T) {
 	x.push(1, again)
 	x.writeUntil(done)
 	assert.Equal(t, 1, before)
+}
+
+// Peers that never pause are as many as they please.
+func TestWhoeverAcceptsDoesNotQueueBehindPeers(t *testing.T) {
+	var all sync.WaitGroup
+	var turns atomic.Int64 // that peers had
+	stop := make(chan struct{})
+	for range 300 {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					lull.Shared.Wait()
+					turns.Add(1)
+				}
+			}
+		})
+	}
+	defer all.Wait()
+	defer close(stop)
+	srv, err := New()
+	require.NoError(t, err)
+	defer srv.Close()
+	for lull.Shared.Waiting() < 200 {
+		runtime.Gosched()
+	}
+	const more = 20
+	before := turns.Load()
+	for range mostFresh + more {
+		c, other := net.Pipe()
+		defer other.Close()
+		defer c.Close()
+		srv.ConnState(c, http.StateNew)
+	}
+	assert.Less(t, turns.Load()-before, int64(more*100), "peers had a turn each while one connection was accepted")
 }

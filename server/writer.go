@@ -63,10 +63,7 @@ func (l *link) flush() {
 	f := newFrame()
 	defer f.free()
 	for l.next(f) {
-		var err error
-		if f.filtered(l.srv) {
-			err = l.conn.Send(&f.Payload)
-		}
+		err := l.send(f)
 		more := l.sent(f, err)
 		if err != nil {
 			l.fail(err)
@@ -75,6 +72,15 @@ func (l *link) flush() {
 			return
 		}
 	}
+}
+
+// send sends a frame, unless the application's filter leaves nothing of it. It
+// waits for both.
+func (l *link) send(f *frame) error {
+	if !f.filtered(l.srv) {
+		return nil
+	}
+	return l.conn.Send(&f.Payload)
 }
 
 // A frame is what one Send to a stream carries.
@@ -230,7 +236,7 @@ func (s *Session) reached(after uint64) bool { return s.out.base+uint64(s.out.bu
 // sent notes how sending a frame went, and reports whether there is more to
 // write. If not, it has given the token back.
 func (l *link) sent(f *frame, err error) (more bool) {
-	if err == nil {
+	if err == nil && len(f.Messages) > 0 {
 		l.srv.count(l, &f.Payload, f.events)
 	}
 	var w wakes

@@ -42,7 +42,8 @@ type Starter interface {
 	// Start never waits. True: the network has all of p, and done is not called.
 	// False: the Conn keeps what the network refused, copied, finishes it under
 	// its own stall limit and then calls done once, from a goroutine of its own,
-	// with nil or the error that ended the Conn. Until then neither Start nor
+	// with nil or the error that ended the Conn; if that has ended already, before
+	// Start returns. Until then neither Start nor
 	// Send may be called. p.Messages are free when Start returns.
 	Start(p *Payload, done func(error)) (sent bool)
 }

@@ -30,7 +30,7 @@ const (
 
 var errSilent = errors.New("it does not answer")
 
-// connection is what sub and pub share: where the server is and how to reach it.
+// connection is what sub, pub and bench share: where the server is and how to reach it.
 type connection struct {
 	Transport string        `enum:"auto,websocket,long-polling" default:"auto" placeholder:"TYPE" help:"auto (WebSocket, else long-polling), websocket or long-polling. Default: ${default}."`
 	Wait      time.Duration `default:"10s" help:"How long to wait for the server: to reach it, and for each of its answers. Default: ${default}."`

@@ -42,7 +42,7 @@ func (p *pubCmd) AfterApply() error {
 	if p.Attempts < 1 {
 		return fmt.Errorf("--attempts is %d, want 1 or more", p.Attempts)
 	}
-	return nil
+	return p.connection.AfterApply()
 }
 
 func (p *pubCmd) Run(ctx context.Context, tty console) error {

@@ -6,21 +6,22 @@ import (
 	"strings"
 )
 
-// A size is a number of bytes: 262144, 256KiB or 1MiB.
+// A size is a number of bytes: 262144, 256KiB, 1MiB or 1GiB.
 type size int
 
 // UnmarshalText lets a flag be a size.
 func (s *size) UnmarshalText(text []byte) error {
-	digits, unit := string(text), 1
-	for suffix, bytes := range map[string]int{"KiB": 1 << 10, "MiB": 1 << 20} {
+	digits, unit := string(text), int64(1)
+	for i, suffix := range []string{"KiB", "MiB", "GiB"} {
 		if n, ok := strings.CutSuffix(digits, suffix); ok {
-			digits, unit = n, bytes
+			digits, unit = n, 1<<(10*(i+1))
+			break
 		}
 	}
 	n, err := strconv.ParseInt(digits, 10, 32)
-	if err != nil {
+	if err != nil || int64(int(n*unit)) != n*unit {
 		return fmt.Errorf("%q is no number of bytes, want such as 262144, 256KiB or 1MiB", text)
 	}
-	*s = size(n) * size(unit)
+	*s = size(n * unit)
 	return nil
 }

@@ -21,7 +21,8 @@ import (
 const longest = time.Millisecond
 
 // Shared is the bell of all in the process who have no claim to a time of their
-// own: those who read, those who accept connections, and those whose work is long.
+// own: those who read, and those whose payloads are long. They are as many as
+// peers please, and each of them waits for those before it.
 var Shared Bell
 
 // A Bell says when the runtime has looked at the network. The zero Bell is ready
@@ -35,7 +36,7 @@ type Bell struct {
 // Wait returns once the runtime has looked at the network, which it does when
 // nothing else can run, and after a millisecond at the latest. On an idle
 // machine that takes some microseconds. Of several that wait, one returns for each
-// look, in the order in which they came.
+// look.
 func (b *Bell) Wait() {
 	b.waiting.Add(1)
 	b.one.Lock()

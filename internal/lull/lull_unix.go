@@ -11,27 +11,30 @@ import (
 
 // A wire is a pipe: what is written to it arrives when the runtime looks.
 type wire struct {
-	hung    bool
-	in, out *os.File // nil where there was no descriptor left
+	gone    bool
+	in, out *os.File // nil as long as there is no descriptor left
 	raw     syscall.RawConn
+	unread  [512]byte // looks that did not come in time have left something
 }
 
 func (w *wire) hang() {
-	if w.hung {
+	if w.gone || w.out != nil {
 		return
 	}
-	w.hung = true
 	out, in, err := os.Pipe()
 	if err != nil {
 		return
 	}
-	if w.raw, err = out.SyscallConn(); err == nil {
-		w.in, w.out = in, out
+	if w.raw, err = out.SyscallConn(); err != nil {
+		in.Close()
+		out.Close()
+		return
 	}
+	w.in, w.out = in, out
 }
 
 func (w *wire) cut() {
-	w.hung = true
+	w.gone = true
 	if w.out != nil {
 		w.in.Close()
 		w.out.Close()
@@ -49,8 +52,7 @@ func (w *wire) look() {
 	rung := false
 	_ = w.raw.Read(func(fd uintptr) bool { // its error is the deadline's
 		if rung {
-			var p [16]byte
-			_, _ = syscall.Read(int(fd), p[:]) // however many looks have not come
+			_, _ = syscall.Read(int(fd), w.unread[:])
 			return true
 		}
 		rung = true

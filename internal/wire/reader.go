@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // A CloseError says that the connection ended with a close frame.
@@ -156,7 +157,9 @@ func (r *Reader) raw(p []byte) (n int, err error) {
 	case len(r.ahead.b) > 0:
 		n = r.ahead.take(p)
 	case len(p) >= direct:
+		begin := time.Now()
 		n, err = r.sock.receiveInto(p)
+		r.ahead.pace.read(time.Since(begin))
 	default:
 		err = r.sock.receive(&r.ahead)
 		n = r.ahead.take(p)

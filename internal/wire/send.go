@@ -76,12 +76,13 @@ func (s *Socket) Send(body Body) error {
 func (s *Socket) Start(body Body, done func(error)) bool {
 	buf := newBuffer()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if err := s.refusal(); err != nil {
+		s.mu.Unlock()
 		buf.free()
-		go done(s.explain(err)) // the caller's own, as it asked; nothing of ours waits for it
+		done(s.explain(err))
 		return false
 	}
+	defer s.mu.Unlock()
 	buf, f := s.build(buf, body)
 	if s.busy {
 		s.data = job{f, buf, done}

@@ -41,8 +41,8 @@ func (s *Socket) Shut(code int, text string) {
 		s.mu.Unlock()
 		return
 	}
+	s.SetReadDeadline(past) // before put, for Linger sets another
 	s.put(closeFrame(code, text, s.cfg.Client))
-	s.SetReadDeadline(past)
 }
 
 // Linger ends the connection for good after Shut, and waits for every goroutine
