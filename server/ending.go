@@ -225,13 +225,13 @@ func (srv *Server) giveUp(now func(*Session) bool) {
 		if now(s) {
 			s.parting = nil
 		}
-		told := s.parting == nil
+		knows := s.parting == nil
 		if s.forsaken() {
 			s.discard(&w)
 		}
 		s.mu.Unlock()
 		w.flush(srv)
-		if told {
+		if knows {
 			srv.sessions.forget(s)
 		}
 	}

@@ -95,31 +95,6 @@ func (t *turn) process(views []codec.View) {
 	}
 }
 
-// A longTask is a batch, or a sweep that has much to end. It lets others go first
-// now and then, as a socket that always has more does between its frames.
-type longTask struct {
-	begun time.Time // or when it last did
-	parts int
-}
-
-const (
-	stride = 32 // parts between two looks at the clock
-	spell  = 100 * time.Microsecond
-)
-
-// over is asked before each part, and reports whether it is the others' turn.
-func (t *longTask) over() bool {
-	if t.parts++; t.parts%stride != 0 {
-		return false
-	}
-	now := time.Now()
-	if now.Sub(t.begun) <= spell {
-		return false
-	}
-	t.begun = now
-	return true
-}
-
 // pause wakes those who have something of this batch only if that may take its
 // time: else they get more of it at once.
 func (t *turn) pause() {
@@ -128,8 +103,6 @@ func (t *turn) pause() {
 	}
 	giveWay()
 }
-
-var giveWay = lull.Shared.Wait // tests count
 
 // seen notes that the client has read the answer before, if it polls.
 func (t *turn) seen() {

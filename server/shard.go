@@ -31,10 +31,10 @@ type shard struct {
 }
 
 const (
-	stretch = time.Millisecond // of a round, without a stop
-	often   = 16               // streams between two looks at the clock
-	nearEnd = 2 * often        // streams left for which no stop is worth it: one follows
-	small   = 64               // streams of an audience that does not keep the others waiting for long
+	roundTurn     = time.Millisecond // of a round, before a stop
+	checkEvery    = 16               // streams between two looks at the clock
+	nearEnd       = 2 * checkEvery   // streams left in a round that no stop comes before
+	smallAudience = 64               // streams that do not keep the others waiting for long
 )
 
 func newShard() *shard {
@@ -47,7 +47,7 @@ func newShard() *shard {
 func (x *shard) push(audience int, links ...*link) {
 	x.mu.Lock()
 	idle := len(x.dirty)+len(x.first) == 0
-	if audience > small {
+	if audience > smallAudience {
 		x.dirty = append(x.dirty, links...)
 	} else {
 		for _, l := range links {
@@ -90,7 +90,7 @@ func (x *shard) run(closing <-chan struct{}) {
 			x.stop()
 			first = x.writeFirst(first)
 			for i, l := range round {
-				if i%often == often-1 && len(round)-i > nearEnd {
+				if i%checkEvery == checkEvery-1 && len(round)-i > nearEnd {
 					x.stop()
 					first = x.writeFirst(first)
 				}
@@ -109,7 +109,7 @@ func (x *shard) writeFirst(in []*link) []*link {
 	x.first = in[:0]
 	x.mu.Unlock()
 	for i, l := range first {
-		if i%often == often-1 && len(first)-i > nearEnd {
+		if i%checkEvery == checkEvery-1 && len(first)-i > nearEnd {
 			x.stop()
 		}
 		x.write(l)
@@ -128,7 +128,7 @@ func (x *shard) write(l *link) {
 // stop lets others run who can, and the network be looked at, if the last time
 // is long ago.
 func (x *shard) stop() {
-	if time.Since(x.stopped) >= stretch {
+	if time.Since(x.stopped) >= roundTurn {
 		x.bell.Wait()
 		x.stopped = time.Now()
 	}

@@ -94,25 +94,25 @@ func TestALongBatchLetsOthersGoFirstEvery32Messages(t *testing.T) {
 func TestASmallAudienceDoesNotWaitForARoundOverALargeOne(t *testing.T) {
 	x, audience := shardOf(t)
 	var order []string
-	few := audience(small, func(int) { order = append(order, "few") })
+	few := audience(smallAudience, func(int) { order = append(order, "few") })
 	end := audience(1, func(int) { order = append(order, "end") })
 	done := make(chan struct{})
 	last := audience(1, func(int) { close(done) })
 	many := audience(1000, func(i int) {
 		switch order = append(order, "many"); i {
 		case 500:
-			x.push(small+1, end...)
+			x.push(smallAudience+1, end...)
 			x.push(len(few), few...)
 		case 999:
-			x.push(small+1, last...)
+			x.push(smallAudience+1, last...)
 		}
 	})
 	x.push(len(many), many...)
 	x.writeUntil(done)
 	first := slices.Index(order, "few")
 	assert.Greater(t, first, 500)
-	assert.LessOrEqual(t, first, 501+often)
-	assert.Len(t, order, 1000+small+1)
+	assert.LessOrEqual(t, first, 501+checkEvery)
+	assert.Len(t, order, 1000+smallAudience+1)
 	assert.Equal(t, "end", order[len(order)-1])
 }
 
