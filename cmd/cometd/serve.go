@@ -74,9 +74,12 @@ func (s *serveCmd) AfterApply() error {
 		return errors.New("--transports is empty, want one of websocket, long-polling and callback-polling at least")
 	}
 	s.Path = "/" + strings.Trim(s.Path, "/")
-	for flag, n := range map[string]int{"--compress": int(s.Compress), "--max-callback": s.MaxCallback, "--max-header": int(s.MaxHeader)} {
-		if n < 0 {
-			return fmt.Errorf("%s is %d, want a positive number", flag, n)
+	for _, flag := range []struct {
+		name string
+		n    int
+	}{{"--compress", int(s.Compress)}, {"--max-callback", s.MaxCallback}, {"--max-header", int(s.MaxHeader)}} {
+		if flag.n < 0 {
+			return fmt.Errorf("%s is %d, want a positive number", flag.name, flag.n)
 		}
 	}
 	return checkAddress(s.Listen)

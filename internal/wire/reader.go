@@ -56,8 +56,8 @@ func NewReader(s *Socket, early []byte, limit int, ended func()) Reader {
 	return r
 }
 
-// Next skips what is left of a message and waits for another. The error, as
-// Config.Explain puts it, is a *CloseError, ErrStalled, ErrSilent, net.ErrClosed
+// Next skips what is left of a message and waits for another. The error is what
+// Config.Explain makes of a *CloseError, ErrStalled, ErrSilent, net.ErrClosed
 // after Shut or Close, or the network's own; it comes again at every further
 // call.
 func (r *Reader) Next() (io.Reader, error) {

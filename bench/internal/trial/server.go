@@ -16,8 +16,8 @@ import (
 type Server struct {
 	Name string
 
-	// Argv is the command line that makes it listen on host and port, with TLS
-	// if secure. It prints a line "listening on …" or "ready …" when it does.
+	// Argv is the command line that makes it listen on host and port.
+	// It prints a line "listening on …" or "ready …" when it does.
 	Argv  func(w Workload, host, port string) []string
 	Dir   string        // where it is started
 	Proto string        // the load's -proto; default bayeux
