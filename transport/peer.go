@@ -100,13 +100,14 @@ func (a *Accept) Broke(r *http.Request, limit string) {
 	}
 }
 
-// BoundAnswer gives an answer that is not a Conn's the time of Stall, all of it:
-// without a limit a peer that does not read would keep it, and its goroutine,
-// for ever. Who refuses r calls it first.
+// BoundAnswer gives an answer that is not a Conn's the time of Stall, all of it,
+// in place of the http.Server's WriteTimeout: without a limit a peer that does
+// not read would keep it, and its goroutine, for ever. Who refuses r calls it
+// first; net/http takes the limit away after the answer.
 func (a *Accept) BoundAnswer(w http.ResponseWriter) {
+	end := time.Time{}
 	if a.Stall > 0 {
-		// net/http takes it away when the answer is over. Other servers may have
-		// no such deadline.
-		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(a.Stall))
+		end = time.Now().Add(a.Stall)
 	}
+	http.NewResponseController(w).SetWriteDeadline(end) // in vain with servers that have no such thing
 }

@@ -19,12 +19,14 @@ import (
 // A web is the HTTP server around the mux.
 type web struct{ http.Server }
 
-// web has no WriteTimeout, which a held connect could not keep; it has none
-// either of the ReadTimeout, which the transports take away when they hold one.
+// web's ReadTimeout and WriteTimeout are for requests that are not for Bayeux,
+// and for the answers of net/http itself: the transports take them away.
 func (s *serveCmd) web(h http.Handler, srv *server.Server, log *slog.Logger) *web {
 	var w web
 	w.Handler, w.ConnState = h, srv.ConnState
 	w.ReadHeaderTimeout, w.ReadTimeout, w.IdleTimeout = s.header(), s.request(), s.idle()
+	w.WriteTimeout = s.answer()
+	w.HTTP2 = &http.HTTP2Config{WriteByteTimeout: max(s.write(), 0)} // else a peer that reads nothing there keeps all it has
 	w.MaxHeaderBytes = cmp.Or(int(s.MaxHeader), 32<<10)
 	w.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	return &w

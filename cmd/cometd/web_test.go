@@ -9,12 +9,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/internal/webtest"
 )
 
 func saying(t *testing.T, address, text string) (net.Conn, *bufio.Reader) {
@@ -64,6 +67,79 @@ func TestServeBoundsEveryConnectionInTime(t *testing.T) {
 			}
 		}
 	}
+}
+
+// unreading makes a peer over HTTP/2 that reads nothing.
+func unreading(t *testing.T, address string) *webtest.HTTP2 {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	require.NoError(t, c.(*net.TCPConn).SetReadBuffer(4<<10))
+	secure := tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	require.NoError(t, secure.SetDeadline(time.Now().Add(2*patience)))
+	peer, err := webtest.NewHTTP2(secure, 1<<30)
+	require.NoError(t, err)
+	return peer
+}
+
+// asks asks for a page so often, and reports whether the connection still is.
+func asks(peer *webtest.HTTP2, times int) bool {
+	for range times {
+		if peer.Ask("GET", "/bayeux.js", "") != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// Over HTTP/2 a peer that takes nothing is cut off, and what it has asked for
+// given up.
+func TestServeGivesUpWhoTakesNothingOverHTTP2(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, writeCertificate(cert, key, 1))
+	address, _ := serving(t, "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key, "--write-timeout", "500ms")
+	peer := unreading(t, address)
+	require.Eventually(t, func() bool { return !asks(peer, 10) }, patience, 50*time.Millisecond, "its connection ends")
+}
+
+// Nor does such a peer hold up the end, whatever time it would have had: its poll
+// is about to be answered.
+func TestServeEndsInItsGraceWhoeverTakesNothing(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, writeCertificate(cert, key, 1))
+	address, stop := serving(t, "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key, "--write-timeout", "1h", "--timeout", "1h", "--grace", "2s")
+	web := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer web.CloseIdleConnections()
+	ask := func(cookie, text string) (*http.Response, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+address+"/cometd", strings.NewReader(text))
+		require.NoError(t, err)
+		req.Header.Set("Cookie", cookie)
+		resp, err := web.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp, string(b)
+	}
+	resp, text := ask("", `[{"id":"1","channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"]}]`)
+	cookie, id := strings.Split(resp.Header.Get("Set-Cookie"), ";")[0], regexp.MustCompile(`"clientId":"(\w+)"`).FindStringSubmatch(text)[1]
+	connect := `[{"id":"2","channel":"/meta/connect","connectionType":"long-polling","clientId":"` + id + `"}]`
+	_, text = ask(cookie, connect)
+	require.Contains(t, text, `"successful":true`)
+	peer := unreading(t, address)
+	require.NoError(t, peer.Ask("POST", "/cometd", connect, "cookie", cookie))
+	for range 50 { // some megabytes, more than the kernel holds
+		require.True(t, asks(peer, 50))
+		ask("", `[]`) // the server has its time to answer
+	}
+	_, text = ask(cookie, `[{"id":"3","channel":"/meta/disconnect","clientId":"`+id+`"}]`) // answers the connect, too
+	require.Contains(t, text, `"successful":true`)
+	begin := time.Now()
+	stop()
+	assert.Less(t, time.Since(begin), patience)
 }
 
 // --max-connections holds for connections that ask nothing.
