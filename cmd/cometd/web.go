@@ -9,7 +9,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gocometd/cometd/keypair"
@@ -30,6 +33,29 @@ func (s *serveCmd) web(h http.Handler, srv *server.Server, log *slog.Logger) *we
 	w.MaxHeaderBytes = cmp.Or(int(s.MaxHeader), 32<<10)
 	w.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	return &w
+}
+
+// ownNames has a server that only this machine reaches take pages for its own
+// only if they call it so. Whoever owns a name can let it lead to the loopback
+// (DNS rebinding), and pages of that name would be of the same origin.
+func ownNames(at net.Addr, h http.Handler) http.Handler {
+	if tcp, ok := at.(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isLocal(r.Host) {
+			nameless := *r
+			nameless.Host, r = "", &nameless // of which no page is
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// isLocal reports whether a Host is this machine for every resolver.
+func isLocal(host string) bool {
+	name := strings.TrimSuffix((&url.URL{Host: host}).Hostname(), ".")
+	ip, err := netip.ParseAddr(name)
+	return err == nil && ip.IsLoopback() || strings.EqualFold(name, "localhost") || strings.HasSuffix(strings.ToLower(name), ".localhost")
 }
 
 // remnants is how long requests may take that are no client's, once the server

@@ -142,6 +142,44 @@ func TestServeEndsInItsGraceWhoeverTakesNothing(t *testing.T) {
 	assert.Less(t, time.Since(begin), patience)
 }
 
+// A page of a name that leads to the loopback is not the server's own, unless it
+// is allowed; who is no page may call it as it likes, such as a proxy.
+func TestServeOnTheLoopbackKnowsItsOwnNames(t *testing.T) {
+	address, _ := serving(t, "127.0.0.1:0", "--allow-origin", "https://allowed.test")
+	_, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		host, origin string
+		status       string
+	}{
+		{address, "http://" + address, "200"},
+		{"localhost:" + port, "http://localhost:" + port, "200"},
+		{"LocalHost.:" + port, "http://localhost.:" + port, "200"},
+		{"app.localhost:" + port, "http://app.localhost:" + port, "200"},
+		{"[::1]:" + port, "http://[::1]:" + port, "200"},
+		{"127.9.9.9", "http://127.9.9.9", "200"},
+		{"rebound.test:" + port, "http://rebound.test:" + port, "403"},
+		{"localhost.test", "http://localhost.test", "403"},
+		{"10.0.0.1", "http://10.0.0.1", "403"},
+		{"allowed.test", "https://allowed.test", "200"},
+		{"rebound.test", "", "200"},
+	} {
+		origin := ""
+		if c.origin != "" {
+			origin = "Origin: " + c.origin + "\r\n"
+		}
+		_, in := saying(t, address, "OPTIONS /cometd HTTP/1.1\r\nHost: "+c.host+"\r\n"+origin+"\r\n")
+		line, err := in.ReadString('\n')
+		require.NoError(t, err)
+		assert.Contains(t, line, c.status, "%+v", c)
+	}
+	address, _ = serving(t, "0.0.0.0:0")
+	_, in := saying(t, address, "OPTIONS /cometd HTTP/1.1\r\nHost: host.test\r\nOrigin: http://host.test\r\n\r\n")
+	line, err := in.ReadString('\n')
+	require.NoError(t, err)
+	assert.Contains(t, line, "200", "it has names that it does not know")
+}
+
 // --max-connections holds for connections that ask nothing.
 func TestServeCountsIdleConnections(t *testing.T) {
 	address, _ := serving(t, "127.0.0.1:0", "--max-connections", "4")
