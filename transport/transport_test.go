@@ -177,7 +177,7 @@ func TestAPeerKeepsNoMoreOfARequestThanTheLimit(t *testing.T) {
 // What a session keeps is not all: strings may hold the whole line that they
 // were cut out of.
 func TestAPeerHoldsNoMoreMemoryThanTheLimit(t *testing.T) {
-	const limit, peers, line = 8 << 10, 20, 1 << 20
+	const limit, peers, line = 8 << 10, 6, 1 << 20
 	long := strings.Repeat("x", line)
 	for name, request := range map[string]string{
 		"a cookie beside ours":    "POST /cometd HTTP/1.1\r\nHost: h\r\nCookie: BAYEUX_BROWSER=known; a=" + long + "\r\n\r\n",
