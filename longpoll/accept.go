@@ -41,13 +41,14 @@ func (a *acceptor) Match(r *http.Request) bool { return r.Method == http.MethodP
 
 func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Accept, serve func(transport.Conn)) {
 	if a.err != nil {
+		o.BoundAnswer(w)
 		http.Error(w, a.err.Error(), http.StatusInternalServerError)
 		return
 	}
 	h := newHeld(w, r, o, &a.config, bayeux.LongPolling)
 	if err := h.openBody(); err != nil {
 		tellLimit(r, o, err)
-		refuse(w, r, err)
+		refuse(w, r, o, err)
 		return
 	}
 	h.run(serve)

@@ -30,17 +30,31 @@ const piece = 64 << 10
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// answer writes p: one Write of one pooled buffer, unless it is very long.
-func (h *held) answer(p *transport.Payload) error {
-	buf := buffers.Get().(*[]byte)
-	defer func() {
-		if cap(*buf) <= 1<<20 { // do not keep what one huge answer needed
-			buffers.Put(buf)
-		}
-	}()
-	*buf = h.encode((*buf)[:0], p)
-	body := *buf
+// A text is the body of an answer, in pooled memory.
+type text struct {
+	body   []byte
+	plain  *[]byte
+	packer *packer // nil: body is as it was encoded
+}
 
+// encode gives p as this exchange wants it.
+func (h *held) encode(p *transport.Payload) text {
+	buf := buffers.Get().(*[]byte)
+	*buf = h.append((*buf)[:0], p)
+	return text{body: *buf, plain: buf}
+}
+
+func (t *text) free() {
+	if cap(*t.plain) <= 1<<20 { // do not keep what one huge answer needed
+		buffers.Put(t.plain)
+	}
+	if t.packer != nil {
+		packers.Put(t.packer)
+	}
+}
+
+// answer prepares the header, packs t if it may, and has it written.
+func (h *held) answer(t text, kind transport.Kind) error {
 	header := h.w.Header()
 	header["Content-Type"] = jsonType
 	if h.callback != "" {
@@ -48,26 +62,27 @@ func (h *held) answer(p *transport.Payload) error {
 	}
 	header["Cache-Control"] = noStore
 	header["X-Content-Type-Options"] = noSniff
-	if p.Kind == transport.Handshake && h.peer.Fresh {
+	if kind == transport.Handshake && h.peer.Fresh {
 		http.SetCookie(h.w, h.accept.BrowserCookie(h.r, h.peer))
 	}
-	if h.config.gzipFrom >= 0 && len(body) >= h.config.gzipFrom {
+	if h.config.gzipFrom >= 0 && len(t.body) >= h.config.gzipFrom {
 		header.Add("Vary", "Accept-Encoding") // beside what others have put there
 		if acceptsGzip(h.r.Header["Accept-Encoding"]) {
-			packed := packers.Get().(*packer)
-			defer packers.Put(packed)
-			if b := packed.pack(body); len(b) < len(body) {
+			t.packer = packers.Get().(*packer)
+			if b := t.packer.pack(t.body); len(b) < len(t.body) {
 				header["Content-Encoding"] = gzipped
-				body = b
+				t.body = b
 			}
 		}
 	}
-	header["Content-Length"] = []string{strconv.Itoa(len(body))}
-	return h.write(body)
+	header["Content-Length"] = []string{strconv.Itoa(len(t.body))}
+	if h.apart != nil {
+		return h.writeApart(t)
+	}
+	return h.write(t)
 }
 
-// encode appends p as this exchange wants it.
-func (h *held) encode(dst []byte, p *transport.Payload) []byte {
+func (h *held) append(dst []byte, p *transport.Payload) []byte {
 	if h.callback == "" {
 		return p.AppendTo(dst)
 	}
@@ -76,8 +91,12 @@ func (h *held) encode(dst []byte, p *transport.Payload) []byte {
 	return append(dst, ')')
 }
 
-// write hands body to the network piece by piece, each within the stall limit.
-func (h *held) write(body []byte) error {
+// write hands t to the network piece by piece, each within the stall limit: one
+// Write, unless it is very long.
+func (h *held) write(t text) error {
+	defer h.writing.Done()
+	defer t.free()
+	body := t.body
 	for first := true; first || len(body) > 0; first = false {
 		if err := h.extend(); err != nil {
 			return err
@@ -144,7 +163,8 @@ func (p *packer) pack(b []byte) []byte {
 
 // refuse answers with e's status and one line of plain text that names what was
 // wrong.
-func refuse(w http.ResponseWriter, r *http.Request, e *transport.Error) {
+func refuse(w http.ResponseWriter, r *http.Request, o *transport.Accept, e *transport.Error) {
+	o.BoundAnswer(w)
 	if e.Reason == transport.Normal {
 		w.WriteHeader(e.Status)
 		return

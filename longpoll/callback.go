@@ -36,13 +36,14 @@ func (a *callbackAcceptor) Match(r *http.Request) bool {
 
 func (a *callbackAcceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Accept, serve func(transport.Conn)) {
 	if a.err != nil {
+		o.BoundAnswer(w)
 		http.Error(w, a.err.Error(), http.StatusInternalServerError)
 		return
 	}
 	name, text, err := a.parse(r, o)
 	if err != nil {
 		tellLimit(r, o, err)
-		refuse(w, r, err)
+		refuse(w, r, o, err)
 		return
 	}
 	h := newHeld(w, r, o, &a.config, bayeux.CallbackPolling)

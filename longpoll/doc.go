@@ -25,6 +25,10 @@
 // must have an Unwrap method (http.ResponseController), otherwise none of these
 // limits work and Close cannot free a stuck answer.
 //
+// Over HTTP/2 a peer may take nothing of its whole connection. Send gives up
+// then as it does on HTTP/1, but the request's goroutine waits until net/http
+// closes the connection: set WriteByteTimeout in the http.Server's HTTP2.
+//
 // [NewCallbackAcceptor] is callback-polling (JSONP), for browsers that can do
 // nothing else. No server has it unless it is given.
 //

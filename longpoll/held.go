@@ -28,9 +28,8 @@ type held struct {
 	read     bool   // Receive gave the request
 	callback string // JSONP: the function around the answer
 
-	// writing is held during Send. Lock order: mu → writing, but who waits for
-	// a Send to end takes writing alone.
-	writing sync.Mutex
+	writing sync.WaitGroup // who uses w
+	apart   *apart         // on HTTP/2: how
 
 	mu     lock.Mutex[lock.Conn]
 	state  state
@@ -45,7 +44,7 @@ type state int8
 
 const (
 	open     state = iota
-	sending        // Send is writing the answer
+	sending        // Send has the answer, in memory of its own
 	answered       // or failed to
 	closed         // by Close, before any Send: finish answers
 	over           // w is dead
@@ -56,6 +55,12 @@ func newHeld(w http.ResponseWriter, r *http.Request, o *transport.Accept, c *acc
 	h.peer = o.Peer(r)
 	h.peer.Type, h.peer.Once = typ, true
 	h.ctx, h.cancel = context.WithCancel(r.Context())
+	if r.ProtoMajor > 1 {
+		h.apart = &apart{freed: make(chan struct{})}
+		if web, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && web.WriteTimeout > 0 {
+			h.rc.SetWriteDeadline(time.Time{}) // it would end a held request; on HTTP/1 only a write feels it
+		}
+	}
 	return h
 }
 
@@ -81,15 +86,14 @@ func (h *held) Send(p *transport.Payload) error {
 		return transport.ErrClosed
 	}
 	h.state = sending
-	h.writing.Lock()
+	t := h.encode(p) // a copy, so that Close need not wait for the network
+	h.writing.Add(1)
 	h.mu.Unlock()
 
-	err := h.answer(p)
-
+	err := h.answer(t, p.Kind)
 	h.mu.Lock()
 	h.state = answered
 	h.mu.Unlock()
-	h.writing.Unlock()
 	h.cancel()
 	return err
 }
@@ -104,22 +108,28 @@ func (h *held) Refuse(r transport.Reason, text string) error {
 	if h.state == open {
 		h.state, h.reason, h.text = closed, r, text
 		if !h.whole && h.fault == nil { // frees who reads it
-			h.rc.SetReadDeadline(time.Unix(1, 0))
+			h.rc.SetReadDeadline(past)
 		}
 	}
 	h.cutLocked()
 	h.mu.Unlock()
 	h.cancel()
-	h.writing.Lock() // until a Send that was cut has let go of its payload
-	defer h.writing.Unlock()
 	return nil
 }
 
+// past is a deadline that frees who waits.
+var past = time.Unix(1, 0)
+
 // cutLocked frees a Send that waits for the network.
 func (h *held) cutLocked() {
-	if h.state == sending && !h.cut {
-		h.cut = true
-		h.rc.SetWriteDeadline(time.Unix(1, 0))
+	if h.state != sending || h.cut {
+		return
+	}
+	h.cut = true
+	if h.apart == nil {
+		h.rc.SetWriteDeadline(past)
+	} else {
+		close(h.apart.freed)
 	}
 }
 
@@ -133,13 +143,14 @@ func (h *held) finish() {
 	}
 	failure := h.failure()
 	h.mu.Unlock()
-	h.writing.Lock()
-	defer h.writing.Unlock()
-	if unanswered { // even if the requester is gone: else net/http would say 200
-		h.extend()
-		refuse(h.w, h.r, failure)
-	}
 	h.cancel()
+	if unanswered { // even if the requester is gone: else net/http would say 200
+		refuse(h.w, h.r, h.accept, failure)
+	}
+	if h.apart != nil && h.apart.busy.Load() {
+		h.rc.SetWriteDeadline(past) // Send has left it behind
+	}
+	h.writing.Wait()
 }
 
 // failure is what the requester is told when there is no payload for it.
@@ -162,10 +173,14 @@ func (h *held) failure() *transport.Error {
 func (h *held) extend() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.cut {
+	switch {
+	case h.cut:
 		return transport.ErrClosed
+	case h.apart == nil:
+		h.rc.SetWriteDeadline(deadline(h.accept.Stall))
+	case h.apart.clock != nil:
+		h.apart.clock.Reset(h.accept.Stall)
 	}
-	h.rc.SetWriteDeadline(deadline(h.accept.Stall))
 	return nil
 }
 

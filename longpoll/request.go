@@ -20,6 +20,9 @@ import (
 func (h *held) openBody() *transport.Error {
 	r, limit := h.r, h.accept.Limit
 	h.rc.SetReadDeadline(deadline(h.accept.Body)) // also for what net/http skips of a refused body
+	if r.ProtoMajor == 1 && r.Header["Expect"] != nil {
+		h.accept.BoundAnswer(h.w) // net/http says 100 before it reads
+	}
 	switch {
 	case limit > 0 && r.ContentLength > int64(limit):
 		return tooLarge(limit)

@@ -39,13 +39,12 @@ func TestAPeerThatNeverReadsIsClosedByItsLimitAndOthersAreWell(t *testing.T) {
 	say(`[{"channel":"/meta/subscribe","id":"2","clientId":"` + id + `","subscription":"/a"}]`)
 
 	big := strings.Repeat("x", 60_000)
-	for end := time.Now().Add(20 * time.Second); srv.Stats().Limited["write"] == 0; {
-		require.True(t, time.Now().Before(end), "the peer was never closed")
+	for end := time.Now().Add(20 * time.Second); srv.Stats().Limited["write"] == 0 || srv.Stats().Dropped == 0; {
+		require.True(t, time.Now().Before(end), "the peer was never closed, or nothing dropped")
 		require.NoError(t, srv.Publish(t.Context(), "/a", big))
 		assert.LessOrEqual(t, srv.Stats().QueuedBytes, 1<<20+len(big)+100)
 	}
 	assert.NotNil(t, srv.Session(id), "the session outlives its socket")
-	assert.NotZero(t, srv.Stats().Dropped)
 }
 
 func TestABodyThatDoesNotComeIsRefusedInTime(t *testing.T) {

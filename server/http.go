@@ -37,24 +37,24 @@ func (s *Server) Mount(r Router, path string) {
 // connections gets 503 and is told which.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.boundBody(w, r)
-	if !s.origin.pass(w, r) {
+	if !s.admit(w, r) {
 		return
 	}
 	a := s.acceptorFor(r)
 	if a == nil {
-		refuse(w, r, http.StatusBadRequest, "no transport for "+r.Method+" here; use "+strings.Join(s.types(), ", "))
+		s.refuse(w, r, http.StatusBadRequest, "no transport for "+r.Method+" here; use "+strings.Join(s.types(), ", "))
 		return
 	}
 	if s.isClosed() {
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(s.spreadOut().Seconds()))))
-		refuse(w, r, http.StatusServiceUnavailable, "the server is shutting down")
+		s.refuse(w, r, http.StatusServiceUnavailable, "the server is shutting down")
 		return
 	}
 	seat, broken, err := s.seats.take(r.RemoteAddr, &s.config)
 	if err != nil {
 		s.limited(broken, r.RemoteAddr, nil)
 		w.Header().Set("Retry-After", "1")
-		refuse(w, r, http.StatusServiceUnavailable, err.Error())
+		s.refuse(w, r, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	defer seat.leave()
@@ -75,7 +75,8 @@ func (s *Server) boundBody(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuse answers a request whose body was not read.
-func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	s.accept.BoundAnswer(w)
 	leaveBody(w, r)
 	http.Error(w, "cometd: "+text, status)
 }

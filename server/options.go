@@ -217,8 +217,12 @@ func WithOrigins(patterns ...string) Option {
 }
 
 // WithCookie sets the name and attributes of the cookie that ties a session to
-// its browser. The default is BAYEUX_BROWSER with Path=/ and HttpOnly; Secure
-// is added when the request is secure. Value is not used. See
+// its browser. The default is BAYEUX_BROWSER with Path=/ and HttpOnly, and Secure
+// over TLS. Set Secure where a proxy ends the TLS; over plain HTTP browsers then
+// refuse the cookie, but for localhost. The default says no SameSite, which most
+// browsers take for Lax: pages of another site, which [WithOrigins] lets in, do
+// not send the cookie then, and cannot use long-polling. They need
+// SameSite: http.SameSiteNoneMode with Secure. Value is not used. See
 // docs/protocol.md §11.
 func WithCookie(cookie http.Cookie) Option {
 	return func(c *config) error {

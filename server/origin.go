@@ -30,18 +30,19 @@ func newOriginCheck(patterns []string) originCheck {
 	return o
 }
 
-// pass reports whether r may go on; if not it has been answered.
-func (o *originCheck) pass(w http.ResponseWriter, r *http.Request) bool {
-	if !o.allows(r) {
-		refuse(w, r, http.StatusForbidden, fmt.Sprintf("pages of this origin may not connect: %q", r.Header.Get("Origin")))
+// admit reports whether r may go on; if not it has been answered.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
+	if !s.origin.allows(r) {
+		s.refuse(w, r, http.StatusForbidden, fmt.Sprintf("pages of this origin may not connect: %q", r.Header.Get("Origin")))
 		return false
 	}
 	if r.Method == http.MethodOptions {
+		s.accept.BoundAnswer(w)
 		leaveBody(w, r)
 		w.Header().Set("Allow", "GET, POST, OPTIONS")
 	}
 	if r.Header.Get("Origin") != "" {
-		o.headers.HandlerFunc(w, r) // which answers a browser's question, an OPTIONS with this header
+		s.origin.headers.HandlerFunc(w, r) // which answers a browser's question, an OPTIONS with this header
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 			return false
 		}

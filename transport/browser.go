@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/rand"
+	"crypto/tls"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,22 +17,24 @@ const maxBrowser = 256
 // Peer describes who sent r, for Acceptors: address, URL, the kept headers, and
 // the browser's cookie. Without a cookie, or with one of more than 256 bytes,
 // Browser is a new value, as NewBrowser makes it, and Fresh is set. The caller
-// fills in Type, Once and Polled. Nothing of r's header but what is kept is held.
+// fills in Type, Once and Polled. Nothing of r but what is kept is held: strings
+// of it are copied, for they lie in the lines that they were read from.
 func (a *Accept) Peer(r *http.Request) *Peer {
-	at, fits := a.keepURL(r.URL)
+	at, short := a.keepURL(r.URL)
 	header, all := a.keep(r.Header)
-	if !fits || !all {
+	state, named := keepTLS(r.TLS)
+	if !short || !all || !named {
 		a.Broke(r, LimitHeaderBytes)
 	}
 	p := &Peer{
-		Addr:   r.RemoteAddr,
+		Addr:   strings.Clone(r.RemoteAddr),
 		URL:    at,
 		Header: header,
-		TLS:    r.TLS,
+		TLS:    state,
 		Proto:  r.ProtoMajor,
 	}
 	if c, err := r.Cookie(a.cookieName()); err == nil && c.Value != "" && len(c.Value) <= maxBrowser {
-		p.Browser = c.Value
+		p.Browser = strings.Clone(c.Value)
 	} else {
 		p.Browser, p.Fresh = a.newBrowser(), true
 	}
@@ -48,8 +51,8 @@ func (a *Accept) newBrowser() string {
 // BrowserCookie is the cookie that gives p its Browser value, as the template
 // says. It is sent only to a Fresh peer: on an HTTP exchange with a Payload of
 // Kind Handshake, on a WebSocket with the 101. It is always HttpOnly, and
-// Secure exactly when the request is: over TLS, or behind a proxy that says so
-// in X-Forwarded-Proto if the template is Secure.
+// Secure over TLS and where the template is: without TLS that is for servers
+// behind a proxy that ends it, and browsers take no such cookie elsewhere.
 func (a *Accept) BrowserCookie(r *http.Request, p *Peer) *http.Cookie {
 	c := http.Cookie{}
 	if a.Cookie != nil {
@@ -59,7 +62,7 @@ func (a *Accept) BrowserCookie(r *http.Request, p *Peer) *http.Cookie {
 	if c.Path == "" {
 		c.Path = "/"
 	}
-	c.Secure = r.TLS != nil || c.Secure && r.Header.Get("X-Forwarded-Proto") == "https"
+	c.Secure = c.Secure || r.TLS != nil
 	return &c
 }
 
@@ -70,16 +73,15 @@ func (a *Accept) cookieName() string {
 	return a.Cookie.Name
 }
 
+// perValue is the memory of a value of a header beside its bytes.
+const perValue = 16
+
 // keep picks the headers named in a.Headers, as many as there is room for, and
 // reports whether that is all of them. It copies the values: those of a whole
 // header lie in one block.
 func (a *Accept) keep(h http.Header) (kept http.Header, all bool) {
-	n := 0
-	for _, name := range a.Headers {
-		n += len(h[name])
-	}
-	kept, all = make(http.Header, min(n, 4)), true
-	block, left := make([]string, 0, n), a.HeaderBytes
+	kept, all = make(http.Header, 4), true
+	n, left := 0, a.HeaderBytes
 	for _, name := range a.Headers {
 		v := h[name]
 		if len(v) == 0 || kept[name] != nil {
@@ -87,27 +89,51 @@ func (a *Accept) keep(h http.Header) (kept http.Header, all bool) {
 		}
 		size := 0
 		for _, s := range v {
-			size += len(name) + len(s)
+			size += len(name) + len(s) + perValue
 		}
 		if a.HeaderBytes > 0 && size > left {
 			all = false
 			continue
 		}
-		left -= size
+		n, left = n+len(v), left-size
+		kept[name] = v
+	}
+	block := make([]string, 0, n)
+	for name, v := range kept {
 		block = append(block, v...)
 		kept[name] = block[len(block)-len(v) : len(block) : len(block)]
 	}
 	return kept, all
 }
 
-// keepURL gives u, or as much of it as there is room for.
+// keepURL gives u, or as much of it as there is room for, without the name and
+// password that no client sends.
 func (a *Accept) keepURL(u *url.URL) (kept *url.URL, all bool) {
-	path, query := len(u.Path)+len(u.RawPath), len(u.RawQuery)
-	switch {
-	case a.HeaderBytes <= 0 || path+query <= a.HeaderBytes:
-		return u, true
-	case path <= a.HeaderBytes:
-		return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.Clone(u.Path), RawPath: strings.Clone(u.RawPath)}, false
+	query, rest := len(u.RawQuery), len(u.Scheme)+len(u.Opaque)+len(u.Host)+len(u.Path)+len(u.RawPath)
+	if a.HeaderBytes > 0 && rest > a.HeaderBytes {
+		return nil, false
 	}
-	return nil, false
+	kept = &url.URL{
+		Scheme: strings.Clone(u.Scheme), Opaque: strings.Clone(u.Opaque), Host: strings.Clone(u.Host),
+		Path: strings.Clone(u.Path), RawPath: strings.Clone(u.RawPath), ForceQuery: u.ForceQuery,
+	}
+	if a.HeaderBytes > 0 && rest+query > a.HeaderBytes {
+		return kept, false
+	}
+	kept.RawQuery = strings.Clone(u.RawQuery)
+	return kept, true
+}
+
+// maxServerName is how long a host's name may be, in DNS.
+const maxServerName = 253
+
+// keepTLS gives t, without the name that the client has asked for where that is
+// none.
+func keepTLS(t *tls.ConnectionState) (kept *tls.ConnectionState, all bool) {
+	if t == nil || len(t.ServerName) <= maxServerName {
+		return t, true
+	}
+	short := *t
+	short.ServerName = ""
+	return &short, false
 }

@@ -19,7 +19,7 @@ type Peer struct {
 	Addr   string               // network address, host:port; may be empty
 	URL    *url.URL             // of the request that opened the Conn; without its query, or nil, where it is longer than Accept.HeaderBytes
 	Header http.Header          // of that request, the names in Accept.Headers, as many as Accept.HeaderBytes has room for; may be nil
-	TLS    *tls.ConnectionState // nil without TLS
+	TLS    *tls.ConnectionState // nil without TLS; without a ServerName of more than 253 bytes
 	Proto  int                  // HTTP's major version; 0 without HTTP
 
 	// Browser is the value of the BAYEUX_BROWSER cookie: together with the
@@ -63,14 +63,19 @@ type Accept struct {
 	Cookie  *http.Cookie  // template of the cookie; nil, or no Name: BAYEUX_BROWSER
 	Headers []string      // names to keep in Peer.Header, in canonical form; the first ones first where there is no room for all
 
-	// HeaderBytes bounds Peer.Header, names and values, and Peer.URL: a header
-	// that does not fit is left out with all its values. Zero or negative: no
-	// bound.
+	// HeaderBytes bounds Peer.Header, names, values and 16 bytes for each value,
+	// and Peer.URL: a header that does not fit is left out with all its values.
+	// Zero or negative: no bound.
 	HeaderBytes int
 
 	// NewBrowser makes the value of the cookie for a browser that has none: safe
 	// in a cookie, unique and unguessable. nil: 130 random bits.
 	NewBrowser func() string
+
+	// Go runs f on a goroutine that the server's Close waits for, and is false,
+	// without f, after Close. An Acceptor whose Conns outlive their requests runs
+	// them so. nil: a go statement will do.
+	Go func(f func()) bool
 
 	// Limited, if not nil, is told of a limit that r broke before there was a
 	// Conn for it, and of LimitHeaderBytes. Acceptors call it through
@@ -93,4 +98,16 @@ func (a *Accept) Broke(r *http.Request, limit string) {
 	if a.Limited != nil {
 		a.Limited(r, limit)
 	}
+}
+
+// BoundAnswer gives an answer that is not a Conn's the time of Stall, all of it,
+// in place of the http.Server's WriteTimeout: without a limit a peer that does
+// not read would keep it, and its goroutine, for ever. Who refuses r calls it
+// first; net/http takes the limit away after the answer.
+func (a *Accept) BoundAnswer(w http.ResponseWriter) {
+	end := time.Time{}
+	if a.Stall > 0 {
+		end = time.Now().Add(a.Stall)
+	}
+	http.NewResponseController(w).SetWriteDeadline(end) // in vain with servers that have no such thing
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bufio"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -172,6 +174,50 @@ func TestAPeerKeepsNoMoreOfARequestThanTheLimit(t *testing.T) {
 	assert.Len(t, broken, 3)
 }
 
+// What a session keeps is not all: strings may hold the whole line that they
+// were cut out of.
+func TestAPeerHoldsNoMoreMemoryThanTheLimit(t *testing.T) {
+	const limit, peers, line = 8 << 10, 6, 1 << 20
+	long := strings.Repeat("x", line)
+	for name, request := range map[string]string{
+		"a cookie beside ours":    "POST /cometd HTTP/1.1\r\nHost: h\r\nCookie: BAYEUX_BROWSER=known; a=" + long + "\r\n\r\n",
+		"many empty values":       "POST /cometd HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\n" + strings.Repeat("Cookie:\r\n", line/16) + "\r\n",
+		"many empty values, kept": "POST /cometd HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("Origin:\r\n", 1000) + "\r\n",
+		"a host in the URL":       "POST http://" + long + "/cometd HTTP/1.1\r\nHost: h\r\n\r\n",
+		"a user in the URL":       "POST http://" + long + "@h/cometd HTTP/1.1\r\nHost: h\r\n\r\n",
+		"a scheme in the URL":     "POST " + long + "://h/cometd HTTP/1.1\r\nHost: h\r\n\r\n",
+		"a URL that is no path":   "POST http:" + long + " HTTP/1.1\r\nHost: h\r\n\r\n",
+		"a query":                 "POST /cometd?" + long + " HTTP/1.1\r\nHost: h\r\n\r\n",
+		"a path":                  "POST /" + long + " HTTP/1.1\r\nHost: h\r\n\r\n",
+		"other headers":           "POST /cometd HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\nX-Other: " + long + "\r\n\r\n",
+		"an address of a proxy's": "POST /cometd HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 10.0.0.1, " + long + "\r\n\r\n",
+		"a name for TLS":          "POST /cometd HTTP/1.1\r\nHost: h\r\nX-Server-Name: " + long[:60_000] + "\r\n\r\n",
+	} {
+		a := &Accept{Headers: []string{"Origin", "Cookie"}, HeaderBytes: limit}
+		kept := make([]*Peer, peers)
+		before := heap()
+		for i := range kept {
+			r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(request)))
+			require.NoError(t, err, name)
+			r.RemoteAddr, _, _ = strings.Cut(r.Header.Get("X-Forwarded-For"), ",") // as a middleware does
+			r.TLS = &tls.ConnectionState{ServerName: r.Header.Get("X-Server-Name")}
+			kept[i] = a.Peer(r)
+		}
+		each := (heap() - before) / peers
+		assert.Less(t, each, int64(2*limit), "%s: bytes for each of %d", name, len(kept))
+		runtime.KeepAlive(kept)
+	}
+}
+
+// heap is how many bytes are held.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what sync.Pools held
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
 func TestAnEmptyCookieIsNone(t *testing.T) {
 	r := httptest.NewRequest("POST", "/", nil)
 	r.Header.Set("Cookie", "BAYEUX_BROWSER=")
@@ -180,7 +226,7 @@ func TestAnEmptyCookieIsNone(t *testing.T) {
 	assert.NotEmpty(t, p.Browser)
 }
 
-func TestTheBrowserCookieIsSecureWhenTheRequestIs(t *testing.T) {
+func TestTheBrowserCookieIsSecureOverTLSAndWhereConfigured(t *testing.T) {
 	plain, proxied, secure := httptest.NewRequest("POST", "/", nil), httptest.NewRequest("POST", "/", nil), httptest.NewRequest("POST", "/", nil)
 	proxied.Header.Set("X-Forwarded-Proto", "https")
 	secure.TLS = &tls.ConnectionState{}
@@ -192,7 +238,7 @@ func TestTheBrowserCookieIsSecureWhenTheRequestIs(t *testing.T) {
 		{nil, plain, "BAYEUX_BROWSER=v; Path=/; HttpOnly"},
 		{nil, proxied, "BAYEUX_BROWSER=v; Path=/; HttpOnly"},
 		{nil, secure, "BAYEUX_BROWSER=v; Path=/; HttpOnly; Secure"},
-		{&http.Cookie{Secure: true}, plain, "BAYEUX_BROWSER=v; Path=/; HttpOnly"},
+		{&http.Cookie{Name: "__Host-B", Secure: true}, plain, "__Host-B=v; Path=/; HttpOnly; Secure"},
 		{&http.Cookie{Secure: true}, proxied, "BAYEUX_BROWSER=v; Path=/; HttpOnly; Secure"},
 		{&http.Cookie{Name: "N", Path: "/p", Domain: "d.example", MaxAge: 60, Partitioned: true}, secure,
 			"N=v; Path=/p; Domain=d.example; Max-Age=60; HttpOnly; Secure; Partitioned"},

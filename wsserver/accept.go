@@ -44,10 +44,11 @@ func (a *acceptor) Match(r *http.Request) bool {
 // stack and buffers that an idle socket need not keep.
 func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Accept, serve func(transport.Conn)) {
 	if a.err != nil {
+		o.BoundAnswer(w)
 		http.Error(w, a.err.Error(), http.StatusInternalServerError)
 		return
 	}
-	if refused(w, r) {
+	if refused(w, r, o) {
 		return
 	}
 	peer := a.peer(r, o)
@@ -69,7 +70,11 @@ func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Ac
 	if a.every > 0 {
 		sock.Pulse(a.every, a.wait)
 	}
-	go c.run(serve)
+	if o.Go == nil {
+		go c.run(serve)
+	} else if !o.Go(func() { c.run(serve) }) {
+		c.turnAway()
+	}
 }
 
 func (a *acceptor) peer(r *http.Request, o *transport.Accept) *transport.Peer {

@@ -65,8 +65,8 @@ func TestBadUpgradesAreAnswered(t *testing.T) {
 	}{
 		{"", "13", 400},
 		{"short", "13", 400},
-		{"dGhlIHNhbXBsZSBub25jZQ==", "8", 400},
-		{"dGhlIHNhbXBsZSBub25jZQ==", "", 400},
+		{"dGhlIHNhbXBsZSBub25jZQ==", "8", 426},
+		{"dGhlIHNhbXBsZSBub25jZQ==", "", 426},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", h.URL, nil)
 		require.NoError(t, err)
@@ -102,7 +102,12 @@ func TestAnUpgradeIsOfHTTP11AndNamesOneVersion(t *testing.T) {
 		resp, err := http.ReadResponse(r.in, nil)
 		require.NoError(t, err, name)
 		resp.Body.Close()
-		assert.Equal(t, http.StatusBadRequest, resp.StatusCode, name)
+		want := http.StatusUpgradeRequired // §4.4
+		if name == "HTTP/1.0" {
+			want = http.StatusBadRequest
+		}
+		assert.Equal(t, want, resp.StatusCode, name)
+		assert.Equal(t, want == http.StatusUpgradeRequired, resp.Header.Get("Sec-WebSocket-Version") == "13", name)
 		assert.Empty(t, resp.Cookies(), name)
 	}
 }

@@ -40,6 +40,12 @@ func (c *conn) run(serve func(transport.Conn)) {
 	serve(c)
 }
 
+// turnAway ends a conn that nobody serves, and waits for no peer.
+func (c *conn) turnAway() {
+	c.Close(transport.GoingAway)
+	c.sock.Linger(0)
+}
+
 // Wait gives the close frame and the last payloads their time.
 func (c *conn) Wait() {
 	c.ending.Do(func() {

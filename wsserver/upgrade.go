@@ -10,32 +10,45 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/internal/wire"
+	"github.com/gocometd/cometd/transport"
 )
 
 // refused answers an upgrade that cannot be (RFC 6455 §4.2.1).
-func refused(w http.ResponseWriter, r *http.Request) bool {
-	switch keys, versions := r.Header["Sec-Websocket-Key"], r.Header["Sec-Websocket-Version"]; {
-	case !r.ProtoAtLeast(1, 1):
-		http.Error(w, "an upgrade needs HTTP/1.1", http.StatusBadRequest)
-	case r.ContentLength != 0: // which would be read as frames
-		w.Header().Set("Connection", "close")
-		http.Error(w, "an upgrade has no body", http.StatusBadRequest)
-	case !canHijack(w): // asked before anything else is done
-		http.Error(w, "no upgrade is possible here", http.StatusNotImplemented)
-	case len(versions) != 1 || versions[0] != "13":
-		w.Header().Set("Sec-WebSocket-Version", "13")
-		http.Error(w, "Sec-WebSocket-Version must be 13, said once", http.StatusBadRequest)
-	case len(keys) != 1 || !wire.GoodKey(keys[0]):
-		http.Error(w, "Sec-WebSocket-Key must be 16 bytes in base64", http.StatusBadRequest)
-	default:
+func refused(w http.ResponseWriter, r *http.Request, o *transport.Accept) bool {
+	status, text := wrong(w, r)
+	if status == 0 {
 		return false
 	}
+	o.BoundAnswer(w)
+	switch {
+	case r.ContentLength != 0: // the body would be read as frames
+		w.Header().Set("Connection", "close")
+	case status == http.StatusUpgradeRequired: // §4.4
+		w.Header().Set("Sec-WebSocket-Version", "13")
+	}
+	http.Error(w, text, status)
 	return true
 }
 
+// wrong says what is wrong with an upgrade; 0: nothing is.
+func wrong(w http.ResponseWriter, r *http.Request) (status int, text string) {
+	switch keys, versions := r.Header["Sec-Websocket-Key"], r.Header["Sec-Websocket-Version"]; {
+	case !r.ProtoAtLeast(1, 1):
+		return http.StatusBadRequest, "an upgrade needs HTTP/1.1"
+	case r.ContentLength != 0:
+		return http.StatusBadRequest, "an upgrade has no body"
+	case !canHijack(w): // asked before anything else is done
+		return http.StatusNotImplemented, "no upgrade is possible here"
+	case len(versions) != 1 || versions[0] != "13":
+		return http.StatusUpgradeRequired, "Sec-WebSocket-Version must be 13, said once"
+	case len(keys) != 1 || !wire.GoodKey(keys[0]):
+		return http.StatusBadRequest, "Sec-WebSocket-Key must be 16 bytes in base64"
+	}
+	return 0, ""
+}
+
 // switchTo takes the connection from net/http and says 101, with all that others
-// have put into the header. It also gives what the peer has sent already. That
-// the peer is gone is found by who reads.
+// have put into the header. It also gives what the peer has sent already.
 func (a *acceptor) switchTo(w http.ResponseWriter, r *http.Request, stall time.Duration, deflate bool) (*wire.Socket, []byte, error) {
 	nc, brw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -53,7 +66,14 @@ func (a *acceptor) switchTo(w http.ResponseWriter, r *http.Request, stall time.D
 	out.WriteString("\r\n")
 	w.Header().Write(out)
 	out.WriteString("\r\n")
-	out.Flush()
+	if stall > 0 { // requests before this one may have filled the connection
+		nc.SetWriteDeadline(time.Now().Add(stall))
+	}
+	if err := out.Flush(); err != nil {
+		nc.Close()
+		return nil, nil, err
+	}
+	nc.SetWriteDeadline(time.Time{})
 	bound(nc, a.sendBuffer)
 	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
 	return wire.NewSocket(nc, wire.Config{Stall: max(stall, 0), Explain: explain}), slices.Clone(early), nil

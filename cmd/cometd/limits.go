@@ -83,15 +83,26 @@ func (l *limits) bounds() server.Limits {
 }
 
 func (l *timeLimits) header() time.Duration { return cmp.Or(l.HeaderTimeout, 10*time.Second) }
+func (l *timeLimits) body() time.Duration   { return cmp.Or(l.BodyTimeout, 10*time.Second) }
+func (l *timeLimits) write() time.Duration  { return cmp.Or(l.WriteTimeout, 10*time.Second) }
 func (l *timeLimits) idle() time.Duration   { return cmp.Or(l.IdleTimeout, time.Minute) }
 
 // request is how long a whole request may take that is not for Bayeux, whose
 // transports set limits of their own: net/http skips a body, and has no other
 // limit for it.
 func (l *timeLimits) request() time.Duration {
-	header, body := l.header(), cmp.Or(l.BodyTimeout, 10*time.Second)
+	header, body := l.header(), l.body()
 	if header < 0 || body < 0 {
 		return 0
 	}
 	return header + body
+}
+
+// answer is how long the answer to such a request may take after its header.
+func (l *timeLimits) answer() time.Duration {
+	body, write := l.body(), l.write()
+	if body < 0 || write < 0 {
+		return 0
+	}
+	return body + write
 }

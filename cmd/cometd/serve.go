@@ -28,7 +28,7 @@ type serveCmd struct {
 	Listen      string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen; port 0 picks one. Default: ${default}."`
 	Path        string        `default:"/cometd" help:"Where Bayeux is; the paths below it too. Default: ${default}."`
 	Transports  []string      `default:"websocket,long-polling" enum:"websocket,long-polling,callback-polling" placeholder:"TYPE,…" help:"What clients may use, best first. Default: ${default}; callback-polling only when named."`
-	AllowOrigin []string      `placeholder:"ORIGIN" help:"Let pages of this origin in, such as https://example.org or https://*.example.org; may be repeated. Default: the server's own."`
+	AllowOrigin []string      `placeholder:"ORIGIN" help:"Let pages of this origin in, such as https://example.org or https://*.example.org; may be repeated. Default: the server's own; where --listen is the loopback, of localhost alone."`
 	Chat        bool          `default:"true" negatable:"" help:"Serve the chat page at /. Default: yes."`
 	TLSCert     string        `name:"tls-cert" type:"existingfile" and:"tls" placeholder:"FILE" help:"Speak TLS, with this certificate (PEM, its chain behind it). The files are read again when they change."`
 	TLSKey      string        `name:"tls-key" type:"existingfile" and:"tls" placeholder:"FILE" help:"The certificate's key (PEM)."`
@@ -112,7 +112,7 @@ func (s *serveCmd) Run(ctx context.Context, tty console) error {
 		g.Go(func() error { rooms.Run(ctx); return nil })
 	}
 	g.Go(func() error { giveBack(ctx); return nil })
-	web := s.web(mux, srv, log)
+	web := s.web(ownNames(ln.Addr(), mux), srv, log)
 	g.Go(func() error { return ignoreClosed(web.Serve(ln)) })
 	g.Go(func() error {
 		<-ctx.Done()

@@ -9,7 +9,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gocometd/cometd/keypair"
@@ -19,15 +22,40 @@ import (
 // A web is the HTTP server around the mux.
 type web struct{ http.Server }
 
-// web has no WriteTimeout, which a held connect could not keep; it has none
-// either of the ReadTimeout, which the transports take away when they hold one.
+// web's ReadTimeout and WriteTimeout are for requests that are not for Bayeux,
+// and for the answers of net/http itself: the transports take them away.
 func (s *serveCmd) web(h http.Handler, srv *server.Server, log *slog.Logger) *web {
 	var w web
 	w.Handler, w.ConnState = h, srv.ConnState
 	w.ReadHeaderTimeout, w.ReadTimeout, w.IdleTimeout = s.header(), s.request(), s.idle()
+	w.WriteTimeout = s.answer()
+	w.HTTP2 = &http.HTTP2Config{WriteByteTimeout: max(s.write(), 0)} // else a peer that reads nothing there keeps all it has
 	w.MaxHeaderBytes = cmp.Or(int(s.MaxHeader), 32<<10)
 	w.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	return &w
+}
+
+// ownNames has a server that only this machine reaches take pages for its own
+// only if they call it so. Whoever owns a name can let it lead to the loopback
+// (DNS rebinding), and pages of that name would be of the same origin.
+func ownNames(at net.Addr, h http.Handler) http.Handler {
+	if tcp, ok := at.(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isLocal(r.Host) {
+			nameless := *r
+			nameless.Host, r = "", &nameless // of which no page is
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// isLocal reports whether a Host is this machine for every resolver.
+func isLocal(host string) bool {
+	name := strings.TrimSuffix((&url.URL{Host: host}).Hostname(), ".")
+	ip, err := netip.ParseAddr(name)
+	return err == nil && ip.IsLoopback() || strings.EqualFold(name, "localhost") || strings.HasSuffix(strings.ToLower(name), ".localhost")
 }
 
 // remnants is how long requests may take that are no client's, once the server

@@ -9,12 +9,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/internal/webtest"
 )
 
 func saying(t *testing.T, address, text string) (net.Conn, *bufio.Reader) {
@@ -64,6 +67,117 @@ func TestServeBoundsEveryConnectionInTime(t *testing.T) {
 			}
 		}
 	}
+}
+
+// unreading makes a peer over HTTP/2 that reads nothing.
+func unreading(t *testing.T, address string) *webtest.HTTP2 {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	require.NoError(t, c.(*net.TCPConn).SetReadBuffer(4<<10))
+	secure := tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	require.NoError(t, secure.SetDeadline(time.Now().Add(2*patience)))
+	peer, err := webtest.NewHTTP2(secure, 1<<30)
+	require.NoError(t, err)
+	return peer
+}
+
+// asks asks for a page so often, and reports whether the connection still is.
+func asks(peer *webtest.HTTP2, times int) bool {
+	for range times {
+		if peer.Ask("GET", "/bayeux.js", "") != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// Over HTTP/2 a peer that takes nothing is cut off, and what it has asked for
+// given up.
+func TestServeGivesUpWhoTakesNothingOverHTTP2(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, writeCertificate(cert, key, 1))
+	address, _ := serving(t, "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key, "--write-timeout", "500ms")
+	peer := unreading(t, address)
+	require.Eventually(t, func() bool { return !asks(peer, 10) }, patience, 50*time.Millisecond, "its connection ends")
+}
+
+// Nor does such a peer hold up the end, whatever time it would have had: its poll
+// is about to be answered.
+func TestServeEndsInItsGraceWhoeverTakesNothing(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, writeCertificate(cert, key, 1))
+	address, stop := serving(t, "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key, "--write-timeout", "1h", "--timeout", "1h", "--grace", "2s")
+	web := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer web.CloseIdleConnections()
+	ask := func(cookie, text string) (*http.Response, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+address+"/cometd", strings.NewReader(text))
+		require.NoError(t, err)
+		req.Header.Set("Cookie", cookie)
+		resp, err := web.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp, string(b)
+	}
+	resp, text := ask("", `[{"id":"1","channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"]}]`)
+	cookie, id := strings.Split(resp.Header.Get("Set-Cookie"), ";")[0], regexp.MustCompile(`"clientId":"(\w+)"`).FindStringSubmatch(text)[1]
+	connect := `[{"id":"2","channel":"/meta/connect","connectionType":"long-polling","clientId":"` + id + `"}]`
+	_, text = ask(cookie, connect)
+	require.Contains(t, text, `"successful":true`)
+	peer := unreading(t, address)
+	require.NoError(t, peer.Ask("POST", "/cometd", connect, "cookie", cookie))
+	for range 50 { // some megabytes, more than the kernel holds
+		require.True(t, asks(peer, 50))
+		ask("", `[]`) // the server has its time to answer
+	}
+	_, text = ask(cookie, `[{"id":"3","channel":"/meta/disconnect","clientId":"`+id+`"}]`) // answers the connect, too
+	require.Contains(t, text, `"successful":true`)
+	begin := time.Now()
+	stop()
+	assert.Less(t, time.Since(begin), patience)
+}
+
+// A page of a name that leads to the loopback is not the server's own, unless it
+// is allowed; who is no page may call it as it likes, such as a proxy.
+func TestServeOnTheLoopbackKnowsItsOwnNames(t *testing.T) {
+	address, _ := serving(t, "127.0.0.1:0", "--allow-origin", "https://allowed.test")
+	_, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		host, origin string
+		status       string
+	}{
+		{address, "http://" + address, "200"},
+		{"localhost:" + port, "http://localhost:" + port, "200"},
+		{"LocalHost.:" + port, "http://localhost.:" + port, "200"},
+		{"app.localhost:" + port, "http://app.localhost:" + port, "200"},
+		{"[::1]:" + port, "http://[::1]:" + port, "200"},
+		{"127.9.9.9", "http://127.9.9.9", "200"},
+		{"rebound.test:" + port, "http://rebound.test:" + port, "403"},
+		{"localhost.test", "http://localhost.test", "403"},
+		{"10.0.0.1", "http://10.0.0.1", "403"},
+		{"allowed.test", "https://allowed.test", "200"},
+		{"rebound.test", "", "200"},
+	} {
+		origin := ""
+		if c.origin != "" {
+			origin = "Origin: " + c.origin + "\r\n"
+		}
+		_, in := saying(t, address, "OPTIONS /cometd HTTP/1.1\r\nHost: "+c.host+"\r\n"+origin+"\r\n")
+		line, err := in.ReadString('\n')
+		require.NoError(t, err)
+		assert.Contains(t, line, c.status, "%+v", c)
+	}
+	address, _ = serving(t, "0.0.0.0:0")
+	_, in := saying(t, address, "OPTIONS /cometd HTTP/1.1\r\nHost: host.test\r\nOrigin: http://host.test\r\n\r\n")
+	line, err := in.ReadString('\n')
+	require.NoError(t, err)
+	assert.Contains(t, line, "200", "it has names that it does not know")
 }
 
 // --max-connections holds for connections that ask nothing.

@@ -64,17 +64,21 @@ func run(ctx context.Context, ln net.Listener, cert, key, origin string, logger 
 	srv.Mount(mux, "/cometd")
 	hs := &http.Server{
 		Handler: mux,
-		// The ReadTimeout is for the bodies of requests that are not for the
-		// server, such as those to unknown paths: net/http skips them without
-		// a limit else. Bodies, writes and held requests of the server have
-		// their own, in server.Limits, which take its place.
+		// ReadTimeout and WriteTimeout are for requests that are not for the
+		// server, such as those to unknown paths, and for what net/http says
+		// itself: neither has a limit else. Bodies, writes and held requests of
+		// the server have their own, in server.Limits, which take their place.
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      20 * time.Second,
 		IdleTimeout:       time.Minute,
-		ConnState:         srv.ConnState,
-		MaxHeaderBytes:    16 << 10,
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.GetCertificate},
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		// Over HTTP/2 a peer that reads nothing of its connection is given up
+		// by this alone.
+		HTTP2:          &http.HTTP2Config{WriteByteTimeout: 10 * time.Second},
+		ConnState:      srv.ConnState,
+		MaxHeaderBytes: 16 << 10,
+		TLSConfig:      &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.GetCertificate},
+		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
 	go func() { served <- hs.ServeTLS(ln, "", "") }()
