@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 var (
@@ -44,12 +45,15 @@ func runAll(m *testing.M) int {
 		fmt.Println("interop: cannot build cmd/cometd:", err)
 		return 1
 	}
-	defer func() {
-		if chromium.close != nil {
-			chromium.close()
-		}
-	}()
-	return m.Run()
+	code := m.Run()
+	if chromium.close != nil {
+		chromium.close()
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Println(err)
+		return 1
+	}
+	return code
 }
 
 // Every peer works with us, in both directions, on every transport it has.
@@ -68,7 +72,7 @@ func TestPeers(t *testing.T) {
 	}
 	fmt.Printf("\n%s\n", done.markdown())
 	if !*control && len(done.rows) == len(rows) {
-		t.Run("documents", func(t *testing.T) { done.checkDocuments(t, "interop table") })
+		t.Run("documents", func(t *testing.T) { checkDocuments(t, "interop table", done.markdown()) })
 	}
 }
 
