@@ -71,7 +71,8 @@ var rfc6455 = []struct {
 	{"continuation after the end", frag("1") + last("2") + more("3"), of("12"), transport.BadPayload, of("close 1002")},
 	{"text within fragments", frag("1") + text("2"), nil, transport.BadPayload, of("close 1002")},
 	{"binary within fragments", frag("1") + Frame(Fin|Bin, "2"), nil, transport.BadPayload, of("close 1002")},
-	{"close between fragments", frag("1") + bye + last("2"), nil, transport.Normal, of("close 1000")},
+	{"close between fragments", frag("1") + bye + last("2"), nil, transport.Internal, of("close 1000")},
+	{"close between fragments that are compressed", Frame(RSV1|Text, rfc7692Hello) + bye, nil, transport.Internal, of("close 1000")},
 
 	{"UTF-8", text("κόσμε €😀\U0010ffff") + bye, of("κόσμε €😀\U0010ffff"), transport.Normal, of("close 1000")},
 	{"UTF-8 broken over fragments", frag("\xf0\x9f") + more("\x98") + last("\x80") + bye, of("😀"), transport.Normal, of("close 1000")},
