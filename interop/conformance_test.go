@@ -46,7 +46,7 @@ func TestConformance(t *testing.T) {
 	}
 	shown := conformance(found)
 	fmt.Printf("\n%s\n", shown)
-	if !slices.ContainsFunc(found, func(f []finding) bool { return f == nil }) {
+	if !t.Failed() && !slices.ContainsFunc(found, func(f []finding) bool { return f == nil }) {
 		t.Run("documents", func(t *testing.T) { checkDocuments(t, "conformance table", shown) })
 	}
 }
@@ -151,9 +151,8 @@ type suite struct {
 	said *json.Decoder
 }
 
-// startSuite runs it as the client or the server of ours. A case of compression
-// takes a second for its 1,000 messages, and there are 216: COMETD_LONG sends
-// them all.
+// startSuite runs it as the client or the server of ours. The 216 cases of
+// compression take minutes with 1,000 messages each, which COMETD_LONG sends.
 func startSuite(t *testing.T, end string, more ...string) *suite {
 	messages := "50"
 	if os.Getenv("COMETD_LONG") != "" {

@@ -14,7 +14,7 @@ from kosoku import FailureError, run_fuzzingclient, run_fuzzingserver
 from kosoku.cases import CASES
 from case import Case  # where kosoku.cases has put it
 
-PATIENCE = 10  # times what a case gives its peer, if that is seconds
+PATIENCE = 10  # times what a case gives its peer
 AT_ONCE = 8
 
 
@@ -34,7 +34,7 @@ class Patient:
         self.protocol.killAfter(seconds * PATIENCE)
 
     def closeAfter(self, seconds):
-        self.protocol.closeAfter(seconds * PATIENCE if seconds < 10 else seconds)
+        self.protocol.closeAfter(seconds * PATIENCE)
 
 
 def be_patient():
