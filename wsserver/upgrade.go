@@ -36,7 +36,7 @@ func refused(w http.ResponseWriter, r *http.Request) bool {
 // switchTo takes the connection from net/http and says 101, with all that others
 // have put into the header. It also gives what the peer has sent already. That
 // the peer is gone is found by who reads.
-func (a *acceptor) switchTo(w http.ResponseWriter, r *http.Request, stall time.Duration, deflate bool) (*wire.Socket, []byte, error) {
+func (a *acceptor) switchTo(w http.ResponseWriter, r *http.Request, stall time.Duration, deflate string) (*wire.Socket, []byte, error) {
 	nc, brw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, nil, err
@@ -47,8 +47,8 @@ func (a *acceptor) switchTo(w http.ResponseWriter, r *http.Request, stall time.D
 	if name := a.subprotocol(r.Header["Sec-Websocket-Protocol"]); name != "" {
 		out.WriteString("\r\nSec-WebSocket-Protocol: " + name)
 	}
-	if deflate {
-		out.WriteString("\r\nSec-WebSocket-Extensions: " + wire.Deflate)
+	if deflate != "" {
+		out.WriteString("\r\nSec-WebSocket-Extensions: " + deflate)
 	}
 	out.WriteString("\r\n")
 	w.Header().Write(out)
