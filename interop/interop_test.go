@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,7 +41,7 @@ func runAll(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	ourBinary = filepath.Join(dir, "cometd")
-	build := exec.Command("go", "build", "-o", ourBinary, "github.com/gocometd/cometd/cmd/cometd")
+	build := exec.Command("go", "build", raced(), "-o", ourBinary, "github.com/gocometd/cometd/cmd/cometd")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil && !*control {
 		fmt.Println("interop: cannot build cmd/cometd:", err)
@@ -54,6 +56,14 @@ func runAll(m *testing.M) int {
 		return 1
 	}
 	return code
+}
+
+// raced is the flag of the build under test that looks for data races.
+func raced() string {
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return "-race"
+	}
+	return "-race=false"
 }
 
 // Every peer works with us, in both directions, on every transport it has.
