@@ -30,4 +30,7 @@
 // So one suite of scenarios (scenarios_test.go) serves every peer and our own
 // client alike, in both directions. To add a peer, write its driver and name it
 // in peers_test.go.
+//
+// Below all that, conformance_test.go holds both ends of the WebSocket to the
+// cases of Autobahn's test suite.
 package interop

@@ -132,7 +132,7 @@ func TestExtensions(t *testing.T) {
 	}
 	fmt.Printf("\n%s\n", done.markdown())
 	if len(done.rows) == len(rows) {
-		t.Run("documents", func(t *testing.T) { done.checkDocuments(t, "extension table") })
+		t.Run("documents", func(t *testing.T) { checkDocuments(t, "extension table", done.markdown()) })
 	}
 }
 

@@ -10,12 +10,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 var (
@@ -38,18 +41,29 @@ func runAll(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	ourBinary = filepath.Join(dir, "cometd")
-	build := exec.Command("go", "build", "-o", ourBinary, "github.com/gocometd/cometd/cmd/cometd")
+	build := exec.Command("go", "build", raced(), "-o", ourBinary, "github.com/gocometd/cometd/cmd/cometd")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil && !*control {
 		fmt.Println("interop: cannot build cmd/cometd:", err)
 		return 1
 	}
-	defer func() {
-		if chromium.close != nil {
-			chromium.close()
-		}
-	}()
-	return m.Run()
+	code := m.Run()
+	if chromium.close != nil {
+		chromium.close()
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Println(err)
+		return 1
+	}
+	return code
+}
+
+// raced is the flag of the build under test that looks for data races.
+func raced() string {
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return "-race"
+	}
+	return "-race=false"
 }
 
 // Every peer works with us, in both directions, on every transport it has.
@@ -68,7 +82,7 @@ func TestPeers(t *testing.T) {
 	}
 	fmt.Printf("\n%s\n", done.markdown())
 	if !*control && len(done.rows) == len(rows) {
-		t.Run("documents", func(t *testing.T) { done.checkDocuments(t, "interop table") })
+		t.Run("documents", func(t *testing.T) { checkDocuments(t, "interop table", done.markdown()) })
 	}
 }
 

@@ -55,7 +55,10 @@ func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Ac
 	if peer.Fresh {
 		http.SetCookie(w, o.BrowserCookie(r, peer))
 	}
-	deflate := a.deflate > 0 && wire.TakesDeflate(r.Header["Sec-Websocket-Extensions"])
+	var deflate string
+	if a.deflate > 0 {
+		deflate = wire.AnswerDeflate(r.Header["Sec-Websocket-Extensions"])
+	}
 	sock, early, err := a.switchTo(w, r, o.Stall, deflate)
 	if err != nil {
 		return // the connection is gone
@@ -63,7 +66,7 @@ func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Ac
 	c := &conn{sock: sock, peer: peer}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
 	c.in = wire.NewReader(sock, early, o.Limit, c.cancel)
-	if deflate {
+	if deflate != "" {
 		sock.Deflate(a.deflate)
 		c.in.Inflate(false)
 	}

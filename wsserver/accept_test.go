@@ -199,6 +199,8 @@ func TestCompressionIsOffUnlessAskedFor(t *testing.T) {
 	h, _ = served(t, transport.Accept{}, wsserver.WithCompression(1000))
 	assert.Equal(t, "permessage-deflate; client_no_context_takeover; server_no_context_takeover",
 		h.open(t, offer).resp.Header.Get("Sec-WebSocket-Extensions"))
+	assert.Equal(t, "permessage-deflate; client_no_context_takeover; server_no_context_takeover; server_max_window_bits=15",
+		h.open(t, offer+"; server_max_window_bits=15").resp.Header.Get("Sec-WebSocket-Extensions"))
 }
 
 func TestWhatCameWithTheUpgradeIsNotLost(t *testing.T) {

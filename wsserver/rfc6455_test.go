@@ -275,6 +275,35 @@ func TestCloseCodes(t *testing.T) {
 	}
 }
 
+// What was sent of a message before a close is not the message.
+func TestAMessageWithoutItsEndIsNone(t *testing.T) {
+	hello := "\xf2\x48\xcd\xc9\xc9\x07\x00" // RFC 7692 §7.2.3.1
+	for name, bytes := range map[string]string{
+		"closed with 1000":      frag("1") + bye,
+		"closed with 1001":      frag("1") + closing(1001),
+		"closed without a code": frag("1") + Masked(Fin|Close, ""),
+		"compressed":            Masked(RSV1|Text, hello) + bye,
+	} {
+		t.Run(name, func(t *testing.T) {
+			ends := make(chan error, 2)
+			h := newHost(t, wsserver.NewAcceptor(wsserver.WithCompression(100)), false, transport.Accept{Stall: patience}, func(c transport.Conn) {
+				r, err := c.Receive()
+				if err == nil {
+					_, err = io.ReadAll(r)
+				}
+				ends <- err
+				_, err = c.Receive()
+				ends <- err
+			})
+			r := h.open(t, "Sec-WebSocket-Extensions: permessage-deflate")
+			r.write(bytes)
+			r.rest()
+			assert.ErrorIs(t, <-ends, io.ErrUnexpectedEOF)
+			assert.ErrorIs(t, <-ends, io.ErrUnexpectedEOF, "again")
+		})
+	}
+}
+
 func TestRefusalNamesTheLimit(t *testing.T) {
 	h := newHost(t, wsserver.NewAcceptor(), false, transport.Accept{Limit: 1000, Stall: patience}, echo)
 	r := h.open(t)

@@ -49,7 +49,7 @@ func wrong(w http.ResponseWriter, r *http.Request) (status int, text string) {
 
 // switchTo takes the connection from net/http and says 101, with all that others
 // have put into the header. It also gives what the peer has sent already.
-func (a *acceptor) switchTo(w http.ResponseWriter, r *http.Request, stall time.Duration, deflate bool) (*wire.Socket, []byte, error) {
+func (a *acceptor) switchTo(w http.ResponseWriter, r *http.Request, stall time.Duration, deflate string) (*wire.Socket, []byte, error) {
 	nc, brw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, nil, err
@@ -60,8 +60,8 @@ func (a *acceptor) switchTo(w http.ResponseWriter, r *http.Request, stall time.D
 	if name := a.subprotocol(r.Header["Sec-Websocket-Protocol"]); name != "" {
 		out.WriteString("\r\nSec-WebSocket-Protocol: " + name)
 	}
-	if deflate {
-		out.WriteString("\r\nSec-WebSocket-Extensions: " + wire.Deflate)
+	if deflate != "" {
+		out.WriteString("\r\nSec-WebSocket-Extensions: " + deflate)
 	}
 	out.WriteString("\r\n")
 	w.Header().Write(out)

@@ -48,11 +48,12 @@ const Deflate = deflate + "; client_no_context_takeover; server_no_context_takeo
 
 const deflate = "permessage-deflate"
 
-// TakesDeflate reports whether a client's Sec-WebSocket-Extensions have an offer
-// that can be answered with Deflate: any but one that asks for a smaller window
-// than flate uses.
-func TakesDeflate(offers []string) bool {
+// AnswerDeflate is the server's answer to the first offer in a client's
+// Sec-WebSocket-Extensions that it can agree to: any but one that asks for a
+// smaller window than flate uses. Without one it is empty.
+func AnswerDeflate(offers []string) string {
 	for _, o := range extensions(offers) {
+		answer := Deflate
 		if o.name == deflate && o.onlyHas(func(key, value string) bool {
 			switch key {
 			case "client_no_context_takeover", "server_no_context_takeover":
@@ -60,14 +61,15 @@ func TakesDeflate(offers []string) bool {
 			case "client_max_window_bits":
 				return value == "" || windowBits(value)
 			case "server_max_window_bits":
+				answer += "; server_max_window_bits=15" // who asks must hear (§7.1.2.1)
 				return value == "15"
 			}
 			return false
 		}) {
-			return true
+			return answer
 		}
 	}
-	return false
+	return ""
 }
 
 // DeflateTaken reads a server's Sec-WebSocket-Extensions, which answer an offer

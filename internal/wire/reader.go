@@ -278,6 +278,9 @@ func (r *Reader) lost(err error) error {
 
 func (r *Reader) end(err error) error {
 	r.err = r.sock.cfg.Explain("receive", err)
+	if r.open && r.err == io.EOF {
+		r.err = r.sock.cfg.Explain("receive", io.EOF) // no good end: the message has none
+	}
 	r.ahead.drop()
 	r.ended()
 	return r.err

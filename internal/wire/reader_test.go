@@ -157,22 +157,24 @@ func TestAFrameOverTheLimitIsRefusedByItsHeader(t *testing.T) {
 }
 
 func TestOffersOfCompression(t *testing.T) {
-	for offer, want := range map[string]bool{
-		"permessage-deflate":                         true,
-		"permessage-deflate; client_max_window_bits": true,
-		"x, Permessage-Deflate; client_max_window_bits=10 ; server_no_context_takeover": true,
-		`permessage-deflate; server_max_window_bits="15"`:                               true,
-		"permessage-deflate; server_max_window_bits=10":                                 false,
-		"permessage-deflate; server_max_window_bits=10, permessage-deflate":             true,
-		"permessage-deflate; client_max_window_bits=16":                                 false,
-		"permessage-deflate; server_no_context_takeover=1":                              false,
-		"permessage-deflate; client_max_window_bits; client_max_window_bits":            false,
-		"permessage-deflate; unknown":                                                   false,
-		"x-webkit-deflate-frame":                                                        false,
-		"":                                                                              false,
-		", ;":                                                                           false,
+	const windowed = Deflate + "; server_max_window_bits=15"
+	for offer, want := range map[string]string{
+		"permessage-deflate":                         Deflate,
+		"permessage-deflate; client_max_window_bits": Deflate,
+		"x, Permessage-Deflate; client_max_window_bits=10 ; server_no_context_takeover": Deflate,
+		`permessage-deflate; server_max_window_bits="15"`:                               windowed,
+		"permessage-deflate; server_max_window_bits=10":                                 "",
+		"permessage-deflate; server_max_window_bits=10, permessage-deflate":             Deflate,
+		"permessage-deflate; server_max_window_bits=15, permessage-deflate":             windowed,
+		"permessage-deflate; client_max_window_bits=16":                                 "",
+		"permessage-deflate; server_no_context_takeover=1":                              "",
+		"permessage-deflate; client_max_window_bits; client_max_window_bits":            "",
+		"permessage-deflate; unknown":                                                   "",
+		"x-webkit-deflate-frame":                                                        "",
+		"":                                                                              "",
+		", ;":                                                                           "",
 	} {
-		assert.Equal(t, want, TakesDeflate([]string{offer}), offer)
+		assert.Equal(t, want, AnswerDeflate([]string{offer}), offer)
 	}
 }
 

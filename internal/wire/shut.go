@@ -12,6 +12,11 @@ const (
 	// farewell is how long a frame in flight may take once Shut was called.
 	farewell = 100 * time.Millisecond
 
+	// parting is how long the close frame may take where no frame is in flight.
+	// There is room for it then, so this is for a machine that is too busy to
+	// write it at once: a deadline that has passed fails any write.
+	parting = 2 * time.Second
+
 	// discarded is what Linger reads at most.
 	discarded = 256 << 10
 )
@@ -36,7 +41,11 @@ func (s *Socket) Shut(code int, text string) {
 	if s.pulse != nil {
 		s.pulse.timer.Stop()
 	}
-	if err := s.SetWriteDeadline(time.Now().Add(farewell)); err != nil && s.raw == nil {
+	wait := parting
+	if s.busy {
+		wait = farewell
+	}
+	if err := s.SetWriteDeadline(time.Now().Add(wait)); err != nil && s.raw == nil {
 		s.cut(net.ErrClosed) // it could block for ever
 		s.mu.Unlock()
 		return

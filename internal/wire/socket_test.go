@@ -144,6 +144,27 @@ func TestShutLetsAFrameEnd(t *testing.T) {
 	})
 }
 
+// A lateConn gets to writing a second late, as on a machine that is busy.
+type lateConn struct{ net.Conn }
+
+func (c lateConn) Write(p []byte) (int, error) {
+	time.Sleep(time.Second)
+	return c.Conn.Write(p)
+}
+
+func TestABusyMachineStillSaysWhyItCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		s := NewSocket(lateConn{here}, Config{Explain: asIs})
+		go s.Shut(1001, "away")
+		f, err := wiretest.Read(bufio.NewReader(there))
+		require.NoError(t, err)
+		assert.Equal(t, 1001, f.Code())
+		there.Close()
+		s.Linger(0)
+	})
+}
+
 func TestControlFramesDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, peer := inMemory(t, Config{})
