@@ -86,7 +86,8 @@ func serve(quotes <-chan Quote) {
 	}()
 	hs := &http.Server{
 		Addr: ":8080", Handler: mux, ConnState: srv.ConnState, // net/http bounds little by itself: SECURITY.md
-		MaxHeaderBytes: 32 << 10, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: time.Minute,
+		MaxHeaderBytes: 32 << 10, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second, // not of sockets and held connects
 	}
 	log.Fatal(hs.ListenAndServe())
 }
