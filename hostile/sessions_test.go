@@ -24,7 +24,7 @@ func (x *target) polling() (id, cookie string) {
 }
 
 func TestConnectsInALoopHoldOneAndEndTheOthers(t *testing.T) {
-	x := attack(t)
+	x := attack(t, server.WithTiming(server.Timing{Timeout: time.Second, Sweep: sweep}))
 	s := x.shaken()
 	connect := Masked(Fin|Text, fmt.Sprintf(`[{"channel":"/meta/connect","id":"7","clientId":%q}]`, s.id))
 	go func() {
@@ -60,6 +60,7 @@ func TestConnectsInALoopHoldOneAndEndTheOthers(t *testing.T) {
 
 func TestIDsCannotBeGuessed(t *testing.T) {
 	x := attack(t)
+	x.abandons()
 	seen := map[string]bool{}
 	var common [32]map[byte]bool
 	s := x.open()
@@ -180,7 +181,7 @@ func TestWhoHasTheIDOfAClientWithoutCookiesHasItsSessionEvenWhileItsSocketLives(
 	s.Close()
 	back := x.open()
 	back.id = s.id
-	assert.True(t, back.asks(`[{"channel":"/meta/connect","id":"2","clientId":"$"}]`, "2").Successful)
+	assert.True(t, back.asks(`[{"channel":"/meta/connect","id":"2","clientId":"$","advice":{"timeout":0}}]`, "2").Successful)
 	back.Close()
 	require.Eventually(t, func() bool { return x.Session(s.id) == nil }, long, 5*time.Millisecond)
 	late := x.open()
@@ -201,6 +202,7 @@ func TestWhoHasTheIDOfAClientWithoutCookiesHasItsSessionEvenWhileItsSocketLives(
 
 func TestPagesOfOtherOriginsGetNothing(t *testing.T) {
 	x := attack(t, server.WithOrigins("https://*.friend.test"))
+	x.abandons()
 	for _, origin := range []string{
 		"https://evil.test", "null", "http://friend.test", "https://friend.test.evil.test", "https://evilfriend.test", "file://", "https://a.friend.test@evil.test",
 		"https://a.friend.test.", "http://" + x.addr + ".evil.test", "http://user@evil.test", "//" + x.addr + ".evil.test", "data:text/html,x",
@@ -236,6 +238,7 @@ func TestPagesOfOtherOriginsGetNothing(t *testing.T) {
 
 func TestTheCookieIsOutOfReachForScripts(t *testing.T) {
 	x := attack(t)
+	x.abandons()
 	_, h, _ := x.exchange(handshake)
 	assert.Contains(t, h.Get("Set-Cookie"), "HttpOnly")
 	assert.Contains(t, h.Get("Set-Cookie"), "Path=/")
