@@ -1,6 +1,7 @@
 package hostile_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -68,7 +69,7 @@ func (c *company) each(f func(h *healthy)) {
 	}
 }
 
-func (c *company) await(n int64) { c.each(func(h *healthy) { h.await(n) }) }
+func (c *company) await(n int64) { await(n, slices.Concat(c.all[0], c.all[1])...) }
 
 // delays are those since it was last called, over each transport.
 func (c *company) delays() (took [2][]time.Duration) {

@@ -146,6 +146,7 @@ func TestOneAddressCannotTakeAllChannels(t *testing.T) {
 	r := s.asks(`[{"channel":"/again","id":"z","clientId":"$","data":1}]`, "z")
 	assert.True(t, r.Successful, "and the address may create some again: %s", r.Error)
 	s.Close()
+	x.before.channels++ // which goes as the others did
 	x.over()
 }
 
@@ -169,7 +170,7 @@ func TestASubscriptionBombEndsAtTheLimitAndLeavesNoSubscriptions(t *testing.T) {
 }
 
 func TestAFloodOfHandshakesEndsAtTheLimitAndIsForgotten(t *testing.T) {
-	x := attack(t, server.WithLimits(server.Limits{Sessions: 50}))
+	x := attack(t, server.WithLimits(server.Limits{Sessions: 20}))
 	s := x.open()
 	refused := 0
 	for range scaled(500) {
@@ -177,10 +178,10 @@ func TestAFloodOfHandshakesEndsAtTheLimitAndIsForgotten(t *testing.T) {
 		r := s.expect()[0]
 		if !r.Successful {
 			refused++
-			assert.Equal(t, "503:sessions,50:try_again_later", r.Error)
+			assert.Equal(t, "503:sessions,20:try_again_later", r.Error)
 			assert.Equal(t, "handshake", r.Advice.Reconnect)
 		}
-		assert.LessOrEqual(t, x.Stats().Sessions, 50)
+		assert.LessOrEqual(t, x.Stats().Sessions, 20)
 	}
 	assert.NotZero(t, refused)
 	status, _, body := x.exchange("[" + strings.Repeat(strings.Trim(handshake, "[]")+",", 20) + strings.Trim(handshake, "[]") + "]")

@@ -24,7 +24,7 @@ func (x *target) polling() (id, cookie string) {
 }
 
 func TestConnectsInALoopHoldOneAndEndTheOthers(t *testing.T) {
-	x := attack(t, server.WithTiming(server.Timing{Timeout: time.Second, Sweep: sweep}))
+	x := attack(t)
 	s := x.shaken()
 	connect := Masked(Fin|Text, fmt.Sprintf(`[{"channel":"/meta/connect","id":"7","clientId":%q}]`, s.id))
 	go func() {
@@ -33,28 +33,38 @@ func TestConnectsInALoopHoldOneAndEndTheOthers(t *testing.T) {
 				return
 			}
 		}
+		s.text(`[{"channel":"/meta/unsubscribe","id":"end","clientId":"$","subscription":"/nothing"}]`)
 	}()
-	s.expect() // the first is answered at once
-	s.expect() // the last one, when its time is over: those between were replaced
+	answered := 0
+	for ended := false; !ended; {
+		for _, r := range s.expect() {
+			ended = ended || r.ID == "end"
+			if r.ID == "7" {
+				answered++
+			}
+		}
+	}
+	assert.Equal(t, 1, answered, "the first at once; the last is held, and has taken the place of the others")
 	assert.LessOrEqual(t, x.Stats().Held, 3, "one each")
 
 	id, cookie := x.polling()
 	body := fmt.Sprintf(`[{"channel":"/meta/connect","id":"3","clientId":%q}]`, id)
-	x.ask(body, cookie)
-	var polls []*raw
-	for range scaled(100) {
+	x.ask(fmt.Sprintf(`[{"channel":"/meta/subscribe","id":"2","clientId":%q,"subscription":"/end"},%s`, id, body[1:]), cookie)
+	statuses := make(chan int)
+	polls := scaled(100)
+	for range polls {
 		r := x.dial()
 		r.say("POST /cometd HTTP/1.1\r\nHost: %s\r\n%s\r\nContent-Length: %d\r\n\r\n%s", x.addr, cookie, len(body), body)
-		polls = append(polls, r)
+		go func() {
+			status, _, _ := r.answer()
+			statuses <- status
+		}()
 	}
-	answers := map[int]int{}
-	for _, r := range polls {
-		status, _, _ := r.answer()
-		answers[status]++
-		r.Close()
+	for range polls - 1 {
+		assert.Equal(t, 500, <-statuses, "replaced")
 	}
-	assert.Equal(t, map[int]int{200: 1, 500: len(polls) - 1}, answers)
-	s.Close()
+	require.NoError(t, x.Publish(t.Context(), "/end", 1))
+	assert.Equal(t, 200, <-statuses)
 	x.over()
 }
 

@@ -92,7 +92,7 @@ func TestSlowPeersAreGivenUpAtEveryStep(t *testing.T) {
 	for name, open := range steps {
 		r, text := open()
 		all = append(all, func() {
-			if d := r.drip(text); d > 5*time.Second {
+			if d := r.drip(text); d > long {
 				took <- fmt.Sprint(name, ": ", d)
 				return
 			}
@@ -151,6 +151,7 @@ func TestSubscribersThatNeverReadAreClosedAndHeldToTheirLimit(t *testing.T) {
 
 func TestAPollThatIsNeverReadIsGivenUp(t *testing.T) {
 	x := attack(t, hurried(server.Limits{SessionBytes: 8 << 20, FrameBytes: 8 << 20}))
+	x.grace.Store(int64(long)) // there is much to be published
 	status, h, text := x.exchange(handshake)
 	require.Equal(t, 200, status)
 	id, cookie := replies(x, text)[0].ClientID, "Cookie: "+strings.Split(h.Get("Set-Cookie"), ";")[0]
@@ -158,6 +159,7 @@ func TestAPollThatIsNeverReadIsGivenUp(t *testing.T) {
 	for range 60 {
 		require.NoError(t, x.Publish(t.Context(), "/big", strings.Repeat("x", 100<<10)))
 	}
+	x.Session(id).SetTiming(server.Timing{MaxInterval: brief}) // once it is asked for them
 	r := x.dial()
 	body := fmt.Sprintf(`[{"channel":"/meta/connect","id":"4","clientId":%q}]`, id)
 	r.say("POST /cometd HTTP/1.1\r\nHost: %s\r\n%s\r\nContent-Length: %d\r\n\r\n%s", x.addr, cookie, len(body), body)

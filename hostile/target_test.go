@@ -166,9 +166,7 @@ func (x *target) attend() {
 			c.end()
 		}
 	})
-	for _, c := range x.clients {
-		c.await(5)
-	}
+	await(5, x.clients[:]...)
 	for range 20 {
 		x.before = x.before.max(x.use())
 		time.Sleep(2 * time.Millisecond)
@@ -179,9 +177,7 @@ func (x *target) attend() {
 // the attack is left.
 func (x *target) over() {
 	x.t.Helper()
-	for _, c := range x.clients {
-		c.await(5)
-	}
+	await(5, x.clients[:]...)
 	x.hangUp()
 	var now usage
 	ok := assert.Eventually(x.t, func() bool {
