@@ -103,6 +103,7 @@ func (x *target) streaming() func(all []message) {
 				id = s.asks(handshake, "1").ClientID
 			}
 			text := m(id)
+			s.SetDeadline(time.Now().Add(long))
 			s.text("[" + text + "]")
 			if !answered(text) {
 				s.Close()
@@ -120,6 +121,7 @@ func (x *target) posting() func(all []message) {
 		if r == nil {
 			r = x.dial()
 		}
+		r.SetDeadline(time.Now().Add(long))
 		r.say("POST /cometd HTTP/1.1\r\nHost: %s\r\n%s\r\nContent-Length: %d\r\n\r\n%s", x.addr, cookie, len(body), body)
 		status, h, text = r.answer()
 		if h.Get("Connection") == "close" {

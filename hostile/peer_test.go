@@ -29,7 +29,7 @@ func (x *target) dial() *raw {
 	x.t.Helper()
 	c, err := (&net.Dialer{LocalAddr: x.from}).DialContext(x.t.Context(), "tcp", x.addr)
 	require.NoError(x.t, err)
-	c.SetDeadline(time.Now().Add(2 * long))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	c = x.tally.watch(c)
 	x.peers = append(x.peers, c)
 	return &raw{c, x, bufio.NewReader(c)}
