@@ -25,7 +25,7 @@ type assault struct {
 
 func sent(d deeds) bool      { return d.Sent > 1<<20 }
 func refused(d deeds) bool   { return d.Refused > 0 }
-func connected(d deeds) bool { return d.Connections > 100 }
+func connected(d deeds) bool { return d.Connections > 10 }
 
 // heeded: more was answered than the handshakes.
 func heeded(d deeds) bool { return d.Answered > d.Connections }

@@ -45,4 +45,4 @@ func (l load) bytes() int {
 // ceiling is the most memory of a process that had so much before: Go lets it
 // grow to twice what is held before it collects, and what it has collected waits
 // to be given back.
-func (l load) ceiling(before uint64) uint64 { return before + 2*uint64(l.bytes()) + 8<<20 }
+func (l load) ceiling(before uint64) uint64 { return before + 2*uint64(l.bytes()) + 16<<20 }
