@@ -5,26 +5,18 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/gocometd/cometd"
-	"github.com/gocometd/cometd/longpoll"
-	"github.com/gocometd/cometd/transport"
-	"github.com/gocometd/cometd/wsclient"
 )
 
-const (
-	everything = "all of them at once"
-	each       = 5                // healthy subscribers over each transport
-	pace       = time.Second / 50 // between two messages for all of them
-)
+const everything = "all of them at once"
 
-// measured is for how long healthy clients are watched under each assault, and
-// before it for half as long: HOSTILE_TIME, such as 10s.
+// measured is for how long healthy clients are watched at a time, quiet and
+// under each assault: HOSTILE_TIME, such as 10s.
 func measured() time.Duration {
 	d, err := time.ParseDuration(os.Getenv("HOSTILE_TIME"))
 	if err != nil {
@@ -33,57 +25,150 @@ func measured() time.Duration {
 	return d
 }
 
+// smoke is a run that measures nothing: each assault once, for a moment, several
+// at a time.
+func smoke() bool { return os.Getenv("HOSTILE_SMOKE") != "" }
+
 // A server, its attackers and its healthy clients in three processes: prints
-// what the healthy clients went through, and what the server had, under each
-// assault. It fails where a message is missing, memory is over the bound, or
-// something is left over; the delays are figures of the machine.
+// what the healthy clients went through, what the attackers achieved, and what
+// the server had, under each assault. It fails where a message is missing,
+// attackers achieve nothing, memory is over the ceiling of that assault, or
+// something is left over; the delays are figures of the machine. Quiet and
+// assault alternate, HOSTILE_ROUNDS times.
 func TestHealthyClientsWhileAServerElsewhereIsAttacked(t *testing.T) {
 	if os.Getenv("HOSTILE_SERVER") == "" {
 		t.Skip("HOSTILE_SERVER is not set: see scripts/hostile")
 	}
-	var rows []string
-	for _, a := range append(slices.Clone(assaults), assault{name: everything}) {
-		t.Run(a.name, func(t *testing.T) { rows = append(rows, underAssault(t, a.name)) })
+	var mu sync.Mutex
+	var delays, achieved []string
+	t.Cleanup(func() {
+		if !smoke() {
+			fmt.Printf("\nDelays are p50 / p99 in ms, each the median of the rounds.\n\n%s%s\n", delaysHeader, strings.Join(delays, "\n"))
+		}
+		fmt.Printf("\nWhat attackers did and saw, per second.\n\n%s%s\n", deedsHeader, strings.Join(achieved, "\n"))
+	})
+	for _, a := range append(slices.Clone(assaults), all()) {
+		t.Run(a.name, func(t *testing.T) {
+			if smoke() {
+				t.Parallel()
+			}
+			row, did := underAssault(t, a)
+			mu.Lock()
+			defer mu.Unlock()
+			delays, achieved = append(delays, row), append(achieved, "| "+a.name+" | "+did.String()+" |")
+		})
 	}
-	fmt.Printf("\nDelays are p50 / p99 in ms; the bound of memory is %d MiB.\n\n%s%s\n", bound(stated)>>20, header, strings.Join(rows, "\n"))
 }
 
-const header = `| attack | WebSocket, quiet | attacked | p99 × | long-polling, quiet | attacked | p99 × | server's CPU | most memory, MiB | sessions, descriptors, goroutines before | after |
-|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
-`
+// all is all assaults at once. Some of them keep others out.
+func all() assault {
+	a := assault{name: everything, achieved: func(d deeds) bool { return d.Answered > 0 && d.Refused > 0 }}
+	for _, one := range assaults {
+		a.holds = a.holds.and(one.holds)
+	}
+	a.holds = a.holds.within()
+	return a
+}
 
-// underAssault gives a row of the table.
-func underAssault(t *testing.T, name string) string {
+const (
+	delaysHeader = `| attack | WebSocket, quiet | attacked | p99 × | long-polling, quiet | attacked | p99 × | server's CPU | most memory, MiB | its ceiling | sessions, descriptors, goroutines before | after |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+`
+	deedsHeader = `| attack | connections | KiB sent | answered | refused | cut off | given up |
+|---|--:|--:|--:|--:|--:|--:|
+`
+)
+
+// underAssault gives a row of the table of delays, and what the attackers did.
+func underAssault(t *testing.T, a assault) (row string, did deeds) {
 	s := serveElsewhere(t)
 	c := accompany(s)
 	time.Sleep(time.Second) // what happens only once is over
-	c.delays()
-	time.Sleep(measured() / 2)
-	quiet, before, begin := c.delays(), s.use(), s.cpu()
-	var under [2][]time.Duration
-	s.attacked(name, func() {
-		time.Sleep(measured())
-		under = c.delays()
-	})
-	busy := float64(s.cpu()-begin) / float64(measured())
-	c.await(1)
+	before, ceiling := s.use(), a.holds.ceiling(s.peak())
 	var after usage
-	assert.Eventually(t, func() bool {
-		after = s.use()
-		return after.within(before) && after.files <= before.files
-	}, time.Minute, 100*time.Millisecond, "something is left")
-	c.check()
-	peak := s.peak()
-	assert.LessOrEqual(t, peak, bound(stated))
-	row := "| " + name
-	for i := range quiet {
-		times := float64(percentile(under[i], 99)) / float64(max(percentile(quiet[i], 99), 1))
-		row += fmt.Sprintf(" | %s | %s | %.1f", percentiles(quiet[i]), percentiles(under[i]), times)
+	var w watch
+	var busy time.Duration
+	for range number("HOSTILE_ROUNDS", 3) {
+		if !smoke() {
+			c.delays()
+			time.Sleep(measured())
+			w.quiet(c.delays())
+		}
+		begin := s.cpu()
+		deeds := s.attacked(a.name, func() {
+			c.delays()
+			time.Sleep(measured())
+			w.attacked(c.delays())
+		})
+		busy += s.cpu() - begin
+		for _, d := range deeds {
+			d.Took /= time.Duration(len(deeds)) // they took it together
+			did = did.and(d)
+		}
+		c.await(1)
+		require.Eventually(t, func() bool {
+			after = s.use()
+			return after.within(before) && after.files <= before.files
+		}, time.Minute, 100*time.Millisecond, "something is left")
 	}
-	row += fmt.Sprintf(" | %.0f%% | %d | %d, %d, %d | %d, %d, %d |", 100*busy, peak>>20,
+	c.check()
+	assert.Empty(t, s.failed, "the server has failed")
+	peak := s.peak()
+	assert.LessOrEqual(t, peak, ceiling, "the most memory, and the most that %+v explains", a.holds)
+	assert.True(t, a.achieved(did), "the attackers have achieved nothing: %+v", did)
+	row = fmt.Sprintf("| %s | %s | %.0f%% | %d | %d | %d, %d, %d | %d, %d, %d |", a.name, w, 100*busy.Seconds()/did.Took.Seconds(), peak>>20, ceiling>>20,
 		before.sessions, before.files, before.goroutines, after.sessions, after.files, after.goroutines)
 	t.Log(row)
-	return row
+	return row, did
+}
+
+// A watch is what healthy clients went through, round for round, over each
+// transport.
+type watch struct {
+	before, under [2][]spell
+}
+
+// A spell is the delays of one period.
+type spell struct{ p50, p99 time.Duration }
+
+func (w *watch) quiet(took [2][]time.Duration)    { keep(&w.before, took) }
+func (w *watch) attacked(took [2][]time.Duration) { keep(&w.under, took) }
+
+func keep(rounds *[2][]spell, took [2][]time.Duration) {
+	for i := range took {
+		rounds[i] = append(rounds[i], spell{percentile(took[i], 50), percentile(took[i], 99)})
+	}
+}
+
+// String is a part of a row of the table.
+func (w watch) String() string {
+	var cells []string
+	for i := range w.before {
+		var times []float64
+		for k, quiet := range w.before[i] {
+			times = append(times, float64(w.under[i][k].p99)/float64(max(quiet.p99, 1)))
+		}
+		cells = append(cells, typical(w.before[i]), typical(w.under[i]), fmt.Sprintf("%.1f", median(times)))
+	}
+	return strings.Join(cells, " | ")
+}
+
+// typical is the medians of p50 and p99.
+func typical(rounds []spell) string {
+	var p50, p99 []float64
+	for _, s := range rounds {
+		p50, p99 = append(p50, s.p50.Seconds()*1e3), append(p99, s.p99.Seconds()*1e3)
+	}
+	return fmt.Sprintf("%.2f / %.2f", median(p50), median(p99))
+}
+
+// median is 0 of nothing.
+func median(all []float64) float64 {
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
 // percentile is the delay that 100-n of a hundred exceed.
@@ -92,79 +177,4 @@ func percentile(all []time.Duration, n int) time.Duration {
 		return 0
 	}
 	return slices.Sorted(slices.Values(all))[(len(all)*n-1)/100]
-}
-
-func percentiles(all []time.Duration) string {
-	ms := func(n int) float64 { return float64(percentile(all, n)) / float64(time.Millisecond) }
-	return fmt.Sprintf("%.2f / %.2f", ms(50), ms(99))
-}
-
-// A company is the healthy clients of a server elsewhere: subscribers over both
-// transports, and one publisher.
-type company struct {
-	t   testing.TB
-	all [2][]*healthy
-}
-
-func accompany(s *elsewhere) *company {
-	c := &company{t: s.t}
-	for i, d := range []func() transport.Dialer{
-		func() transport.Dialer { return wsclient.NewDialer() },
-		func() transport.Dialer { return longpoll.NewDialer() },
-	} {
-		for range each {
-			c.all[i] = append(c.all[i], newHealthy(s.t, s.url(), d()))
-		}
-	}
-	publisher, err := cometd.Dial(s.t.Context(), s.url())
-	require.NoError(s.t, err)
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for n := 0; ; n++ {
-			select {
-			case <-stop:
-				return
-			case <-time.After(pace):
-				publisher.PublishFunc("/healthy", beat{n, time.Since(began)}, func(error) {})
-			}
-		}
-	}()
-	s.t.Cleanup(func() {
-		close(stop)
-		<-stopped
-		publisher.Close()
-		<-publisher.Done()
-		c.each(func(h *healthy) { h.end() })
-	})
-	c.await(5)
-	return c
-}
-
-func (c *company) each(f func(h *healthy)) {
-	for _, all := range c.all {
-		for _, h := range all {
-			f(h)
-		}
-	}
-}
-
-func (c *company) await(n int64) { c.each(func(h *healthy) { h.await(n) }) }
-
-// delays are those since it was last called, over each transport.
-func (c *company) delays() (took [2][]time.Duration) {
-	for i, all := range c.all {
-		for _, h := range all {
-			took[i] = append(took[i], h.delays()...)
-		}
-	}
-	return took
-}
-
-// check fails if a healthy client has missed something.
-func (c *company) check() {
-	c.each(func(h *healthy) {
-		assert.NoError(c.t, h.fault(), "a healthy client over %s", h.Stats().Transport)
-		assert.Zero(c.t, h.Stats().Reconnects, "a healthy client lost its connection")
-	})
 }

@@ -1,31 +1,37 @@
 package hostile_test
 
 import (
-	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
-	"runtime"
 	"strings"
-	"sync"
-	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	. "github.com/gocometd/cometd/internal/wire/wiretest"
 )
 
-// An assault is what peers do again and again, as fast as they can.
+// An assault is what peers do again and again, as fast as they can. Those that do
+// not wait for answers come back while the server still reads what they sent.
 type assault struct {
-	name  string
-	peers int // at once
-	do    func(x *target)
+	name     string
+	peers    int                // at once
+	holds    load               // what they make the server hold, at most
+	achieved func(d deeds) bool // else they have not even begun
+	do       func(x *target)
 }
 
+func sent(d deeds) bool      { return d.Sent > 1<<20 }
+func refused(d deeds) bool   { return d.Refused > 0 }
+func connected(d deeds) bool { return d.Connections > 10 }
+
+// heeded: more was answered than the handshakes.
+func heeded(d deeds) bool { return d.Answered > d.Connections }
+
 var assaults = []assault{
-	{"malformed JSON, wrong UTF-8, nesting", 4, func(x *target) {
+	{"malformed JSON, wrong UTF-8, nesting", 4, load{conns: 4, requests: 4, payloads: 4}, refused, func(x *target) {
 		for _, text := range garbage() {
 			x.exchange(text)
 			s := x.open()
@@ -34,7 +40,7 @@ var assaults = []assault{
 			s.Close()
 		}
 	}},
-	{"64 MiB bodies and frames", 4, func(x *target) {
+	{"64 MiB bodies and frames", 4, load{conns: 4, requests: 4, payloads: 4}, sent, func(x *target) {
 		const size = 64 << 20
 		post := "POST /cometd HTTP/1.1\r\nHost: " + x.addr + "\r\n"
 		r := x.dial()
@@ -50,7 +56,7 @@ var assaults = []assault{
 		s.stream(size, masked)
 		s.Close()
 	}},
-	{"channel bombs", 4, func(x *target) {
+	{"channel bombs", 4, load{conns: 4, payloads: 4, sessions: stated.SessionsPerAddr, channels: stated.Channels}, heeded, func(x *target) {
 		s, name := x.shaken(), rand.Text()
 		for i := range 20 {
 			s.batch(100, func(k int) string {
@@ -59,7 +65,7 @@ var assaults = []assault{
 		}
 		s.Close()
 	}},
-	{"subscription bombs", 4, func(x *target) {
+	{"subscription bombs", 4, load{conns: 4, payloads: 4, sessions: stated.SessionsPerAddr, subscriptions: stated.SessionsPerAddr * stated.Subscriptions, channels: stated.Channels}, heeded, func(x *target) {
 		s, name := x.shaken(), rand.Text()
 		for i := range 20 {
 			s.batch(1, func(int) string {
@@ -72,7 +78,7 @@ var assaults = []assault{
 		}
 		s.Close()
 	}},
-	{"giant batches", 4, func(x *target) {
+	{"giant batches", 4, load{conns: 4, payloads: 4, sessions: stated.SessionsPerAddr}, heeded, func(x *target) {
 		s := x.shaken()
 		for range 20 {
 			s.batch(512, func(int) string { return `{"channel":"/nobody","id":"7","clientId":"$","data":{"a":[1,2,3]}}` })
@@ -80,7 +86,7 @@ var assaults = []assault{
 		s.batch(513, func(int) string { return `{"channel":"/nobody","id":"7","clientId":"$"}` })
 		s.Close()
 	}},
-	{"one-byte frames", 4, func(x *target) {
+	{"one-byte frames", 4, load{conns: connsPerAddr, reading: connsPerAddr, payloads: 4, sessions: stated.SessionsPerAddr}, heeded, func(x *target) {
 		s := x.shaken()
 		message := `[{"channel":"/nobody","id":"7","clientId":"` + s.id + `"}]`
 		frames := Masked(Text, message[:1])
@@ -92,7 +98,7 @@ var assaults = []assault{
 		s.say("%s", frames)
 		s.Close()
 	}},
-	{"pings and empty fragments without end", 4, func(x *target) {
+	{"pings and empty fragments without end", 4, load{conns: 4, payloads: 4, sessions: stated.SessionsPerAddr}, sent, func(x *target) {
 		s := x.shaken()
 		s.SetDeadline(time.Now().Add(2 * time.Second))
 		pings := strings.Repeat(Masked(Fin|Ping, strings.Repeat("p", 125))+Masked(Fin|Pong, "who asked?"), 100)
@@ -106,7 +112,7 @@ var assaults = []assault{
 		}
 		s.Close()
 	}},
-	{"slow headers, bodies, handshakes", 1, func(x *target) {
+	{"slow headers, bodies, handshakes", 1, load{conns: 250, requests: 500}, connected, func(x *target) {
 		var all []*raw
 		for range 250 {
 			header, body, frame := x.dial(), x.dial(), x.open().raw
@@ -122,7 +128,7 @@ var assaults = []assault{
 			time.Sleep(50 * time.Millisecond)
 		}
 	}},
-	{"500 subscribers that never read", 1, func(x *target) {
+	{"500 subscribers that never read", 1, load{conns: 501, payloads: 1, sessions: stated.SessionsPerAddr, queued: stated.ServerBytes}, connected, func(x *target) {
 		for range 500 {
 			s := x.shaken()
 			s.text(`[{"channel":"/meta/subscribe","id":"2","clientId":"$","subscription":"/flood"}]`)
@@ -132,13 +138,13 @@ var assaults = []assault{
 			s.batch(1, func(int) string { return `{"channel":"/flood","id":"7","clientId":"$","data":"` + data + `"}` })
 		}
 	}},
-	{"answers that nobody reads", 50, func(x *target) {
+	{"answers that nobody reads", 50, load{conns: 50, payloads: 50, sessions: stated.SessionsPerAddr, queued: 50 * (64<<10 + stated.MessageBytes)}, sent, func(x *target) {
 		s := x.shaken()
 		one := `{"channel":"/nobody","id":"` + strings.Repeat("7", 100) + `","clientId":"$"}`
 		for text := "[" + strings.Repeat(one+",", 200) + one + "]"; s.text(text); {
 		}
 	}},
-	{"connects in a loop on one socket", 4, func(x *target) {
+	{"connects in a loop on one socket", 4, load{conns: connsPerAddr, reading: connsPerAddr, payloads: 4, sessions: stated.SessionsPerAddr, queued: 4 * (64<<10 + stated.MessageBytes)}, sent, func(x *target) {
 		s := x.shaken()
 		connect := strings.Repeat(Masked(Fin|Text, fmt.Sprintf(`[{"channel":"/meta/connect","id":"7","clientId":%q}]`, s.id)), 100)
 		go s.drain()
@@ -147,14 +153,14 @@ var assaults = []assault{
 		}
 		s.Close()
 	}},
-	{"polls in a loop, each on a connection of its own", 4, func(x *target) {
+	{"polls in a loop, each on a connection of its own", 4, load{requests: connsPerAddr, sessions: stated.SessionsPerAddr}, connected, func(x *target) {
 		id, cookie := x.polling()
 		body := fmt.Sprintf(`[{"channel":"/meta/connect","id":"3","clientId":%q}]`, id)
 		for range 100 {
 			x.dial().say("POST /cometd HTTP/1.1\r\nHost: %s\r\n%s\r\nContent-Length: %d\r\n\r\n%s", x.addr, cookie, len(body), body)
 		}
 	}},
-	{"guesses of ids", 4, func(x *target) {
+	{"guesses of ids", 4, load{conns: 4, payloads: 4}, refused, func(x *target) {
 		s := x.open()
 		for range 50 {
 			s.batch(250, func(int) string {
@@ -163,7 +169,7 @@ var assaults = []assault{
 		}
 		s.Close()
 	}},
-	{"pages of other origins", 4, func(x *target) {
+	{"pages of other origins", 4, load{conns: 4, requests: 4}, refused, func(x *target) {
 		for range 50 {
 			r := x.dial()
 			r.say("%s", x.upgrade("Origin: https://evil.test"))
@@ -172,7 +178,7 @@ var assaults = []assault{
 			x.exchange(handshake, "Origin: https://evil.test")
 		}
 	}},
-	{"handshakes without end", 4, func(x *target) {
+	{"handshakes without end", 4, load{conns: 4, sessions: stated.SessionsPerAddr}, heeded, func(x *target) {
 		s := x.open()
 		for range 200 {
 			s.text(handshake)
@@ -180,10 +186,13 @@ var assaults = []assault{
 		}
 		s.Close()
 	}},
-	{"connections without end", 4, func(x *target) {
+	{"connections without end", 4, load{conns: connsPerAddr}, connected, func(x *target) {
+		var last *raw
 		for range 500 {
-			x.dial()
+			last = x.dial()
 		}
+		last.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		last.answer() // a refusal, or the end, if they were too many
 	}},
 }
 
@@ -201,62 +210,58 @@ func (s *socket) batch(n int, message func(i int) string) {
 }
 
 // drain reads until the end.
-func (r *raw) drain() {
+func (s *socket) drain() {
 	for {
-		if _, err := r.in.Discard(1); err != nil {
+		f, err := Read(s.in)
+		if err != nil {
 			return
+		}
+		if f.First == Fin|Text {
+			s.x.tally.heard(1, false)
 		}
 	}
 }
 
-// wage goes on with an assault until ctx ends.
-func (a assault) wage(ctx context.Context, t testing.TB, addr string) {
-	var peers sync.WaitGroup
+// wage goes on with an assault for ever.
+func (a assault) wage(addr string, did *tally) {
 	for range a.peers {
-		peers.Go(func() {
-			for ctx.Err() == nil {
-				a.once(ctx, t, addr)
+		go func() {
+			for {
+				a.once(addr, did)
 			}
-		})
+		}()
 	}
-	peers.Wait()
 }
 
-func (a assault) once(ctx context.Context, t testing.TB, addr string) {
-	x := &target{t: undaunted{t, ctx}, addr: addr, from: stranger}
+func (a assault) once(addr string, did *tally) {
+	x := &target{t: undaunted{of: did}, addr: addr, from: stranger, tally: did}
 	ended := make(chan struct{})
 	go func() { defer close(ended); defer x.hangUp(); a.do(x) }()
 	<-ended
 }
 
-// An undaunted attacker whom the server has refused or cut off begins again.
-type undaunted struct {
-	testing.TB
-	ctx context.Context
-}
-
-func (u undaunted) Context() context.Context { return u.ctx }
-func (undaunted) Errorf(string, ...any)      {}
-func (undaunted) Fatalf(string, ...any)      { runtime.Goexit() }
-func (undaunted) FailNow()                   { runtime.Goexit() }
-
 // stranger is where attackers come from, so that limits per address tell them
 // from others. Linux has all of 127/8.
 var stranger = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
 
-// The attackers of [TestHealthyClientsWhileAServerElsewhereIsAttacked], in a
-// process of their own.
-func TestAttackElsewhere(t *testing.T) {
-	addr := os.Getenv("HOSTILE_TARGET")
-	if addr == "" {
-		t.Skip("HOSTILE_TARGET is not set")
-	}
-	var all sync.WaitGroup
+// besiege is the attackers, in a process of their own. They print a line when
+// they begin, and their deeds when their input ends; then they end with the
+// process.
+func besiege(addr, name string) {
+	all, begun := map[string]*tally{}, time.Now()
 	for _, a := range assaults {
-		if name := os.Getenv("HOSTILE_ASSAULT"); name == a.name || name == everything {
-			all.Go(func() { a.wage(t.Context(), t, addr) })
+		if name == a.name || name == everything {
+			all[a.name] = &tally{}
+			a.wage(addr, all[a.name])
 		}
 	}
-	all.Wait()
-	require.Fail(t, "no such assault") // else they end with the process
+	fmt.Println("begun")
+	io.Copy(io.Discard, os.Stdin)
+	did := map[string]deeds{}
+	for name, t := range all {
+		d := t.sum()
+		d.Took = time.Since(begun)
+		did[name] = d
+	}
+	json.NewEncoder(os.Stdout).Encode(did)
 }

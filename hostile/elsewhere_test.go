@@ -30,17 +30,13 @@ var stated = server.Limits{
 	Conns: 1000, ConnsPerAddr: 900, Sessions: 2000, SessionsPerAddr: 1900, Channels: 20_000, Subscriptions: 100,
 }
 
-// bound is the most memory that SECURITY.md allows a server with these limits.
-func bound(l server.Limits) uint64 {
-	live := l.ServerBytes + l.Conns*(4*l.MessageBytes+192<<10) + l.Channels<<10 + l.Sessions*(8<<10+128*l.Subscriptions)
-	return 2*uint64(live) + 16<<20
-}
-
 // serve is a server in a process of its own, with the settings of SECURITY.md.
 // It prints its address, and what it has for each line that it reads, until its
 // input ends.
 func serve() {
-	srv, err := cometd.NewServer(server.WithLimits(stated), server.WithTiming(server.Timing{MaxInterval: 5 * time.Second}))
+	failures := &journal{}
+	log := slog.NewTextHandler(failures, &slog.HandlerOptions{Level: slog.LevelError})
+	srv, err := cometd.NewServer(server.WithLimits(stated), server.WithTiming(server.Timing{MaxInterval: 5 * time.Second}), server.WithLogger(slog.New(log)))
 	if err != nil {
 		panic(err)
 	}
@@ -49,14 +45,15 @@ func serve() {
 		panic(err)
 	}
 	web := &http.Server{
-		Handler: srv, ConnState: srv.ConnState, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
+		Handler: srv, ConnState: srv.ConnState, ErrorLog: slog.NewLogLogger(log, slog.LevelError),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
 	}
 	go web.Serve(ln)
 	fmt.Println(ln.Addr())
 	in, out := bufio.NewScanner(os.Stdin), json.NewEncoder(os.Stdout)
 	for in.Scan() {
-		out.Encode(has{srv.Stats(), runtime.NumGoroutine()})
+		failed := failures.String()
+		out.Encode(has{srv.Stats(), runtime.NumGoroutine(), failed[:min(len(failed), 4<<10)]})
 	}
 }
 
@@ -64,6 +61,7 @@ func serve() {
 type has struct {
 	server.Stats
 	Goroutines int
+	Failed     string // the log's first lines about panics and the like
 }
 
 // An elsewhere is a server in a process of its own, seen from outside.
@@ -73,14 +71,16 @@ type elsewhere struct {
 	proc *os.Process
 	in   io.Writer
 	out  *bufio.Reader
+
+	failed string // what the server said of that when its use was last asked for
 }
 
 // start runs this program again: in front of it stands the command that the
 // environment has under name, such as "taskset -c 0".
-func start(t testing.TB, name string, environ []string, args ...string) *exec.Cmd {
+func start(t testing.TB, name string, environ []string) *exec.Cmd {
 	t.Helper()
 	line := append(strings.Fields(os.Getenv(name)), os.Args[0])
-	cmd := exec.CommandContext(context.Background(), line[0], append(line[1:], args...)...)
+	cmd := exec.CommandContext(context.Background(), line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), environ...)
 	cmd.Stderr = os.Stderr
 	return cmd
@@ -115,6 +115,7 @@ func (s *elsewhere) use() usage {
 	require.NoError(s.t, err)
 	var h has
 	require.NoError(s.t, json.Unmarshal(line, &h))
+	s.failed = h.Failed
 	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.proc.Pid))
 	require.NoError(s.t, err)
 	return usage{sessions: h.Sessions, channels: h.Channels, goroutines: h.Goroutines, files: len(files), queued: h.QueuedBytes > 4096}
@@ -147,12 +148,23 @@ func (s *elsewhere) cpu() time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// attacked runs f while attackers in another process wage an assault.
-func (s *elsewhere) attacked(name string, f func()) {
+// attacked runs f while attackers in another process wage an assault, and
+// returns their deeds by the name of the assault: it may be all of them.
+func (s *elsewhere) attacked(name string, f func()) (did map[string]deeds) {
 	s.t.Helper()
-	cmd := start(s.t, "HOSTILE_ATTACKERS", []string{"HOSTILE_TARGET=" + s.addr, "HOSTILE_ASSAULT=" + name}, "-test.run=^TestAttackElsewhere$", "-test.timeout=0")
+	cmd := start(s.t, "HOSTILE_ATTACKERS", []string{"HOSTILE_TARGET=" + s.addr, "HOSTILE_ASSAULT=" + name})
+	in, err := cmd.StdinPipe()
+	require.NoError(s.t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(s.t, err)
 	require.NoError(s.t, cmd.Start())
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
+	say := bufio.NewReader(out)
+	_, err = say.ReadString('\n') // they begin
+	require.NoError(s.t, err)
 	f()
+	in.Close()
+	require.NoError(s.t, json.NewDecoder(say).Decode(&did))
+	return did
 }

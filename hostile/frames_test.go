@@ -4,14 +4,18 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	. "github.com/gocometd/cometd/internal/wire/wiretest"
+	"github.com/gocometd/cometd/server"
 )
 
 func TestAMessageInOneByteFramesIsAMessage(t *testing.T) {
 	x := attack(t)
+	x.abandons()
 	s := x.open()
 	frames := Masked(Text, handshake[:1])
 	for i := 1; i < len(handshake); i++ {
@@ -70,21 +74,40 @@ func TestIllegalFramesEndTheirSocketAlone(t *testing.T) {
 	x.over()
 }
 
+// The pongs of a peer that does not read would be 4 MiB: none but the newest
+// waits for it.
 func TestAFloodOfControlFramesIsAnsweredInBoundedMemory(t *testing.T) {
-	x := attack(t)
-	s := x.shaken()
-	ping := Masked(Fin|Ping, strings.Repeat("p", 125)) + Masked(Fin|Pong, "who asked?")
-	for range scaled(200) {
-		if !s.say("%s", strings.Repeat(ping, 100)) { // and reads none of the pongs
+	patient := limits
+	patient.Write = time.Minute
+	x := attack(t, server.WithLimits(patient))
+	s := x.joined()
+	before := live()
+	flood := strings.Repeat(Masked(Fin|Ping, strings.Repeat("p", 125))+Masked(Fin|Pong, "who asked?"), 100)
+	for range scaled(300) {
+		require.True(t, s.say("%s", flood), "the flood is let in")
+	}
+	s.say("%s", Masked(Fin|Ping, "last"))
+	s.text(`[{"channel":"/meta/subscribe","id":"1","clientId":"$","subscription":"/flooded"}]`)
+	require.Eventually(t, func() bool { return x.SubscriberCount("/flooded") == 1 }, long, time.Millisecond, "all of it has arrived")
+	var grown int
+	assert.Eventually(t, func() bool {
+		grown = live() - before
+		return grown < 1<<20
+	}, long, 10*time.Millisecond, "bytes")
+	t.Logf("%d KiB more heap", grown>>10)
+	for {
+		f, err := Read(s.in)
+		require.NoError(t, err)
+		if f.First == Fin|Pong && f.Payload == "last" {
 			break
 		}
 	}
-	s.Close()
+	assert.True(t, s.asks(`[{"channel":"/nobody","id":"2","clientId":"$","data":1}]`, "2").Successful, "and the socket goes on")
 	x.over()
 }
 
 func TestEmptyFragmentsWithoutEndDoNotHoldASocket(t *testing.T) {
-	x := attack(t)
+	x := attack(t, hurried(limits))
 	s := x.open()
 	s.say("%s", Masked(Text, ""))
 	sent := 0

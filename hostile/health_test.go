@@ -91,11 +91,16 @@ func (h *healthy) delays() []time.Duration {
 	return took
 }
 
-// await waits for n more messages.
-func (h *healthy) await(n int64) {
-	h.t.Helper()
-	n += h.got.Load()
-	require.Eventually(h.t, func() bool { return h.got.Load() >= n }, long, time.Millisecond, "the healthy client hears nothing")
+// await waits until each has heard n more messages.
+func await(n int64, all ...*healthy) {
+	until := make([]int64, len(all))
+	for i, h := range all {
+		until[i] = h.got.Load() + n
+	}
+	for i, h := range all {
+		h.t.Helper()
+		require.Eventually(h.t, func() bool { return h.got.Load() >= until[i] }, long, time.Millisecond, "the healthy client hears nothing")
+	}
 }
 
 func (h *healthy) end() {

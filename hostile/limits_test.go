@@ -16,9 +16,7 @@ import (
 )
 
 func TestABodyOverTheLimitIsRefusedHoweverItIsAnnounced(t *testing.T) {
-	patient := limits
-	patient.Body = long // a busy machine is slow with tiny chunks
-	x := attack(t, server.WithLimits(patient))
+	x := attack(t)
 	big := `[{"channel":"/a","data":"` + strings.Repeat("x", scaled(1<<20)) + `"}]`
 	post := func(head, body string) (int, string) {
 		r := x.dial()
@@ -65,7 +63,7 @@ func TestABodyOverTheLimitIsRefusedHoweverItIsAnnounced(t *testing.T) {
 
 func TestAChannelBombEndsAtTheLimitAndLeavesNoChannels(t *testing.T) {
 	x := attack(t)
-	s := x.shaken()
+	s := x.joined()
 	before := x.Stats().Channels
 	refused := 0
 	for i := range 20 {
@@ -88,7 +86,6 @@ func TestAChannelBombEndsAtTheLimitAndLeavesNoChannels(t *testing.T) {
 		r := s.asks(fmt.Sprintf(`[{"channel":%q,"id":"z","clientId":"$","data":1}]`, ch), "z")
 		assert.False(t, r.Successful, ch)
 	}
-	s.Close()
 	x.over()
 }
 
@@ -112,12 +109,12 @@ func (s *socket) creates(channels, run int, refusal string) (refused int) {
 
 // unhurried leaves unused channels for three seconds, also where a busy machine
 // takes half a second for what creates them.
-var unhurried = server.WithTiming(server.Timing{Timeout: time.Second, MaxInterval: short, Sweep: time.Second})
+var unhurried = server.WithTiming(server.Timing{Timeout: time.Minute, Sweep: time.Second})
 
 // Sessions that come only to create channels, and go again, fill no more than
 // the server's own limit.
 func TestChannelsAreBoundedInTheWholeServer(t *testing.T) {
-	x := attack(t, server.WithLimits(server.Limits{Channels: 300, Handshake: short}), unhurried)
+	x := attack(t, server.WithLimits(server.Limits{Channels: 300}), unhurried)
 	refused := 0
 	for i := range scaled(10) {
 		s := x.shaken()
@@ -133,7 +130,7 @@ func TestChannelsAreBoundedInTheWholeServer(t *testing.T) {
 // Sessions of one address, also those that have ended, share what it may take,
 // and who comes from elsewhere still gets a channel.
 func TestOneAddressCannotTakeAllChannels(t *testing.T) {
-	x := attack(t, server.WithLimits(server.Limits{Channels: 1000, ChannelsPerAddr: 150, Handshake: short}), unhurried)
+	x := attack(t, server.WithLimits(server.Limits{Channels: 1000, ChannelsPerAddr: 150}), unhurried)
 	refused := 0
 	for i := range scaled(10) {
 		s := x.shaken()
@@ -149,12 +146,13 @@ func TestOneAddressCannotTakeAllChannels(t *testing.T) {
 	r := s.asks(`[{"channel":"/again","id":"z","clientId":"$","data":1}]`, "z")
 	assert.True(t, r.Successful, "and the address may create some again: %s", r.Error)
 	s.Close()
+	x.before.channels++ // which goes as the others did
 	x.over()
 }
 
 func TestASubscriptionBombEndsAtTheLimitAndLeavesNoSubscriptions(t *testing.T) {
-	x := attack(t, server.WithLimits(server.Limits{Subscriptions: 100, ChannelsCreated: -1, Handshake: short}))
-	s := x.shaken()
+	x := attack(t, server.WithLimits(server.Limits{Subscriptions: 100, ChannelsCreated: -1}))
+	s := x.joined()
 	refused := 0
 	for i := range scaled(100) {
 		var all []string
@@ -168,12 +166,11 @@ func TestASubscriptionBombEndsAtTheLimitAndLeavesNoSubscriptions(t *testing.T) {
 		assert.LessOrEqual(t, len(x.Session(s.id).Subscriptions()), 100)
 	}
 	assert.GreaterOrEqual(t, refused, scaled(100)-1)
-	s.Close()
 	x.over()
 }
 
 func TestAFloodOfHandshakesEndsAtTheLimitAndIsForgotten(t *testing.T) {
-	x := attack(t, server.WithLimits(server.Limits{Sessions: 50}))
+	x := attack(t, server.WithLimits(server.Limits{Sessions: 20}))
 	s := x.open()
 	refused := 0
 	for range scaled(500) {
@@ -181,10 +178,10 @@ func TestAFloodOfHandshakesEndsAtTheLimitAndIsForgotten(t *testing.T) {
 		r := s.expect()[0]
 		if !r.Successful {
 			refused++
-			assert.Equal(t, "503:sessions,50:try_again_later", r.Error)
+			assert.Equal(t, "503:sessions,20:try_again_later", r.Error)
 			assert.Equal(t, "handshake", r.Advice.Reconnect)
 		}
-		assert.LessOrEqual(t, x.Stats().Sessions, 50)
+		assert.LessOrEqual(t, x.Stats().Sessions, 20)
 	}
 	assert.NotZero(t, refused)
 	status, _, body := x.exchange("[" + strings.Repeat(strings.Trim(handshake, "[]")+",", 20) + strings.Trim(handshake, "[]") + "]")
@@ -196,7 +193,7 @@ func TestAFloodOfHandshakesEndsAtTheLimitAndIsForgotten(t *testing.T) {
 
 func TestAGiantBatchIsRefusedAndAFullOneIsAnswered(t *testing.T) {
 	x := attack(t)
-	s := x.shaken()
+	s := x.joined()
 	one := `{"channel":"/nobody","id":"7","clientId":"$"}`
 	s.text("[" + strings.Repeat(one+",", 511) + one + "]")
 	for n := 0; n < 512; {

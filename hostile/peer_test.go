@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	. "github.com/gocometd/cometd/internal/wire/wiretest"
+	"github.com/gocometd/cometd/server"
 )
 
 // A raw peer says what it likes.
@@ -27,7 +29,8 @@ func (x *target) dial() *raw {
 	x.t.Helper()
 	c, err := (&net.Dialer{LocalAddr: x.from}).DialContext(x.t.Context(), "tcp", x.addr)
 	require.NoError(x.t, err)
-	c.SetDeadline(time.Now().Add(2 * long))
+	c.SetDeadline(time.Now().Add(time.Minute))
+	c = x.tally.watch(c)
 	x.peers = append(x.peers, c)
 	return &raw{c, x, bufio.NewReader(c)}
 }
@@ -50,6 +53,7 @@ func (r *raw) answer() (status int, header http.Header, body string) {
 	}
 	defer resp.Body.Close()
 	b, _ := io.ReadAll(resp.Body)
+	r.x.tally.heard(1, resp.StatusCode >= 400)
 	return resp.StatusCode, resp.Header, string(b)
 }
 
@@ -89,9 +93,15 @@ type reply struct {
 	}
 }
 
+// replies reads a payload of the server's. None of them may say that it has
+// failed.
 func replies(x *target, text string) (all []reply) {
 	x.t.Helper()
 	require.NoError(x.t, json.Unmarshal([]byte(text), &all), "%q", text)
+	for _, r := range all {
+		x.tally.heard(1, r.Error != "")
+		assert.False(x.t, strings.HasPrefix(r.Error, "500"), "the server has failed: %.300s", text)
+	}
 	return all
 }
 
@@ -117,10 +127,25 @@ func (x *target) open(header ...string) *socket {
 	s.say("%s", x.upgrade(header...))
 	resp, err := http.ReadResponse(s.in, nil)
 	require.NoError(x.t, err)
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		x.tally.heard(1, true)
+	}
 	require.Equal(x.t, http.StatusSwitchingProtocols, resp.StatusCode)
 	for _, c := range resp.Cookies() {
 		s.cookie = "Cookie: " + c.Name + "=" + c.Value
 	}
+	return s
+}
+
+// joined opens a socket with a session that holds a connect, and so lasts as long
+// as the socket, however long that is.
+func (x *target) joined(header ...string) *socket {
+	x.t.Helper()
+	s := x.shaken(header...)
+	require.True(x.t, s.asks(`[{"channel":"/meta/connect","id":"c1","clientId":"$"}]`, "c1").Successful)
+	s.text(`[{"channel":"/meta/connect","id":"c2","clientId":"$"}]`)
+	s.asks(`[{"channel":"/meta/unsubscribe","id":"c3","clientId":"$","subscription":"/nothing"}]`, "c3") // it is held now
+	x.Session(s.id).SetTiming(server.Timing{MaxInterval: brief})                                         // once the socket has ended
 	return s
 }
 
@@ -150,6 +175,7 @@ func (s *socket) expect() []reply {
 			return replies(s.x, f.Payload)
 		case Fin | Ping, Fin | Pong:
 		default:
+			s.x.tally.heard(1, true)
 			s.x.t.Fatalf("frame %x %q", f.First, f.Payload)
 		}
 	}
@@ -177,6 +203,7 @@ func (s *socket) closing() (code int, text string) {
 			return 1006, err.Error()
 		}
 		if f.First == Fin|Close {
+			s.x.tally.heard(1, true)
 			return f.Code(), f.Payload[min(2, len(f.Payload)):]
 		}
 	}

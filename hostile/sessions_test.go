@@ -33,33 +33,44 @@ func TestConnectsInALoopHoldOneAndEndTheOthers(t *testing.T) {
 				return
 			}
 		}
+		s.text(`[{"channel":"/meta/unsubscribe","id":"end","clientId":"$","subscription":"/nothing"}]`)
 	}()
-	s.expect() // the first is answered at once
-	s.expect() // the last one, when its time is over: those between were replaced
+	answered := 0
+	for ended := false; !ended; {
+		for _, r := range s.expect() {
+			ended = ended || r.ID == "end"
+			if r.ID == "7" {
+				answered++
+			}
+		}
+	}
+	assert.Equal(t, 1, answered, "the first at once; the last is held, and has taken the place of the others")
 	assert.LessOrEqual(t, x.Stats().Held, 3, "one each")
 
 	id, cookie := x.polling()
 	body := fmt.Sprintf(`[{"channel":"/meta/connect","id":"3","clientId":%q}]`, id)
-	x.ask(body, cookie)
-	var polls []*raw
-	for range scaled(100) {
+	x.ask(fmt.Sprintf(`[{"channel":"/meta/subscribe","id":"2","clientId":%q,"subscription":"/end"},%s`, id, body[1:]), cookie)
+	statuses := make(chan int)
+	polls := scaled(100)
+	for range polls {
 		r := x.dial()
 		r.say("POST /cometd HTTP/1.1\r\nHost: %s\r\n%s\r\nContent-Length: %d\r\n\r\n%s", x.addr, cookie, len(body), body)
-		polls = append(polls, r)
+		go func() {
+			status, _, _ := r.answer()
+			statuses <- status
+		}()
 	}
-	answers := map[int]int{}
-	for _, r := range polls {
-		status, _, _ := r.answer()
-		answers[status]++
-		r.Close()
+	for range polls - 1 {
+		assert.Equal(t, 500, <-statuses, "replaced")
 	}
-	assert.Equal(t, map[int]int{200: 1, 500: len(polls) - 1}, answers)
-	s.Close()
+	require.NoError(t, x.Publish(t.Context(), "/end", 1))
+	assert.Equal(t, 200, <-statuses)
 	x.over()
 }
 
 func TestIDsCannotBeGuessed(t *testing.T) {
 	x := attack(t)
+	x.abandons()
 	seen := map[string]bool{}
 	var common [32]map[byte]bool
 	s := x.open()
@@ -180,7 +191,7 @@ func TestWhoHasTheIDOfAClientWithoutCookiesHasItsSessionEvenWhileItsSocketLives(
 	s.Close()
 	back := x.open()
 	back.id = s.id
-	assert.True(t, back.asks(`[{"channel":"/meta/connect","id":"2","clientId":"$"}]`, "2").Successful)
+	assert.True(t, back.asks(`[{"channel":"/meta/connect","id":"2","clientId":"$","advice":{"timeout":0}}]`, "2").Successful)
 	back.Close()
 	require.Eventually(t, func() bool { return x.Session(s.id) == nil }, long, 5*time.Millisecond)
 	late := x.open()
@@ -201,6 +212,7 @@ func TestWhoHasTheIDOfAClientWithoutCookiesHasItsSessionEvenWhileItsSocketLives(
 
 func TestPagesOfOtherOriginsGetNothing(t *testing.T) {
 	x := attack(t, server.WithOrigins("https://*.friend.test"))
+	x.abandons()
 	for _, origin := range []string{
 		"https://evil.test", "null", "http://friend.test", "https://friend.test.evil.test", "https://evilfriend.test", "file://", "https://a.friend.test@evil.test",
 		"https://a.friend.test.", "http://" + x.addr + ".evil.test", "http://user@evil.test", "//" + x.addr + ".evil.test", "data:text/html,x",
@@ -236,6 +248,7 @@ func TestPagesOfOtherOriginsGetNothing(t *testing.T) {
 
 func TestTheCookieIsOutOfReachForScripts(t *testing.T) {
 	x := attack(t)
+	x.abandons()
 	_, h, _ := x.exchange(handshake)
 	assert.Contains(t, h.Get("Set-Cookie"), "HttpOnly")
 	assert.Contains(t, h.Get("Set-Cookie"), "Path=/")

@@ -21,7 +21,9 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +31,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocometd/cometd"
+	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/longpoll"
 	"github.com/gocometd/cometd/server"
 	"github.com/gocometd/cometd/transport"
@@ -37,8 +40,10 @@ import (
 )
 
 const (
-	short = 300 * time.Millisecond // every limit of time
 	long  = 10 * time.Second       // how long a test waits for what must happen
+	short = time.Second            // limits of time that tests wait for: healthy clients keep them on a busy machine, too
+	brief = 100 * time.Millisecond // the grace of a session that nobody will ask for
+	sweep = 50 * time.Millisecond
 )
 
 // scaled multiplies n by HOSTILE_SCALE.
@@ -58,41 +63,81 @@ type target struct {
 	log  *journal
 
 	clients [2]*healthy
+	grace   atomic.Int64 // of a new session, in nanoseconds
+	planted string       // in a line of the log about a panic that the test wants
 	before  usage
 	peers   []net.Conn // the attackers
 	from    net.Addr   // their address, if it matters
+	tally   *tally     // counts what they do, if somebody wants to know
 }
 
 // limits are those of a target where its test sets no others.
 var limits = server.Limits{
 	MessageBytes: 64 << 10, SessionBytes: 128 << 10, ServerBytes: 2 << 20,
 	Subscriptions: 100, ChannelsCreated: 100,
-	Handshake: short, Body: short, Write: short,
+}
+
+// hurried is l with short limits of time.
+func hurried(l server.Limits) server.Option {
+	l.Handshake, l.Body, l.Write = short, short, short
+	return server.WithLimits(l)
 }
 
 func attack(t *testing.T, opts ...server.Option) *target {
 	x := &target{t: t, log: &journal{}}
+	x.grace.Store(int64(long))
 	var err error
 	x.Server, err = cometd.NewServer(append([]server.Option{
 		server.WithTransports(wsserver.NewAcceptor(wsserver.WithSendBuffer(32<<10)), longpoll.NewAcceptor(), longpoll.NewCallbackAcceptor()),
 		server.WithLimits(limits),
-		server.WithTiming(server.Timing{Timeout: time.Second, MaxInterval: short, Sweep: short / 6}),
+		server.WithTiming(server.Timing{Timeout: time.Minute, Sweep: sweep}),
+		server.WithExtension(server.Extension{Name: "grace", Channels: []string{bayeux.MetaHandshake}, Incoming: x.newcomer}),
 		server.WithLogger(slog.New(slog.NewTextHandler(x.log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 	}, opts...)...)
 	require.NoError(t, err)
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	x.addr = ln.Addr().String()
-	hs := &http.Server{Handler: x, ReadHeaderTimeout: short, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	hs := &http.Server{Handler: x, ReadHeaderTimeout: short, ErrorLog: slog.NewLogLogger(slog.NewTextHandler(x.log, nil), slog.LevelError)}
 	served := make(chan struct{})
 	go func() { defer close(served); hs.Serve(ln) }()
 	t.Cleanup(func() {
 		x.Close()
 		hs.Close()
 		<-served
+		x.faultless()
 	})
 	x.attend()
+	x.grace.Store(int64(short))
 	return x
+}
+
+// newcomer gives a session its grace: healthy clients, which come first, have
+// all the time that a busy machine may take.
+func (x *target) newcomer(_ context.Context, s *server.Session, _ *bayeux.Message) error {
+	s.SetTiming(server.Timing{MaxInterval: time.Duration(x.grace.Load())})
+	return nil
+}
+
+// abandons says that nobody will ask for sessions of the attack again: over need
+// not wait for their grace.
+func (x *target) abandons() { x.grace.Store(int64(brief)) }
+
+// faultless fails the test if a panic is in the log, which peers see as a 500 in
+// Bayeux at most, or anything else that is our fault and not a peer's.
+func (x *target) faultless() {
+	x.t.Helper()
+	planted := 0
+	for _, line := range x.log.faults() {
+		if x.planted != "" && strings.Contains(line, x.planted) {
+			planted++
+			continue
+		}
+		assert.Fail(x.t, "the server has failed", "%s", line)
+	}
+	if x.planted != "" {
+		assert.Equal(x.t, 1, planted, "the panic that the test wants is in the log")
+	}
 }
 
 func (x *target) url() string { return "http://" + x.addr + "/cometd" }
@@ -101,7 +146,6 @@ func (x *target) url() string { return "http://" + x.addr + "/cometd" }
 func (x *target) attend() {
 	for i, d := range []transport.Dialer{wsclient.NewDialer(), longpoll.NewDialer()} {
 		x.clients[i] = newHealthy(x.t, x.url(), d)
-		x.Session(x.clients[i].ID()).SetTiming(server.Timing{MaxInterval: long}) // a busy machine is no attack
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -122,12 +166,10 @@ func (x *target) attend() {
 			c.end()
 		}
 	})
-	for _, c := range x.clients {
-		c.await(5)
-	}
+	await(5, x.clients[:]...)
 	for range 20 {
 		x.before = x.before.max(x.use())
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(2 * time.Millisecond)
 	}
 }
 
@@ -135,9 +177,7 @@ func (x *target) attend() {
 // the attack is left.
 func (x *target) over() {
 	x.t.Helper()
-	for _, c := range x.clients {
-		c.await(5)
-	}
+	await(5, x.clients[:]...)
 	x.hangUp()
 	var now usage
 	ok := assert.Eventually(x.t, func() bool {
@@ -209,4 +249,15 @@ func (j *journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.String()
+}
+
+// faults are the lines about what is never a peer's fault: of our server at level
+// Error, and of net/http, which recovers panics too.
+func (j *journal) faults() (all []string) {
+	for line := range strings.Lines(j.String()) {
+		if strings.Contains(line, " level=ERROR ") {
+			all = append(all, line)
+		}
+	}
+	return all
 }

@@ -22,7 +22,7 @@ import (
 
 // harmless checks that a browser runs nothing of an answer, and that a terminal
 // does not either.
-func harmless(t *testing.T, name string, h http.Header, body string) {
+func harmless(t testing.TB, name string, h http.Header, body string) {
 	t.Helper()
 	kind := h.Get("Content-Type")
 	assert.True(t, strings.HasPrefix(kind, "application/json") || strings.HasPrefix(kind, "text/plain"), "%.200s: %q", name, kind)
@@ -91,7 +91,7 @@ func TestALineOfTheLogIsOneLineWhateverPeersSend(t *testing.T) {
 			return errors.New("no: " + string(m.Ext["why"]))
 		},
 	}))
-	s := x.shaken("User-Agent: \t"+evil[:20], "X-Forwarded-For: a b")
+	s := x.joined("User-Agent: \t"+evil[:20], "X-Forwarded-For: a b")
 	s.asks(`[{"channel":"/meta/subscribe","id":"2","clientId":"$","subscription":"/a","ext":{"why":"\u001b[2J\r\nlevel=ERROR msg=forged"}}]`, "2")
 	s.text(`[{"channel":"/a","\u001b[2J":1,"\u001b[2J":"\r\nlevel=ERROR"}]`)
 	s.text("[\x1b[2J\r\nlevel=ERROR msg=forged]")
@@ -115,6 +115,7 @@ func TestSecretsAreNotLogged(t *testing.T) {
 			return nil
 		},
 	}))
+	x.planted = `panic="at the disco"`
 	x.HandleService("/service/panic", func(context.Context, *server.Session, *bayeux.Message) (any, error) { panic("at the disco") })
 	x.before = x.before.max(x.use())
 	own := &journal{}
@@ -128,6 +129,7 @@ func TestSecretsAreNotLogged(t *testing.T) {
 	id := c.ID()
 	c.Close()
 	<-c.Done()
+	x.abandons()
 	for _, header := range []string{"Authorization: Bearer hunter1", "Cookie: login=hunter2; BAYEUX_BROWSER=hunter5"} {
 		s := x.shaken(header)
 		s.text(`[{"channel":"/meta/connect","id":"2","clientId":"hunter6"}]`)
