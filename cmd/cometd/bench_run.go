@@ -48,14 +48,15 @@ func (b *benchCmd) measure(ctx context.Context, tty console, stalled int, about 
 	defer bar.end()
 	memory := watchMemory(b.PID)
 	err = r.work(ctx)
+	var fates []stalledFate
 	if err == nil {
+		fates = r.wake(ctx) // first, while the server may still know
 		r.settle()
 	}
 	most := memory.end()
 	if err != nil {
 		return nil, err
 	}
-	fates := r.wake(ctx)
 	r.close() // so that no handler runs any more
 	return r.report(fates, most), nil
 }
