@@ -32,18 +32,18 @@ type benchCmd struct {
 type benchLoad struct {
 	Rate     float64       `placeholder:"N" help:"Publishes per second, in all. Default: as many as --window lets; with --stalled 10."`
 	Size     int           `placeholder:"BYTES" help:"Data of a message, in bytes. Default: 128, with --stalled 16384."`
-	Duration time.Duration `help:"How long to measure. Default: 10s, with --stalled 15s."`
+	Duration time.Duration `help:"How long to measure. Default: 10s, with --stalled 14s."`
 	Rounds   int           `placeholder:"N" help:"Do all of it N times. Default: 1, with --stalled 5."`
 }
 
 var (
 	usualLoad = benchLoad{Size: 128, Duration: 10 * time.Second, Rounds: 1}
 
-	// stallingLoad fills in some ten seconds what a server usually holds for
+	// stallingLoad fills in eight or nine seconds what a server usually holds for
 	// somebody who does not read, in its kernel and in a queue of 1 MiB, and leaves
 	// two cores time with 1000 subscribers. It ends soon after that, for a server
 	// may know only for as long why a session is no more.
-	stallingLoad = benchLoad{Rate: 10, Size: 16 << 10, Duration: 15 * time.Second, Rounds: 5}
+	stallingLoad = benchLoad{Rate: 10, Size: 16 << 10, Duration: 14 * time.Second, Rounds: 5}
 )
 
 func (b *benchCmd) Help() string {

@@ -49,8 +49,7 @@ func (r *benchRun) stall(ctx context.Context, channel string) (*stalledClient, e
 	}
 	defer stop()
 	if err := s.join(channel); err != nil {
-		s.close()
-		return nil, err
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
@@ -161,14 +160,13 @@ func (s *stalledClient) drain() (socket, reason string) {
 	tired := time.AfterFunc(quiet, func() { s.conn.Close(transport.Normal) })
 	for {
 		_, err := s.conn.Receive()
-		if err == nil {
-			tired.Reset(quiet)
-			continue
-		}
 		end, told := errors.AsType[*wire.CloseError](err)
 		switch {
-		case !tired.Stop(): // it was this side
+		case !tired.Stop(): // it was this side that ended it
 			return "open", ""
+		case err == nil:
+			tired.Reset(quiet)
+			continue
 		case told && !end.Local:
 			return "closed", fmt.Sprintf("%d %s", end.Code, end.Text)
 		case err == io.EOF:
@@ -179,8 +177,11 @@ func (s *stalledClient) drain() (socket, reason string) {
 }
 
 func (f stalledFate) String() string {
-	text := map[string]string{"open": "still open, for buffers and queues had room for all that it did not read", "closed": "closed: ", "cut": "cut off"}[f.Socket] + f.Reason
-	if f.Session != "" && (f.Socket != "open" || f.Session != "alive") {
+	text := map[string]string{"open": "still open", "closed": "closed: ", "cut": "cut off"}[f.Socket] + f.Reason
+	switch {
+	case f.Socket == "open" && f.Session == "alive":
+		text += ", for buffers and queues had room for all that it did not read"
+	case f.Session != "":
 		text += ", its session " + f.Session
 	}
 	if f.Refusal != "" {

@@ -105,6 +105,7 @@ func TestBenchCountsEqualFates(t *testing.T) {
 	open, cut := stalledFate{Socket: "closed", Reason: "1000"}, stalledFate{Socket: "cut"}
 	assert.Equal(t, "2 closed: 1000; 1 cut off", told([]stalledFate{open, cut, open}))
 	assert.Equal(t, `1 closed: 1013 \u001b[31m`, told([]stalledFate{{Socket: "closed", Reason: "1013 \x1b[31m"}}), "a terminal does not obey")
+	assert.Equal(t, "1 still open, its session ended: 402::gone", told([]stalledFate{{Socket: "open", Session: "ended", Refusal: "402::gone"}}))
 }
 
 // The others are worse off if their p99 is so by more than the control differs
@@ -167,11 +168,11 @@ lost        1; out of order 0; repeated 2
 // The whole command ends with what it is about. A window keeps the queues of the
 // others short, however slow the machine is.
 func TestBenchComparesRunsWithAStalledSubscriberToRunsWithout(t *testing.T) {
-	a := newTarget(t, server.Limits{SessionBytes: 500_000, Write: time.Hour})
+	a := newTarget(t, server.Limits{SessionBytes: 250_000, Write: time.Hour})
 	b := a.bench
 	b.URL = a.direct // the proxy has buffers of its own
-	b.Stalled, b.JSON, b.Window = 1, true, 4
-	b.benchLoad = benchLoad{Size: 30_000, Duration: 2 * time.Second, Rounds: 1}
+	b.Clients, b.Stalled, b.JSON, b.Window = 1, 1, true, 4
+	b.benchLoad = benchLoad{Size: 30_000, Duration: 3 * time.Second, Rounds: 1}
 	if _, err := resident(os.Getpid()); err == nil {
 		b.PID = os.Getpid()
 	}
@@ -183,7 +184,7 @@ func TestBenchComparesRunsWithAStalledSubscriberToRunsWithout(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(lines[2]), &last))
 	assert.Equal(t, 1, last.Stalled)
 	require.Len(t, last.Fates, 1)
-	assert.Regexp(t, "session_queue.*500000", last.Fates[0].String())
+	assert.Regexp(t, "session_queue.*250000", last.Fates[0].String())
 	assert.Positive(t, last.WithStalled.P99.Median)
 	assert.Zero(t, last.benchFaults)
 	if b.PID > 0 {
