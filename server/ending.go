@@ -167,13 +167,15 @@ func (s *Session) farewell(left *remains, x *ending) {
 }
 
 // tellLimit has a client that polls told which limit has ended its session, in
-// answer to a connect; a stream is closed with it. The caller holds mu.
+// answer to a connect; a stream is closed with it, but one that takes nothing has
+// no room for that, and its client is told when it comes back. The caller holds
+// mu.
 func (s *Session) tellLimit(h *held, refusal *bayeux.Error) {
 	switch {
 	case refusal == nil || s.phase == fresh:
 	case h.link != nil && h.link.peer.Once:
 		h.refusal, h.last = refusal, handshakeAgain(0)
-	case h.link == nil && s.stream == nil:
+	case h.link == nil && s.stream == nil, s.sender != nil && s.sender == s.stream:
 		s.parting = &parting{refusal: refusal}
 		s.startClock()
 	}

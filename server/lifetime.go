@@ -99,7 +99,7 @@ func (s *Session) lost(l *link) {
 // forsaken reports whether nobody will ask for what is left. The caller holds
 // mu.
 func (s *Session) forsaken() bool {
-	return s.phase == gone && s.parting == nil && (s.stream == nil || s.why != transport.Kicked)
+	return s.phase == gone && (s.why != transport.Kicked || s.parting == nil && s.stream == nil)
 }
 
 // discard drops what is left of a session that has ended, and notes in w whom

@@ -46,6 +46,29 @@ func TestANewSocketFreesTheEventsThatAreStuckOnTheOldOne(t *testing.T) {
 	})
 }
 
+// A socket that is full has no room for a close frame.
+func TestAClientWhoseSocketTookNothingIsToldTheLimitWhenItComesBack(t *testing.T) {
+	for _, typ := range []string{bayeux.WebSocket, bayeux.LongPolling} {
+		synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+			c, conn := stick(t, w)
+			for s := w.Session(c.id); w.Session(c.id) != nil; {
+				require.NoError(t, s.Send("/big", strings.Repeat("x", 40_000)))
+			}
+			w.settle()
+			back := w.clientOn(typ)
+			back.id, back.target = c.id, c.target
+			m := back.ask(`{"channel":"/meta/connect","id":"back","clientId":"$"}`)
+			assert.Equal(t, "402:session_queue,200000:session_unknown", m.Error)
+			assert.Equal(t, bayeux.HandshakeAgain, m.Advice.Reconnect)
+			assert.Empty(t, back.all(), "the rest went with the session")
+			assert.Zero(t, w.Stats().QueuedBytes)
+			m = back.ask(`{"channel":"/meta/connect","id":"again","clientId":"$"}`)
+			assert.Equal(t, "402::session_unknown", m.Error, "it has been told")
+			conn.Close(transport.Normal)
+		}, server.WithLimits(server.Limits{SessionBytes: 200_000}))
+	}
+}
+
 func TestASlowWriteDoesNotCountAgainstTheSession(t *testing.T) {
 	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
 		c, conn := stick(t, w)

@@ -8,25 +8,43 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/alecthomas/kong"
 )
 
 type benchCmd struct {
 	connection
 
-	Clients    int           `default:"100" placeholder:"N" help:"Subscribers, spread over the channels. Default: ${default}."`
-	Publishers int           `default:"1" placeholder:"N" help:"Clients that publish, spread over the channels. Default: ${default}."`
-	Channels   int           `default:"1" placeholder:"N" help:"Channels. Default: ${default}."`
-	Rate       float64       `placeholder:"N" help:"Publishes per second, in all. Default: as many as --window lets."`
-	Window     int           `default:"16" placeholder:"N" help:"Without --rate: how many messages of a publisher on a channel may be under way to a subscriber, on average. Default: ${default}."`
-	Size       int           `default:"128" placeholder:"BYTES" help:"Data of a message, in bytes. Default: ${default}."`
-	Duration   time.Duration `default:"10s" help:"How long to measure. Default: ${default}."`
-	WarmUp     time.Duration `default:"1s" help:"How long to publish before that. Default: ${default}."`
-	Prefix     string        `default:"/bench" placeholder:"CHANNEL" help:"Where the channels are: CHANNEL/RUN/0, CHANNEL/RUN/1 and so on, RUN being new each time. Default: ${default}."`
-	Stalled    int           `placeholder:"N" help:"Subscribers more that never read, in every second run; the runs between are the control."`
-	Rounds     int           `default:"1" placeholder:"N" help:"Do all of it N times. Default: ${default}."`
-	JSON       bool          `name:"json" help:"Print one JSON object per run instead of text and drawing."`
-	SVG        string        `name:"svg" placeholder:"FILE" help:"Draw latency by percentile into this file."`
+	Clients    int `default:"100" placeholder:"N" help:"Subscribers, spread over the channels. Default: ${default}."`
+	Publishers int `default:"1" placeholder:"N" help:"Clients that publish, spread over the channels. Default: ${default}."`
+	Channels   int `default:"1" placeholder:"N" help:"Channels. Default: ${default}."`
+	Window     int `default:"16" placeholder:"N" help:"Without --rate: how many messages of a publisher on a channel may be under way to a subscriber, on average. Default: ${default}."`
+	benchLoad
+	WarmUp  time.Duration `default:"1s" help:"How long to publish before that. Default: ${default}."`
+	Prefix  string        `default:"/bench" placeholder:"CHANNEL" help:"Where the channels are: CHANNEL/RUN/0, CHANNEL/RUN/1 and so on, RUN being new each time. Default: ${default}."`
+	Stalled int           `placeholder:"N" help:"Subscribers more that never read, in every second run; the runs between are the control. In the end both are compared."`
+	PID     int           `name:"pid" placeholder:"PID" help:"The server's process, if it runs on this machine: its memory is told too. Linux only."`
+	JSON    bool          `name:"json" help:"Print one JSON object per run instead of text and drawing, and with --stalled a last one that compares."`
+	SVG     string        `name:"svg" placeholder:"FILE" help:"Draw latency by percentile into this file."`
 }
+
+// benchLoad is what depends on what is to be seen, unless it is given.
+type benchLoad struct {
+	Rate     float64       `placeholder:"N" help:"Publishes per second, in all. Default: as many as --window lets; with --stalled 10."`
+	Size     int           `placeholder:"BYTES" help:"Data of a message, in bytes. Default: 128, with --stalled 16384."`
+	Duration time.Duration `help:"How long to measure. Default: 10s, with --stalled 14s."`
+	Rounds   int           `placeholder:"N" help:"Do all of it N times. Default: 1, with --stalled 5."`
+}
+
+var (
+	usualLoad = benchLoad{Size: 128, Duration: 10 * time.Second, Rounds: 1}
+
+	// stallingLoad fills in eight or nine seconds what a server usually holds for
+	// somebody who does not read, in its kernel and in a queue of 1 MiB, and leaves
+	// two cores time with 1000 subscribers. It ends soon after that, for a server
+	// may know only for as long why a session is no more.
+	stallingLoad = benchLoad{Rate: 10, Size: 16 << 10, Duration: 14 * time.Second, Rounds: 5}
+)
 
 func (b *benchCmd) Help() string {
 	return `It publishes, receives, and says what arrived, how fast, and whether all of it and in order; a message
@@ -36,11 +54,18 @@ it was sent late, to when a subscriber's handler has it. SIGINT ends the measuri
 Every client is this module's own, as a program would use it, and in one process: from some 200,000 deliveries a
 second on (look at the process) it is the clients that are measured. What a delivery costs the server is told by
 bench/load, which decodes nothing. A server may have limits that stand in the way of many clients from one
-address: cometd serve has --max-per-address.`
+address: cometd serve has --max-per-address.
+
+With --stalled the end is a table: the p99 of the others in the runs with and without, whether it is worse by more
+than the runs without differ, the server's memory, and what has become of those who did not read. A server that
+cannot tell them why, because nothing more goes into their sockets, is asked when they come back: cometd serve
+knows for ten seconds, and has it in its log.`
 }
 
-// AfterApply refuses numbers that make no sense.
-func (b *benchCmd) AfterApply() error {
+// AfterApply fills in what was not given, and refuses numbers that make no
+// sense.
+func (b *benchCmd) AfterApply(k *kong.Context) error {
+	b.fill(k.Flags())
 	for flag, n := range map[string]int{"--clients": b.Clients, "--publishers": b.Publishers, "--channels": b.Channels, "--window": b.Window, "--rounds": b.Rounds} {
 		if n < 1 {
 			return fmt.Errorf("%s is %d, want 1 or more", flag, n)
@@ -55,12 +80,42 @@ func (b *benchCmd) AfterApply() error {
 		return fmt.Errorf("--stalled is %d, want 0 or more", b.Stalled)
 	case b.Size < leastSize || b.Size > 1<<20:
 		return fmt.Errorf("--size is %d, want %d to %d", b.Size, leastSize, 1<<20)
+	case b.PID < 0:
+		return fmt.Errorf("--pid is %d, want a process", b.PID)
 	case b.Duration <= 0:
 		return fmt.Errorf("--duration is %v, want more than 0", b.Duration)
 	case b.WarmUp < 0:
 		return fmt.Errorf("--warm-up is %v, want 0 or more", b.WarmUp)
 	}
+	if b.PID > 0 {
+		if _, err := resident(b.PID); err != nil {
+			return fmt.Errorf("--pid is %d, whose memory cannot be read: %w", b.PID, err)
+		}
+	}
 	return nil
+}
+
+// fill sets of the load what was not given.
+func (b *benchCmd) fill(flags []*kong.Flag) {
+	usual := usualLoad
+	if b.Stalled > 0 {
+		usual = stallingLoad
+	}
+	for _, f := range flags {
+		if f.Set {
+			continue
+		}
+		switch f.Name {
+		case "rate":
+			b.Rate = usual.Rate
+		case "size":
+			b.Size = usual.Size
+		case "duration":
+			b.Duration = usual.Duration
+		case "rounds":
+			b.Rounds = usual.Rounds
+		}
+	}
 }
 
 func (b *benchCmd) Run(ctx context.Context, tty console) error {
@@ -69,8 +124,9 @@ func (b *benchCmd) Run(ctx context.Context, tty console) error {
 	}
 	var done []*benchReport
 	var failed error
-	for _, stalled := range b.runs() {
-		r, err := b.measure(ctx, tty, stalled)
+	runs := b.runs()
+	for i, stalled := range runs {
+		r, err := b.measure(ctx, tty, stalled, fmt.Sprintf("run %d of %d: ", i+1, len(runs)))
 		if err != nil {
 			return cmp.Or(endedBySignal(ctx, err), failed)
 		}
@@ -81,6 +137,11 @@ func (b *benchCmd) Run(ctx context.Context, tty console) error {
 		failed = cmp.Or(failed, r.failure())
 		if ctx.Err() != nil {
 			break
+		}
+	}
+	if len(done) > 1 && b.Stalled > 0 {
+		if err := b.print(tty, compare(done)); err != nil {
+			return err
 		}
 	}
 	if b.SVG != "" {
@@ -102,7 +163,10 @@ func (b *benchCmd) runs() (stalled []int) {
 	return stalled
 }
 
-func (b *benchCmd) print(tty console, r *benchReport) error {
+// A finding is for people as text, and for programs as JSON.
+type finding interface{ text() []byte }
+
+func (b *benchCmd) print(tty console, r finding) error {
 	if b.JSON {
 		return json.NewEncoder(tty.out).Encode(r)
 	}

@@ -17,7 +17,7 @@ type benchBar struct {
 	drawing sync.WaitGroup
 }
 
-func (b *benchCmd) progress(tty console, count *benchCount) *benchBar {
+func (b *benchCmd) progress(tty console, count *benchCount, about string) *benchBar {
 	file, ok := tty.err.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return nil
@@ -27,17 +27,17 @@ func (b *benchCmd) progress(tty console, count *benchCount) *benchBar {
 	bar.bar = progressbar.NewOptions64(all.Milliseconds(),
 		progressbar.OptionSetWriter(file), progressbar.OptionSetWidth(30),
 		progressbar.OptionSetPredictTime(false), progressbar.OptionClearOnFinish())
-	bar.drawing.Go(func() { bar.draw(count, all) })
+	bar.drawing.Go(func() { bar.draw(count, all, about) })
 	return bar
 }
 
-func (b *benchBar) draw(count *benchCount, all time.Duration) {
+func (b *benchBar) draw(count *benchCount, all time.Duration, about string) {
 	began, every := time.Now(), time.NewTicker(200*time.Millisecond)
 	defer every.Stop()
 	for {
 		select {
 		case <-every.C:
-			b.bar.Describe(fmt.Sprintf("%d delivered", count.received()))
+			b.bar.Describe(fmt.Sprintf("%s%d delivered", about, count.received()))
 			_ = b.bar.Set64(min(time.Since(began), all-time.Millisecond).Milliseconds()) // nothing hangs on a picture
 		case <-b.stop:
 			return

@@ -11,42 +11,50 @@ import (
 
 // A benchReport is what one run has found. Times are in µs.
 type benchReport struct {
-	URL        string   `json:"url"`
-	Transport  string   `json:"transport"`
-	Clients    int      `json:"clients"`
-	Publishers int      `json:"publishers"`
-	Channels   int      `json:"channels"`
-	Stalled    int      `json:"stalled"`
-	Fates      []string `json:"stalled_ended,omitempty"` // how the server ended each of those, or "open"
-	Size       int      `json:"size"`
-	Seconds    float64  `json:"seconds"`
-	Published  int64    `json:"published"` // the warm-up's too, as all up to reconnects
-	Delivered  int64    `json:"delivered"`
-	Lost       int64    `json:"lost"`
-	Disorder   int64    `json:"out_of_order"`
-	Repeated   int64    `json:"repeated"`
-	Foreign    int64    `json:"foreign"` // messages of somebody else
-	Reconnects uint64   `json:"reconnects"`
-	Measured   int64    `json:"measured"` // deliveries that rate and latency are of
-	PerSecond  float64  `json:"deliveries_per_second"`
-	Latency    struct {
-		Min  int64   `json:"min"`
-		Mean float64 `json:"mean"`
-		P50  int64   `json:"p50"`
-		P90  int64   `json:"p90"`
-		P99  int64   `json:"p99"`
-		P999 int64   `json:"p999"`
-		Max  int64   `json:"max"`
-	} `json:"latency_us"`
+	URL        string        `json:"url"`
+	Transport  string        `json:"transport"`
+	Clients    int           `json:"clients"`
+	Publishers int           `json:"publishers"`
+	Channels   int           `json:"channels"`
+	Stalled    int           `json:"stalled"`
+	Fates      []stalledFate `json:"stalled_ended,omitempty"`
+	Size       int           `json:"size"`
+	Seconds    float64       `json:"seconds"`
+	Published  int64         `json:"published"` // the warm-up's too, as all up to reconnects
+	Delivered  int64         `json:"delivered"`
+	benchFaults
+	Foreign    int64     `json:"foreign"` // messages of somebody else
+	Reconnects uint64    `json:"reconnects"`
+	Measured   int64     `json:"measured"` // deliveries that rate and latency are of
+	PerSecond  float64   `json:"deliveries_per_second"`
+	Memory     int64     `json:"server_rss,omitempty"` // the most that the server had, in bytes
+	Latency    latencies `json:"latency_us"`
 
 	latency *hdrhistogram.Histogram
 }
 
+type latencies struct {
+	Min  int64   `json:"min"`
+	Mean float64 `json:"mean"`
+	P50  int64   `json:"p50"`
+	P90  int64   `json:"p90"`
+	P99  int64   `json:"p99"`
+	P999 int64   `json:"p999"`
+	Max  int64   `json:"max"`
+}
+
+// benchFaults is what a run must not have.
+type benchFaults struct {
+	Lost     int64 `json:"lost"`
+	Disorder int64 `json:"out_of_order"`
+	Repeated int64 `json:"repeated"`
+}
+
 // report is of a run whose clients have ended.
-func (r *benchRun) report(fates []string) *benchReport {
+func (r *benchRun) report(fates []stalledFate, memory int64) *benchReport {
 	c := r.count
 	p := &benchReport{URL: r.URL, Transport: r.subs[0].Stats().Transport, Clients: r.Clients, Publishers: r.Publishers,
-		Channels: r.Channels, Stalled: len(fates), Fates: fates, Size: r.Size, latency: c.latency()}
+		Channels: r.Channels, Stalled: len(fates), Fates: fates, Memory: memory, Size: r.Size, latency: c.latency()}
 	p.Seconds = time.Duration(c.to.Load() - c.from.Load()).Seconds()
 	for _, s := range c.streams {
 		p.Published += s.sent.Load()
@@ -71,11 +79,18 @@ func (r *benchRun) report(fates []string) *benchReport {
 }
 
 // failure is nil if everything arrived once and in order.
-func (p *benchReport) failure() error {
-	if p.Lost == 0 && p.Disorder == 0 && p.Repeated == 0 {
+func (f benchFaults) failure() error {
+	if f == (benchFaults{}) {
 		return nil
 	}
-	return fmt.Errorf("%d messages were lost, %d out of order, %d repeated", p.Lost, p.Disorder, p.Repeated)
+	return fmt.Errorf("%d messages were lost, %d out of order, %d repeated", f.Lost, f.Disorder, f.Repeated)
+}
+
+func (f benchFaults) line() string {
+	if f == (benchFaults{}) {
+		return "lost        0, all in order\n"
+	}
+	return fmt.Sprintf("lost        %d; out of order %d; repeated %d\n", f.Lost, f.Disorder, f.Repeated)
 }
 
 func (p *benchReport) text() []byte {
@@ -85,16 +100,15 @@ func (p *benchReport) text() []byte {
 		fmt.Fprintf(&b, ", %d more stalled", p.Stalled)
 	}
 	fmt.Fprintf(&b, "\n\npublished   %d\ndelivered   %d, %.0f per second\n", p.Published, p.Delivered, p.PerSecond)
-	if p.failure() == nil {
-		fmt.Fprintf(&b, "lost        0, all in order\n")
-	} else {
-		fmt.Fprintf(&b, "lost        %d; out of order %d; repeated %d\n", p.Lost, p.Disorder, p.Repeated)
-	}
+	b.WriteString(p.line())
 	if p.Reconnects > 0 {
 		fmt.Fprintf(&b, "reconnects  %d\n", p.Reconnects)
 	}
 	if len(p.Fates) > 0 {
-		fmt.Fprintf(&b, "stalled     ended: %s\n", strings.Join(p.Fates, ", "))
+		fmt.Fprintf(&b, "stalled     %s\n", told(p.Fates))
+	}
+	if p.Memory > 0 {
+		fmt.Fprintf(&b, "memory      %s, the server's at most\n", mebibytes(p.Memory))
 	}
 	if p.Measured > 0 {
 		l := p.Latency

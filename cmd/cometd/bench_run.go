@@ -30,8 +30,9 @@ type benchRun struct {
 	stalls  []*stalledClient
 }
 
-// measure makes the clients, lets them do their work, and ends them.
-func (b *benchCmd) measure(ctx context.Context, tty console, stalled int) (*benchReport, error) {
+// measure makes the clients, lets them do their work, and ends them. Its progress
+// is shown behind about.
+func (b *benchCmd) measure(ctx context.Context, tty console, stalled int, about string) (*benchReport, error) {
 	web, err := b.browser()
 	if err != nil {
 		return nil, err
@@ -43,18 +44,33 @@ func (b *benchCmd) measure(ctx context.Context, tty console, stalled int) (*benc
 	if err := r.open(ctx, tty, stalled); err != nil {
 		return nil, err
 	}
-	bar := b.progress(tty, r.count)
+	bar := b.progress(tty, r.count, about)
 	defer bar.end()
-	if err := r.work(ctx); err != nil {
+	memory := watchMemory(b.PID)
+	err = r.work(ctx)
+	var fates []stalledFate
+	if err == nil {
+		fates = r.wake(ctx) // first, while the server may still know
+		r.settle()
+	}
+	most := memory.end()
+	if err != nil {
 		return nil, err
 	}
-	r.settle()
-	var fates []string
-	for _, s := range r.stalls {
-		fates = append(fates, s.fate())
-	}
 	r.close() // so that no handler runs any more
-	return r.report(fates), nil
+	return r.report(fates, most), nil
+}
+
+// wake lets the stalled clients read at last, also after a signal.
+func (r *benchRun) wake(ctx context.Context) []stalledFate {
+	fates := make([]stalledFate, len(r.stalls))
+	var g errgroup.Group
+	g.SetLimit(opening)
+	for i, s := range r.stalls {
+		g.Go(func() error { fates[i] = s.fate(context.WithoutCancel(ctx)); return nil })
+	}
+	_ = g.Wait() // none fails
+	return fates
 }
 
 // browser is what all clients reach the network with. Each has two connections

@@ -3,15 +3,19 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/wire"
 	"github.com/gocometd/cometd/transport"
 	"github.com/gocometd/cometd/wsclient"
 )
@@ -20,14 +24,14 @@ import (
 // socket takes little by itself, so that a server feels it soon.
 type stalledClient struct {
 	conn   transport.Conn
+	target *transport.Target
 	web    *http.Transport
+	wait   time.Duration
 	id     string
 	number int
 }
 
 func (r *benchRun) stall(ctx context.Context, channel string) (*stalledClient, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.Wait)
-	defer cancel()
 	u, err := url.Parse(r.URL)
 	if err != nil {
 		return nil, err
@@ -36,24 +40,31 @@ func (r *benchRun) stall(ctx context.Context, channel string) (*stalledClient, e
 	if err != nil {
 		return nil, err
 	}
-	s := &stalledClient{web: r.web.Transport.(*http.Transport).Clone()}
-	s.web.DialContext = s.dial
-	s.conn, err = wsclient.NewDialer(wsclient.WithPing(0, 0)).Dial(ctx, &transport.Target{URL: u, HTTP: &http.Client{Jar: jar, Transport: s.web}, Limit: 1 << 20})
+	s := &stalledClient{web: r.web.Transport.(*http.Transport).Clone(), wait: r.Wait}
+	s.web.DialContext = (&net.Dialer{Control: narrow}).DialContext
+	s.target = &transport.Target{URL: u, HTTP: &http.Client{Jar: jar, Transport: s.web}}
+	stop, err := s.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { s.conn.Close(transport.Stalled) })
 	defer stop()
-	return s, s.join(channel)
+	if err := s.join(channel); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }
 
-// dial makes a socket that takes little, else it takes longer to be full.
-func (s *stalledClient) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	c, err := new(net.Dialer).DialContext(ctx, network, addr)
-	if tcp, ok := c.(*net.TCPConn); ok {
-		err = tcp.SetReadBuffer(256 << 10) // with much less, TCP takes seconds to wake up again
+// dial opens a connection. Until stop it ends when the patience does.
+func (s *stalledClient) dial(ctx context.Context) (stop func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.wait)
+	conn, err := wsclient.NewDialer(wsclient.WithPing(0, 0)).Dial(ctx, s.target)
+	if err != nil {
+		cancel()
+		return nil, err
 	}
-	return c, err
+	s.conn = conn
+	kept := context.AfterFunc(ctx, func() { conn.Close(transport.Stalled) })
+	return func() { kept(); cancel() }, nil
 }
 
 func (s *stalledClient) join(channel string) error {
@@ -65,25 +76,33 @@ func (s *stalledClient) join(channel string) error {
 	if _, err := s.ask(&bayeux.Message{Channel: bayeux.MetaSubscribe, ClientID: s.id, Subscription: bayeux.Subscription{Channels: []string{channel}}}); err != nil {
 		return err
 	}
-	return s.send(&bayeux.Message{Channel: bayeux.MetaConnect, ClientID: s.id, ConnectionType: bayeux.WebSocket})
+	return s.send(s.connect())
 }
 
+func (s *stalledClient) connect() *bayeux.Message {
+	return &bayeux.Message{Channel: bayeux.MetaConnect, ClientID: s.id, ConnectionType: bayeux.WebSocket}
+}
+
+// ask returns the reply to m. It is nil if none came.
 func (s *stalledClient) ask(m *bayeux.Message) (*bayeux.Message, error) {
 	if err := s.send(m); err != nil {
 		return nil, err
 	}
-	r, err := s.conn.Receive()
-	if err != nil {
-		return nil, err
+	for {
+		r, err := s.conn.Receive()
+		if err != nil {
+			return nil, err
+		}
+		var came []*bayeux.Message
+		if err := json.NewDecoder(r).Decode(&came); err != nil {
+			return nil, err
+		}
+		for _, reply := range came {
+			if reply.Channel == m.Channel && reply.ID == m.ID {
+				return reply, reply.Err()
+			}
+		}
 	}
-	var replies []*bayeux.Message
-	if err := json.NewDecoder(r).Decode(&replies); err != nil {
-		return nil, err
-	}
-	if len(replies) == 0 {
-		return nil, fmt.Errorf("no reply on %s", m.Channel)
-	}
-	return replies[0], replies[0].Err()
 }
 
 func (s *stalledClient) send(m *bayeux.Message) error {
@@ -96,23 +115,99 @@ func (s *stalledClient) send(m *bayeux.Message) error {
 	return s.conn.Send(&transport.Payload{Messages: [][]byte{text}})
 }
 
-// fate reads at last, and says how the connection ended: by the server, with its
-// reason, or not at all.
-func (s *stalledClient) fate() string {
-	const patience = 5 * time.Second
-	tired := time.AfterFunc(patience, func() { s.conn.Close(transport.Normal) })
-	for {
-		if _, err := s.conn.Receive(); err != nil {
-			if !tired.Stop() {
-				return "open"
-			}
-			return transport.ReasonOf(err).String()
+// A stalledFate is what has become of a stalled subscriber.
+type stalledFate struct {
+	Socket  string `json:"socket"`            // open; closed, for a reason; cut, without one, as where nothing more went in
+	Reason  string `json:"reason,omitempty"`  // of its close frame: code and text
+	Session string `json:"session,omitempty"` // alive or ended, as the server says when it is asked, which it is not if it has said the reason
+	Refusal string `json:"refusal,omitempty"` // its words then
+}
+
+// fate reads at last, and says how the connection has ended. Where no reason
+// came it asks on a new one: a server may remember for a while why the session
+// is no more.
+func (s *stalledClient) fate(ctx context.Context) (f stalledFate) {
+	f.Socket, f.Reason = s.drain()
+	if f.Socket == "closed" {
+		return f
+	}
+	s.conn.Close(transport.Normal)
+	stop, err := s.dial(ctx)
+	if err != nil {
+		return f
+	}
+	defer stop()
+	again := s.connect()
+	again.Advice = &bayeux.Advice{Timeout: bayeux.SpanOf(0)}
+	switch reply, err := s.ask(again); {
+	case reply == nil:
+	case err == nil:
+		f.Session = "alive"
+	default:
+		f.Refusal = reply.Error
+		if errors.Is(err, bayeux.ErrUnknownSession) {
+			f.Session = "ended"
 		}
 	}
+	return f
+}
+
+// quiet is how long nothing comes on a connection that is taken for open.
+const quiet = 3 * time.Second
+
+// drain reads what the socket has, and says what stands behind it.
+func (s *stalledClient) drain() (socket, reason string) {
+	tired := time.AfterFunc(quiet, func() { s.conn.Close(transport.Normal) })
+	for {
+		_, err := s.conn.Receive()
+		end, told := errors.AsType[*wire.CloseError](err)
+		switch {
+		case !tired.Stop(): // it was this side that ended it
+			return "open", ""
+		case err == nil:
+			tired.Reset(quiet)
+			continue
+		case told && !end.Local:
+			return "closed", fmt.Sprintf("%d %s", end.Code, end.Text)
+		case err == io.EOF:
+			return "closed", "1000"
+		}
+		return "cut", ""
+	}
+}
+
+func (f stalledFate) String() string {
+	text := map[string]string{"open": "still open", "closed": "closed: ", "cut": "cut off"}[f.Socket] + f.Reason
+	switch {
+	case f.Socket == "open" && f.Session == "alive":
+		text += ", for buffers and queues had room for all that it did not read"
+	case f.Session != "":
+		text += ", its session " + f.Session
+	}
+	if f.Refusal != "" {
+		text += ": " + f.Refusal
+	}
+	return plain(text)
 }
 
 func (s *stalledClient) close() error {
 	err := s.conn.Close(transport.Normal)
 	s.web.CloseIdleConnections()
 	return err
+}
+
+// told lists fates, equal ones once, with how many there are.
+func told(fates []stalledFate) string {
+	times := map[stalledFate]int{}
+	for _, f := range fates {
+		times[f]++
+	}
+	var list []string
+	for _, f := range fates {
+		if n := times[f]; n > 0 {
+			list = append(list, fmt.Sprintf("%d %v", n, f))
+			delete(times, f)
+		}
+	}
+	return strings.Join(list, "; ")
 }

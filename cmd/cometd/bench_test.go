@@ -34,7 +34,7 @@ func TestBenchSeesEveryFault(t *testing.T) {
 			assert.Equal(t, c.lost, count.backlog(), "lost")
 			assert.Equal(t, c.disorder, l.disorder, "out of order")
 			assert.Equal(t, c.repeated, l.repeated, "repeated")
-			r := benchReport{Lost: count.backlog(), Disorder: l.disorder, Repeated: l.repeated}
+			r := benchFaults{count.backlog(), l.disorder, l.repeated}
 			assert.Equal(t, name != "all", r.failure() != nil)
 		})
 	}
