@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -203,7 +204,7 @@ func (p *publishing) eventFor(s *Session, e *event) *event {
 	}
 	text, err := codec.AppendMessage(nil, m)
 	if err != nil {
-		p.srv.log.Error("message cannot be encoded", "channel", p.channel.name, "err", err)
+		p.srv.seldom(slog.LevelError, "message cannot be encoded", "", slog.String("channel", p.channel.name), slog.Any("err", err))
 		return nil
 	}
 	return &event{text: text, channel: e.channel, lazy: e.lazy}

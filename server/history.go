@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
@@ -197,7 +198,7 @@ func (t *turn) await() {
 		n := len(t.replies)
 		m := &bayeux.Message{Channel: k.channel, ID: k.id}
 		if err := k.p.kept(); err != nil {
-			t.srv.log.Error("message is not kept", "channel", k.channel, "err", err)
+			t.srv.seldom(slog.LevelError, "message is not kept", "", slog.String("channel", k.channel), slog.Any("err", err))
 			t.refuse(m, &bayeux.Error{Code: 500, Message: "history_failed"})
 		} else {
 			m.Outcome = bayeux.Succeeded

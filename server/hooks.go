@@ -71,8 +71,9 @@ type counters struct {
 	published, delivered, dropped atomic.Uint64
 
 	mu      lock.Mutex[lock.Counters]
-	limited map[string]*breach
-	refused map[string]*breach // by user code, without a *bayeux.Error; by what
+	limited map[string]*repeats
+	refused map[string]*repeats // by user code, without a *bayeux.Error; by what
+	failed  map[string]*repeats // by text of the log, and place
 }
 
 // Stats counts. It walks all sessions, holding no lock meanwhile.
