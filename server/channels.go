@@ -239,7 +239,7 @@ func (ch *channel) subscribe(sub *subscription, o ChannelOptions, w *wakes) bool
 		return false
 	}
 	if o.SendLast && ch.last != nil {
-		sub.session.push(ch.last, &o, w)
+		sub.session.pushAlone(ch.last, &o, w)
 	}
 	return true
 }

@@ -60,7 +60,7 @@ func (j *Joining) Context() context.Context { return j.ctx }
 // session may end because its outbox is full.
 func (j *Joining) Send(ch string, data codec.Raw) {
 	if j.ctx.Err() == nil {
-		j.Session.deliver(&event{text: codec.AppendEvent(nil, ch, data)}, ChannelOptions{})
+		j.Session.deliver(j.Session.srv.eventOf(codec.AppendEvent(nil, ch, data)), ChannelOptions{})
 	}
 }
 
@@ -69,7 +69,7 @@ func (j *Joining) Send(ch string, data codec.Raw) {
 func (j *Joining) SendMessage(m *bayeux.Message) error {
 	text, err := codec.AppendMessage(nil, m)
 	if err == nil && j.ctx.Err() == nil {
-		j.Session.deliver(&event{text: text}, ChannelOptions{})
+		j.Session.deliver(j.Session.srv.eventOf(text), ChannelOptions{})
 	}
 	return err
 }

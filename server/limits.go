@@ -24,7 +24,7 @@ type Limits struct {
 	FrameMessages   int // events put into one frame of a socket, replies then following apart; default none. 1 is what the reference does (docs/protocol.md §8). Not for events that leave with connect replies only
 	SessionBytes    int // undelivered bytes per session; default 1 MiB. Beyond it ChannelOptions.Overflow decides
 	SessionMessages int // undelivered messages per session; default none
-	ServerBytes     int // undelivered bytes in the whole server, and those of replies that wait for sockets to take them; default 256 MiB. Beyond it the fullest sessions and sockets are closed first
+	ServerBytes     int // undelivered bytes in the whole server; default 256 MiB. A message counts once, however many sessions it waits for, and 16 bytes for each of those; replies that wait for sockets count too. Beyond it the slowest sessions and sockets are closed first: those whose oldest message has waited for longest, in sweeps (Timing.Sweep), and of those the fullest
 
 	IDBytes int // length of a message's id; default 64. A longer one is not sent back with the refusal
 

@@ -177,6 +177,6 @@ func (srv *Server) sendReply(s *Session, r *bayeux.Message) error {
 	if err != nil {
 		return err
 	}
-	s.deliver(&event{text: text}, ChannelOptions{})
+	s.deliver(srv.eventOf(text), ChannelOptions{})
 	return nil
 }
