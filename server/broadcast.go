@@ -80,15 +80,19 @@ func (p *publishing) deliver(e *event) int {
 	}
 }
 
-// begun notes a message on ch; its caller holds ch.order. It is false if ch
-// has been swept.
-func (ch *channel) begun(e *event, o *ChannelOptions) bool {
+// begun notes a message on its channel, whose order the caller holds. It is
+// false if the channel has been swept.
+func (p *publishing) begun(e *event) bool {
+	ch := p.channel
 	if ch.gone {
 		return false
 	}
 	ch.published.Add(1)
 	ch.idle.Store(0)
-	if o.SendLast {
+	if p.route.options.SendLast {
+		if ch.last == nil {
+			p.srv.channels.lasts.add(ch)
+		}
 		ch.last = e
 	}
 	return true
@@ -105,7 +109,7 @@ func (p *publishing) queue(e *event) (n int, ok bool) {
 	ch := p.channel
 	ch.order.Lock()
 	defer ch.order.Unlock()
-	if !ch.begun(e, &p.route.options) {
+	if !p.begun(e) {
 		return 0, false
 	}
 	switch busiest, patterns := p.route.heard(); patterns {
@@ -167,7 +171,7 @@ func (p *publishing) queueEach(e *event) (n int, ok bool) {
 	ch := p.channel
 	ch.order.Lock()
 	defer ch.order.Unlock()
-	if !ch.begun(e, &p.route.options) {
+	if !p.begun(e) {
 		return 0, false
 	}
 	for _, c := range all {

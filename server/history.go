@@ -101,7 +101,7 @@ func (j *Joining) Room() error {
 // that nothing is delivered meanwhile.
 func (j *Joining) Live() {
 	if j.ctx.Err() == nil {
-		j.Session.srv.list(j.sub.channel, j.sub)
+		j.Session.srv.list(j.sub.channel, j.sub, nil)
 	}
 }
 
@@ -120,20 +120,20 @@ func (o *Outbox) freed() {
 }
 
 // join subscribes as the history wants it. begun is false if it has nothing to
-// say about this subscription.
-func (t *turn) join(name string, m *bayeux.Message) (begun bool, refused *bayeux.Error) {
+// say about this subscription, fresh if there was one already.
+func (t *turn) join(name string, m *bayeux.Message) (begun, fresh bool, refused *bayeux.Error) {
 	h := t.srv.history
 	if h == nil {
-		return false, nil
+		return false, false, nil
 	}
 	s := t.session
 	t.wakeOthers()
 	start, err := h.Join(t.context(), s, name, m)
 	if err != nil {
-		return true, t.refusal(err, name, 403, "subscribe_denied")
+		return true, false, t.refusal(err, name, 403, "subscribe_denied")
 	}
 	if start == nil {
-		return false, nil
+		return false, false, nil
 	}
 	j := &Joining{Session: s, Channel: name}
 	j.ctx, j.stop = context.WithCancel(s.Context())
@@ -141,14 +141,14 @@ func (t *turn) join(name string, m *bayeux.Message) (begun bool, refused *bayeux
 	known, refused := s.addSubscription(name, j.sub)
 	if known || refused != nil {
 		j.sub.channel.unsubscribe(j.sub)
-		return true, refused
+		return true, false, refused
 	}
 	t.joining = append(t.joining, func() {
 		var failed error // is in the log
 		defer t.srv.recovered(name, &failed)
 		start(j)
 	})
-	return true, nil
+	return true, true, nil
 }
 
 // expectedChannel is a channel that is not swept although nobody is listed yet.
