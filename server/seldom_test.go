@@ -38,7 +38,9 @@ func TestFailuresOfTheApplicationsCodeAreInTheLogButDoNotFillIt(t *testing.T) {
 	var log journal
 	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
 		for _, ch := range []string{"/service/a", "/service/b"} {
-			w.HandleService(ch, func(context.Context, *server.Session, *bayeux.Message) (any, error) { return nil, errors.New("database down") })
+			w.HandleService(ch, func(context.Context, *server.Session, *bayeux.Message) (any, error) {
+				return nil, errors.New("database down")
+			})
 		}
 		w.HandleService("/service/odd", func(context.Context, *server.Session, *bayeux.Message) (any, error) { return func() {}, nil })
 		w.Handle("/one", func(context.Context, *server.Session, *bayeux.Message) error { panic("first") })
