@@ -5,6 +5,7 @@ package codec
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -53,6 +54,16 @@ func TestDetachAllocatesPerBatch(t *testing.T) {
 	defer b.Release()
 	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { b.Detach() }), 3.0)
 	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { b.Views[0].Detach() }), 2.0)
+}
+
+// A payload of nothing but empty names is a list of them, and not all the shorter
+// lists on the way there: its message, their slice, one block.
+func TestDetachAllocatesALongListOnce(t *testing.T) {
+	b, err := Parse([]byte(`[{"channel":"/meta/subscribe","subscription":[`+strings.Repeat(`"",`, 80_000)+`""]}]`), Limits{})
+	require.NoError(t, err)
+	defer b.Release()
+	assert.Len(t, b.Views[0].Detach().Subscription.Channels, 80_001)
+	assert.LessOrEqual(t, testing.AllocsPerRun(10, func() { b.Views[0].Detach() }), 3.0)
 }
 
 func TestEncodersAllocateNothing(t *testing.T) {

@@ -177,7 +177,7 @@ func (srv *Server) filter(s *Session, f func([]*bayeux.Message) []*bayeux.Messag
 	for _, m := range f(ms) {
 		text, err := codec.AppendMessage(nil, m)
 		if err != nil {
-			srv.log.Error("message of an outbox filter cannot be encoded", slog.String("channel", m.Channel), slog.Any("err", err))
+			srv.seldom(slog.LevelError, "message of an outbox filter cannot be encoded", "", slog.String("channel", m.Channel), slog.Any("err", err))
 			continue
 		}
 		left = append(left, text)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -46,7 +47,7 @@ func (p *publishing) send() error {
 
 // encode makes the event: without clientId and id, which are its publisher's.
 func (p *publishing) encode() (*event, error) {
-	e := &event{channel: p.channel, lazy: p.route.options.Lazy != 0}
+	e := &event{channel: p.channel, lazy: p.route.options.Lazy != 0, born: p.srv.sweeps.Load(), places: casting}
 	if p.message != nil && len(p.message.Ext) > 0 {
 		text, err := codec.AppendMessage(nil, &bayeux.Message{Channel: p.channel.name, Data: p.message.Data, Ext: p.message.Ext})
 		e.text = text
@@ -60,7 +61,7 @@ func (p *publishing) encode() (*event, error) {
 // deliver queues e for every subscriber and returns how many there are. A
 // channel that was swept while user code looked at the message is made again.
 func (p *publishing) deliver(e *event) int {
-	p.mute = p.silent()
+	p.mute, p.wakes.taken = p.silent(), 0
 	each := len(p.route.deliver) > 0 || p.srv.personal.Load() > 0
 	for {
 		n, ok := 0, false
@@ -70,6 +71,8 @@ func (p *publishing) deliver(e *event) int {
 			n, ok = p.queue(e)
 		}
 		if ok {
+			p.srv.cast(e, p.wakes.taken)
+			p.wakes.full = p.wakes.full || p.srv.full()
 			return n
 		}
 		p.onto(p.srv.createChannel(p.channel.name, p.from))
@@ -77,15 +80,19 @@ func (p *publishing) deliver(e *event) int {
 	}
 }
 
-// begun notes a message on ch; its caller holds ch.order. It is false if ch
-// has been swept.
-func (ch *channel) begun(e *event, o *ChannelOptions) bool {
+// begun notes a message on its channel, whose order the caller holds. It is
+// false if the channel has been swept.
+func (p *publishing) begun(e *event) bool {
+	ch := p.channel
 	if ch.gone {
 		return false
 	}
 	ch.published.Add(1)
 	ch.idle.Store(0)
-	if o.SendLast {
+	if p.route.options.SendLast {
+		if ch.last == nil {
+			p.srv.channels.lasts.add(ch)
+		}
 		ch.last = e
 	}
 	return true
@@ -102,7 +109,7 @@ func (p *publishing) queue(e *event) (n int, ok bool) {
 	ch := p.channel
 	ch.order.Lock()
 	defer ch.order.Unlock()
-	if !ch.begun(e, &p.route.options) {
+	if !p.begun(e) {
 		return 0, false
 	}
 	switch busiest, patterns := p.route.heard(); patterns {
@@ -164,11 +171,15 @@ func (p *publishing) queueEach(e *event) (n int, ok bool) {
 	ch := p.channel
 	ch.order.Lock()
 	defer ch.order.Unlock()
-	if !ch.begun(e, &p.route.options) {
+	if !p.begun(e) {
 		return 0, false
 	}
 	for _, c := range all {
-		if c.session.push(c.event, &p.route.options, p.wakes) {
+		push := c.session.pushAlone
+		if c.event == e {
+			push = c.session.push
+		}
+		if push(c.event, &p.route.options, p.wakes) {
 			n++
 		}
 	}
@@ -203,10 +214,10 @@ func (p *publishing) eventFor(s *Session, e *event) *event {
 	}
 	text, err := codec.AppendMessage(nil, m)
 	if err != nil {
-		p.srv.log.Error("message cannot be encoded", "channel", p.channel.name, "err", err)
+		p.srv.seldom(slog.LevelError, "message cannot be encoded", "", slog.String("channel", p.channel.name), slog.Any("err", err))
 		return nil
 	}
-	return &event{text: text, channel: e.channel, lazy: e.lazy}
+	return &event{text: text, channel: e.channel, lazy: e.lazy, born: e.born}
 }
 
 // context is that of the publisher.

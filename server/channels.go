@@ -21,6 +21,7 @@ type registry struct {
 	byName map[string]*channel
 	byAddr map[string]int // of them, how many each remote address has made that counts
 	rules  rules
+	lasts  lasts
 
 	// generation counts the changes of rules and of the set of patterns. A
 	// channel's cached route holds while it stays the same.
@@ -193,6 +194,7 @@ func (r *registry) forget(ch *channel) {
 // drop takes out ch. The caller holds mu.
 func (r *registry) drop(ch *channel) {
 	delete(r.byName, ch.name)
+	r.lasts.remove(ch)
 	if ch.wild {
 		r.generation.Add(1)
 	}
@@ -239,7 +241,7 @@ func (ch *channel) subscribe(sub *subscription, o ChannelOptions, w *wakes) bool
 		return false
 	}
 	if o.SendLast && ch.last != nil {
-		sub.session.push(ch.last, &o, w)
+		sub.session.pushAlone(ch.last, &o, w)
 	}
 	return true
 }
@@ -272,13 +274,45 @@ func (ch *channel) unsubscribe(sub *subscription) {
 }
 
 // sendLast queues the latest message for a session that is subscribed to a
-// pattern which matches ch.
-func (ch *channel) sendLast(s *Session, o ChannelOptions, w *wakes) {
+// pattern which matches ch. It is false if the session takes none any more.
+func (ch *channel) sendLast(s *Session, o ChannelOptions, w *wakes) bool {
 	ch.order.Lock()
 	defer ch.order.Unlock()
-	if ch.last != nil {
-		s.push(ch.last, &o, w)
+	return s.pushAlone(ch.last, &o, w)
+}
+
+// lasts are the channels that keep their latest message: who subscribes to a
+// pattern need not look at all the others.
+type lasts struct {
+	mu  lock.Mutex[lock.Lasts]
+	all map[*channel]struct{}
+}
+
+func (l *lasts) add(ch *channel) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all == nil {
+		l.all = map[*channel]struct{}{}
 	}
+	l.all[ch] = struct{}{}
+}
+
+func (l *lasts) remove(ch *channel) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.all, ch)
+}
+
+// matching are those that match a pattern.
+func (l *lasts) matching(pattern string) (some []*channel) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for ch := range l.all {
+		if bayeux.Channel(pattern).Match(ch.name) {
+			some = append(some, ch)
+		}
+	}
+	return some
 }
 
 // Channels yields the channels and patterns that exist now: those with

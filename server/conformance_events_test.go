@@ -60,3 +60,35 @@ func TestEventsKnowTheRequestThatCausedThem(t *testing.T) {
 		assert.Equal(t, []string{"/b"}, got[5].(server.Unsubscribed).Channels)
 	}, server.WithHeaders("X-Tenant"))
 }
+
+// An event names what has changed: names that a client repeats, and those of
+// services, which nobody remembers, are in none.
+func TestSubscribedNamesWhatIsNew(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		seen := w.Events(t.Context())
+		c := w.client()
+		c.handshake()
+		for _, m := range []string{
+			`{"channel":"/meta/subscribe","id":"1","clientId":"$","subscription":["/a","/service/x","/a","/b","/a"]}`,
+			`{"channel":"/meta/subscribe","id":"2","clientId":"$","subscription":["/b","/service/x"]}`,
+			`{"channel":"/meta/subscribe","id":"3","clientId":"$","subscription":["/b","/c"]}`,
+			`{"channel":"/meta/unsubscribe","id":"4","clientId":"$","subscription":["/b","/service/x","/b"]}`,
+		} {
+			require.Equal(t, bayeux.Succeeded, c.ask(m).Outcome)
+		}
+		require.NoError(t, w.Session(c.id).Subscribe("/c"))
+		w.Session(c.id).Disconnect()
+		var got [][]string
+		for ev := range seen {
+			switch ev := ev.(type) {
+			case server.Subscribed:
+				got = append(got, ev.Channels)
+			case server.Unsubscribed:
+				got = append(got, ev.Channels)
+			case server.SessionRemoved:
+				assert.Equal(t, [][]string{{"/a", "/b"}, {"/c"}, {"/b"}, {"/a", "/c"}}, got)
+				return
+			}
+		}
+	})
+}

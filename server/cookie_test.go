@@ -62,3 +62,72 @@ func TestIDsAndCookiesMayHaveTheFormOfAxumCometd(t *testing.T) {
 	}
 	assert.NotEqual(t, cookie, ms[0].ClientID)
 }
+
+// onAll runs a test over every transport: in fake time and over real sockets,
+// and over callback-polling.
+func onAll(t *testing.T, f func(t *testing.T, w *world), opts ...server.Option) {
+	everywhere(t, f, opts...)
+	t.Run(bayeux.CallbackPolling, func(t *testing.T) { onCallback(t, f, opts...) })
+}
+
+// shows has c come back with its cookie, which its session had not seen yet.
+func (c *wire) shows(t *testing.T) {
+	t.Helper()
+	if !c.w.polling() {
+		c.cut()
+	}
+	require.Equal(t, bayeux.Succeeded, c.ask(`{"channel":"/meta/connect","id":"shows","clientId":"$","advice":{"timeout":0}}`).Outcome)
+}
+
+// A client that has not shown a cookie yet, over whatever it shook hands, is its
+// id alone; with its first cookie all sockets are out that came so.
+func TestASocketThatCameWithTheIDAloneIsOutOnceTheClientShowsItsCookie(t *testing.T) {
+	onAll(t, func(t *testing.T, w *world) {
+		c := w.client()
+		c.handshake()
+		require.NoError(t, w.Session(c.id).Subscribe("/a"))
+		thief := stranger(t, w, c, bayeux.WebSocket)
+		require.Equal(t, bayeux.Succeeded, thief.ask(`{"channel":"/meta/connect","id":"t1","clientId":"$","advice":{"timeout":0}}`).Outcome)
+		thief.hold("t2")
+
+		c.shows(t)
+		require.ErrorContains(t, thief.broken(), "replaced")
+		require.NoError(t, w.Publish(t.Context(), "/a", 1))
+		assert.Equal(t, "402::session_unknown", stranger(t, w, c, bayeux.WebSocket).ask(`{"channel":"/a","id":"t3","clientId":"$","data":2}`).Error)
+		c.connect("c")
+		assert.Equal(t, []string{"1"}, c.data(1))
+		assert.Empty(t, thief.in)
+	})
+}
+
+// The same of one whom the client has not to get rid of first, because it has
+// its session back already.
+func TestASocketThatHadTheSessionDoesNotGetItBackAfterTheClientShowsItsCookie(t *testing.T) {
+	onAll(t, func(t *testing.T, w *world) {
+		c := w.client()
+		c.handshake()
+		require.NoError(t, w.Session(c.id).Subscribe("/a"))
+		thief := stranger(t, w, c, bayeux.WebSocket)
+		require.Equal(t, bayeux.Succeeded, thief.ask(`{"channel":"/meta/connect","id":"t1","clientId":"$","advice":{"timeout":0}}`).Outcome)
+		other := stranger(t, w, c, bayeux.WebSocket) // has it from the first
+		require.Equal(t, bayeux.Succeeded, other.ask(`{"channel":"/meta/connect","id":"o1","clientId":"$","advice":{"timeout":0}}`).Outcome)
+
+		c.shows(t)
+		for _, m := range []string{
+			`{"channel":"/meta/connect","id":"t2","clientId":"$"}`, `{"channel":"/a","id":"t3","clientId":"$","data":2}`,
+			`{"channel":"/meta/unsubscribe","id":"t4","clientId":"$","subscription":"/a"}`, `{"channel":"/meta/disconnect","id":"t5","clientId":"$"}`,
+		} {
+			assert.Equal(t, "402::session_unknown", thief.ask(m).Error)
+		}
+		assert.Equal(t, bayeux.Succeeded, thief.handshakeAgain().Outcome, "it may have a session of its own")
+		require.NoError(t, w.Publish(t.Context(), "/a", 1))
+		c.connect("c")
+		assert.Equal(t, []string{"1"}, c.data(1))
+		assert.Empty(t, thief.passed)
+	})
+}
+
+// handshakeAgain shakes hands beside a session that c knows of.
+func (c *wire) handshakeAgain() *bayeux.Message {
+	return c.ask(`{"channel":"/meta/handshake","id":"again","version":"1.0","supportedConnectionTypes":["websocket"]}`)
+}

@@ -65,7 +65,7 @@ func (srv *Server) endWith(s *Session, x *ending) {
 
 // sessionEnded tells log and hooks.
 func (srv *Server) sessionEnded(s *Session, x *ending) {
-	srv.log.LogAttrs(context.Background(), slog.LevelInfo, "session ended", slog.Any("session", s), slog.String("reason", x.why.String()))
+	srv.log.LogAttrs(context.Background(), slog.LevelDebug, "session ended", slog.Any("session", s), slog.String("reason", x.why.String()))
 	if f := srv.hooks.SessionClosed; f != nil {
 		f(s, x.why)
 	}

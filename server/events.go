@@ -29,7 +29,8 @@ type SessionRemoved struct {
 	Text    string
 }
 
-// Subscribed are the channels and patterns of one subscribe that were granted.
+// Subscribed are the channels and patterns of one subscribe that were granted and
+// are new to the session, without service channels.
 // Context is that of the message, as in [SessionAdded], or the session's own
 // where [Session.Subscribe] did it.
 type Subscribed struct {

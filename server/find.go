@@ -3,6 +3,7 @@ package server
 import (
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/transport"
 )
 
 // findSession returns the session that a payload belongs to, judged by its
@@ -10,7 +11,7 @@ import (
 // stream carry it.
 func (t *turn) findSession(v *codec.View) *Session {
 	l := t.link
-	if s := l.session.Load(); s != nil && s.listens() {
+	if s := l.session.Load(); s != nil && s.hears(l) {
 		if string(v.ClientID) == s.id {
 			s.attach(l)
 		}
@@ -35,12 +36,40 @@ func (l *link) carry(s *Session) {
 	l.unused.Store(0)
 }
 
-// accepts reports whether l may act as s: over HTTP only with the cookie of
-// the handshake, on another socket with the cookie once the client has shown
-// that it keeps one.
-func (s *Session) accepts(l *link) bool {
+// hears reports whether l, which carries s, still may: there is something to be
+// said to the client, and l is not of somebody who knew the id alone before the
+// client has shown its cookie.
+func (s *Session) hears(l *link) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return (s.phase != gone || s.parting != nil) && s.mayCarry(l)
+}
+
+// mayCarry reports whether l may be the way of s. The caller holds mu.
+func (s *Session) mayCarry(l *link) bool {
+	return !s.bound || s.srv.trustIDs || l.peer.Browser == s.browser
+}
+
+// accepts reports whether l may act as s: over HTTP only with the cookie of
+// the handshake, on another socket with the cookie once the client has shown
+// that it keeps one. Who had come with the id alone is out from then on.
+func (s *Session) accepts(l *link) bool {
+	s.mu.Lock()
+	ok := s.known(l)
+	var out *link
+	if s.stream != nil && !s.mayCarry(s.stream) {
+		out = s.stream
+	}
+	s.mu.Unlock()
+	if out != nil {
+		s.lost(out)
+		out.close(transport.Replaced)
+	}
+	return ok
+}
+
+// known is whether l is known as one of the client's. The caller holds mu.
+func (s *Session) known(l *link) bool {
 	p := l.peer
 	switch {
 	case s.phase == gone && s.parting == nil:

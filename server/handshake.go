@@ -36,7 +36,7 @@ func (t *turn) handshake(v *codec.View) {
 		t.link.carry(s)
 	}
 	t.replyHandshake(s, m)
-	t.srv.log.LogAttrs(context.Background(), slog.LevelInfo, "session added", slog.Any("session", s), slog.String("transport", s.peer.Type))
+	t.srv.log.LogAttrs(context.Background(), slog.LevelDebug, "session added", slog.Any("session", s), slog.String("transport", s.peer.Type))
 	if f := t.srv.hooks.SessionOpened; f != nil {
 		f(s)
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
@@ -59,7 +60,7 @@ func (j *Joining) Context() context.Context { return j.ctx }
 // session may end because its outbox is full.
 func (j *Joining) Send(ch string, data codec.Raw) {
 	if j.ctx.Err() == nil {
-		j.Session.deliver(&event{text: codec.AppendEvent(nil, ch, data)}, ChannelOptions{})
+		j.Session.deliver(j.Session.srv.eventOf(codec.AppendEvent(nil, ch, data)), ChannelOptions{})
 	}
 }
 
@@ -68,7 +69,7 @@ func (j *Joining) Send(ch string, data codec.Raw) {
 func (j *Joining) SendMessage(m *bayeux.Message) error {
 	text, err := codec.AppendMessage(nil, m)
 	if err == nil && j.ctx.Err() == nil {
-		j.Session.deliver(&event{text: text}, ChannelOptions{})
+		j.Session.deliver(j.Session.srv.eventOf(text), ChannelOptions{})
 	}
 	return err
 }
@@ -100,7 +101,7 @@ func (j *Joining) Room() error {
 // that nothing is delivered meanwhile.
 func (j *Joining) Live() {
 	if j.ctx.Err() == nil {
-		j.Session.srv.list(j.sub.channel, j.sub)
+		j.Session.srv.list(j.sub.channel, j.sub, nil)
 	}
 }
 
@@ -119,20 +120,20 @@ func (o *Outbox) freed() {
 }
 
 // join subscribes as the history wants it. begun is false if it has nothing to
-// say about this subscription.
-func (t *turn) join(name string, m *bayeux.Message) (begun bool, refused *bayeux.Error) {
+// say about this subscription, fresh if there was one already.
+func (t *turn) join(name string, m *bayeux.Message) (begun, fresh bool, refused *bayeux.Error) {
 	h := t.srv.history
 	if h == nil {
-		return false, nil
+		return false, false, nil
 	}
 	s := t.session
 	t.wakeOthers()
 	start, err := h.Join(t.context(), s, name, m)
 	if err != nil {
-		return true, t.refusal(err, name, 403, "subscribe_denied")
+		return true, false, t.refusal(err, name, 403, "subscribe_denied")
 	}
 	if start == nil {
-		return false, nil
+		return false, false, nil
 	}
 	j := &Joining{Session: s, Channel: name}
 	j.ctx, j.stop = context.WithCancel(s.Context())
@@ -140,14 +141,14 @@ func (t *turn) join(name string, m *bayeux.Message) (begun bool, refused *bayeux
 	known, refused := s.addSubscription(name, j.sub)
 	if known || refused != nil {
 		j.sub.channel.unsubscribe(j.sub)
-		return true, refused
+		return true, false, refused
 	}
 	t.joining = append(t.joining, func() {
 		var failed error // is in the log
 		defer t.srv.recovered(name, &failed)
 		start(j)
 	})
-	return true, nil
+	return true, true, nil
 }
 
 // expectedChannel is a channel that is not swept although nobody is listed yet.
@@ -197,7 +198,7 @@ func (t *turn) await() {
 		n := len(t.replies)
 		m := &bayeux.Message{Channel: k.channel, ID: k.id}
 		if err := k.p.kept(); err != nil {
-			t.srv.log.Error("message is not kept", "channel", k.channel, "err", err)
+			t.srv.seldom(slog.LevelError, "message is not kept", "", slog.String("channel", k.channel), slog.Any("err", err))
 			t.refuse(m, &bayeux.Error{Code: 500, Message: "history_failed"})
 		} else {
 			m.Outcome = bayeux.Succeeded

@@ -58,7 +58,7 @@ type Stats struct {
 	Channels    int // and patterns, the server's own included
 	Held        int // connects that wait for their answer
 	Queued      int // messages that wait for sessions
-	QueuedBytes int // their JSON, and replies that wait for sockets: what Limits.ServerBytes bounds
+	QueuedBytes int // what Limits.ServerBytes bounds: their memory, and replies that wait for sockets
 
 	Published uint64            // messages on channels, however many got them
 	Delivered uint64            // messages that left for sessions
@@ -71,8 +71,9 @@ type counters struct {
 	published, delivered, dropped atomic.Uint64
 
 	mu      lock.Mutex[lock.Counters]
-	limited map[string]*breach
-	refused map[string]*breach // by user code, without a *bayeux.Error; by what
+	limited map[string]*repeats
+	refused map[string]*repeats // by user code, without a *bayeux.Error; by what
+	failed  map[string]*repeats // by text of the log, and place
 }
 
 // Stats counts. It walks all sessions, holding no lock meanwhile.
@@ -80,7 +81,7 @@ func (s *Server) Stats() Stats {
 	out := Stats{
 		Conns:       int(s.stats.conns.Load()),
 		Channels:    s.channels.len(),
-		QueuedBytes: int(s.queued.Load()),
+		QueuedBytes: int(max(0, s.queued.Load())), // who takes an event may be quicker than who adds it
 		Published:   s.stats.published.Load(),
 		Delivered:   s.stats.delivered.Load(),
 		Dropped:     s.stats.dropped.Load(),

@@ -17,13 +17,6 @@ func (s *Session) takes(ch []byte) bool {
 	return s.phase != gone || s.parting != nil && string(ch) == bayeux.MetaConnect
 }
 
-// listens reports whether there is still something to be said to the client.
-func (s *Session) listens() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.phase != gone || s.parting != nil
-}
-
 // ended reports whether the session has ended.
 func (s *Session) ended() bool {
 	s.mu.Lock()
@@ -31,10 +24,11 @@ func (s *Session) ended() bool {
 	return s.phase == gone
 }
 
-// attach makes l the stream where events leave. The caller does not hold mu.
+// attach makes l the stream where events leave, unless that may not be any more.
+// The caller does not hold mu.
 func (s *Session) attach(l *link) {
 	s.mu.Lock()
-	if s.stream == l || s.phase == gone && s.parting == nil {
+	if s.stream == l || s.phase == gone && s.parting == nil || !s.mayCarry(l) {
 		s.mu.Unlock()
 		return
 	}

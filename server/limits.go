@@ -24,7 +24,7 @@ type Limits struct {
 	FrameMessages   int // events put into one frame of a socket, replies then following apart; default none. 1 is what the reference does (docs/protocol.md §8). Not for events that leave with connect replies only
 	SessionBytes    int // undelivered bytes per session; default 1 MiB. Beyond it ChannelOptions.Overflow decides
 	SessionMessages int // undelivered messages per session; default none
-	ServerBytes     int // undelivered bytes in the whole server, and those of replies that wait for sockets to take them; default 256 MiB. Beyond it the fullest sessions and sockets are closed first
+	ServerBytes     int // undelivered bytes in the whole server; default 256 MiB. A message counts once, however many sessions it waits for, and 16 bytes for each of those; replies that wait for sockets count too. Beyond it the slowest sessions and sockets are closed first: those whose oldest message has waited for longest, in sweeps (Timing.Sweep), and of those the fullest
 
 	IDBytes int // length of a message's id; default 64. A longer one is not sent back with the refusal
 
@@ -91,46 +91,11 @@ const (
 	limitHandshakeRate   = "handshake_rate"
 )
 
-// limitLogPause is how far apart two lines of the log about one limit are, or
-// about one kind of refusal: an operator wants to know, and an attack must not
-// fill the disk.
-const limitLogPause = time.Minute
-
-// A breach is how often one limit was broken, or user code refused.
-type breach struct {
-	times  uint64
-	told   uint64 // of them in the log
-	logged time.Time
-}
-
-// again counts one more, and returns how many a line of the log is to tell of
-// now; 0: no line.
-func (b *breach) again(now time.Time) (news uint64) {
-	b.times++
-	if b.told > 0 && now.Sub(b.logged) < limitLogPause {
-		return 0
-	}
-	news = b.times - b.told
-	b.told, b.logged = b.times, now
-	return news
-}
-
 // limited counts that a peer broke a limit, and tells the log and the hook. The
 // session is nil where there is none. No lock may be held.
 func (s *Server) limited(limit, addr string, session *Session) {
 	lock.None()
-	s.stats.mu.Lock()
-	b := s.stats.limited[limit]
-	if b == nil {
-		b = &breach{}
-		if s.stats.limited == nil {
-			s.stats.limited = map[string]*breach{}
-		}
-		s.stats.limited[limit] = b
-	}
-	news := b.again(time.Now())
-	s.stats.mu.Unlock()
-	if news > 0 {
+	if news := s.stats.again(&s.stats.limited, limit); news > 0 {
 		about := []any{slog.String("limit", limit), slog.String("addr", addr), slog.Uint64("times", news)}
 		if session != nil {
 			about = append(about, slog.Any("session", session))

@@ -35,6 +35,7 @@ type link struct {
 	mu      lock.Mutex[lock.Link]
 	replies []reply
 	waiting int        // bytes of replies, those on their way included; none once ended
+	since   uint32     // the sweep after which the first of them came, or one last left
 	drained *sync.Cond // replies have left; made when first needed
 	ended   bool
 	closing bool             // by this side, for why
@@ -266,6 +267,9 @@ func (l *link) add(rs ...reply) {
 	for _, r := range rs {
 		n += len(r.text)
 	}
+	if l.waiting == 0 {
+		l.since = l.srv.sweeps.Load()
+	}
 	l.waiting += n
 	l.srv.queued.Add(int64(n))
 	l.replies = append(l.replies, rs...)
@@ -277,6 +281,7 @@ func (l *link) left(n int) {
 		return
 	}
 	l.waiting -= n
+	l.since = l.srv.sweeps.Load()
 	l.srv.queued.Add(-int64(n))
 	if l.drained != nil {
 		l.drained.Broadcast()
@@ -284,11 +289,11 @@ func (l *link) left(n int) {
 }
 
 // unread is how many bytes of replies wait for the peer, those on their way
-// included.
-func (l *link) unread() int {
+// included, and since when it has taken none.
+func (l *link) unread() (since uint32, bytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.waiting
+	return l.since, l.waiting
 }
 
 // owes reports whether replies wait for a peer that is there.

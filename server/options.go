@@ -152,9 +152,10 @@ func WithHooks(h Hooks) Option {
 	return func(c *config) error { c.hooks = h; return nil }
 }
 
-// WithLogger sets the log: sessions that come and go at Info, limits and refusals
-// that an operator wants to know of at Warn, panics and failures of the
-// application's code at Error. The default, and nil, is silence.
+// WithLogger sets the log: limits and refusals that an operator wants to know of
+// at Warn, panics and failures of the application's code at Error, and of each
+// kind one line a minute at most, with how often ("times"); at Debug sessions that
+// come and go, and whatever else peers do. The default, and nil, is silence.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error {
 		if l == nil {

@@ -9,6 +9,8 @@ type event struct {
 	text    []byte // a JSON object; never changed
 	channel *channel
 	lazy    bool
+	born    uint32 // after so many sweeps
+	places  int32  // outboxes that have it, and casting (budget.go)
 }
 
 func (e *event) name() string {
@@ -108,7 +110,7 @@ func (o *Outbox) push(e *event, how Overflow, l *Limits, gone []*event) ([]*even
 		o.latest[e.channel] = o.end()
 	}
 	o.queue = append(o.queue, e)
-	o.add(len(e.text))
+	o.bytes += len(e.text)
 	return gone, true
 }
 
@@ -131,7 +133,8 @@ func (o *Outbox) replace(e *event, how Overflow) *event {
 	}
 	old := o.queue[place-o.base]
 	o.queue[place-o.base] = e
-	o.add(len(e.text) - len(old.text))
+	o.bytes += len(e.text)
+	o.free(old)
 	return old
 }
 
@@ -145,7 +148,7 @@ func (o *Outbox) dropOldest(how Overflow) *event {
 	}
 	e := o.queue[i]
 	o.forget(e, o.base+uint64(i))
-	o.add(-len(e.text))
+	o.free(e)
 	copy(o.queue[1:i+1], o.queue[:i])
 	o.queue[0] = nil
 	o.queue = o.queue[1:]
@@ -231,13 +234,11 @@ func (o *Outbox) settle(sent bool) {
 
 // drop removes the first n events.
 func (o *Outbox) drop(n int) {
-	size := 0
 	for i, e := range o.queue[:n] {
-		size += len(e.text)
 		o.forget(e, o.base+uint64(i))
-		o.queue[i] = nil
 	}
-	o.add(-size)
+	o.free(o.queue[:n]...)
+	clear(o.queue[:n])
 	o.base += uint64(n)
 	if n == len(o.queue) {
 		o.reset()
@@ -261,9 +262,7 @@ func (o *Outbox) reset() {
 func (o *Outbox) discard() (waited []*event) {
 	end, n := o.end(), o.flying
 	waited = o.queue[o.busy():]
-	for _, e := range o.queue[n:] {
-		o.add(-len(e.text))
-	}
+	o.free(o.queue[n:]...)
 	o.queue = o.queue[:n:n]
 	o.base = end - uint64(n)
 	o.marks, o.latest = nil, nil
@@ -271,8 +270,12 @@ func (o *Outbox) discard() (waited []*event) {
 	return waited
 }
 
-// add reports the bytes queued in the whole server now.
-func (o *Outbox) add(n int) int64 {
-	o.bytes += n
-	return o.session.srv.queued.Add(int64(n))
+// free counts out events that the queue has no more.
+func (o *Outbox) free(es ...*event) {
+	var n int64
+	for _, e := range es {
+		o.bytes -= len(e.text)
+		n += e.leave()
+	}
+	o.session.srv.queued.Add(-n)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
@@ -174,17 +173,7 @@ func (t *turn) refusal(err error, ch string, code int, what string) *bayeux.Erro
 // refused tells the log why, which the client does not learn: once, and then
 // once a minute for each kind. All are there at debug level.
 func (s *Server) refused(err error, session *Session, ch, what string) {
-	s.stats.mu.Lock()
-	b := s.stats.refused[what]
-	if b == nil {
-		b = &breach{}
-		if s.stats.refused == nil {
-			s.stats.refused = map[string]*breach{}
-		}
-		s.stats.refused[what] = b
-	}
-	news := b.again(time.Now())
-	s.stats.mu.Unlock()
+	news := s.stats.again(&s.stats.refused, what)
 	level := slog.LevelDebug
 	if news > 0 {
 		level = slog.LevelWarn

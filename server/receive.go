@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"log/slog"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -143,10 +142,6 @@ func (t *turn) message(v *codec.View) {
 	default:
 		t.publish(v)
 	}
-}
-
-func (s *Server) panicked(where string, p any, more ...any) {
-	s.log.Error("panic in a "+where, append(more, slog.Any("panic", p), slog.String("stack", string(debug.Stack())))...)
 }
 
 // recovered is deferred by what the application calls and what runs its code:

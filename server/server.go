@@ -38,10 +38,11 @@ type Server struct {
 	seats    seats
 	origin   originCheck
 	stats    counters
-	queued   atomic.Int64 // bytes in all outboxes, and of replies that wait for streams
-	shedding lock.Turn    // one at a time closes the fullest
-	personal atomic.Int32 // sessions with an extension of their own that sees each event
-	draining atomic.Bool  // Shutdown has begun
+	queued   atomic.Int64  // bytes in all outboxes, and of replies that wait for streams (budget.go)
+	sweeps   atomic.Uint32 // so far: the clock of what waits
+	shedding lock.Turn     // one at a time closes the slowest
+	personal atomic.Int32  // sessions with an extension of their own that sees each event
+	draining atomic.Bool   // Shutdown has begun
 
 	shards    []*shard
 	nextShard atomic.Uint32
@@ -198,6 +199,7 @@ func (s *Server) sweep() {
 			sessions = s.sweepSessions(now, sessions)
 			links = s.sweepLinks(now, links)
 			channels = s.channels.sweep(channels)
+			s.sweeps.Add(1)
 			s.shed()
 		}
 	}
@@ -214,7 +216,7 @@ func (s *Server) sweepSessions(now time.Time, in []*Session) []*Session {
 		case x.expired(now):
 			s.endWith(x, &ending{why: transport.Expired, due: true})
 		case x.overdue(now):
-			s.log.Warn("the application's code takes too long", slog.Any("session", x), slog.String("transport", x.Transport()))
+			s.seldom(slog.LevelWarn, "the application's code takes too long", "", slog.Any("session", x), slog.String("transport", x.Transport()))
 			s.end(x, transport.Expired)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // and a plain listener of the client get it: nil is null, [NoAnswer] is no
 // answer but the acknowledgement. An error is a refusal: a [*bayeux.Error]
 // reaches the caller as it is; of any other the caller learns 500::internal
-// and the log everything.
+// and the log everything, once a minute for each channel.
 //
 // It runs in the receive order of its session: until it returns, later
 // messages of that session wait; [Parallel] lifts that.
@@ -148,7 +148,7 @@ func (srv *Server) callError(s *Session, m *bayeux.Message, err error) *bayeux.E
 	if e, ok := errors.AsType[*bayeux.Error](err); ok {
 		return e
 	}
-	srv.log.Error("service failed", slog.Any("session", s), slog.String("channel", m.Channel), slog.Any("err", err))
+	srv.seldom(slog.LevelError, "service failed", m.Channel, slog.Any("session", s), slog.String("channel", m.Channel), slog.Any("err", err))
 	return &bayeux.Error{Code: 500, Message: "internal"}
 }
 
@@ -168,7 +168,7 @@ func (srv *Server) sendFailure(s *Session, m *bayeux.Message, e *bayeux.Error) {
 		r.Data, _ = json.Marshal(e.Wire())
 	}
 	if err := srv.sendReply(s, r); err != nil {
-		srv.log.Error("failure cannot be sent", slog.String("channel", m.Channel), slog.Any("err", err))
+		srv.seldom(slog.LevelError, "failure cannot be sent", m.Channel, slog.String("channel", m.Channel), slog.Any("err", err))
 	}
 }
 
@@ -177,6 +177,6 @@ func (srv *Server) sendReply(s *Session, r *bayeux.Message) error {
 	if err != nil {
 		return err
 	}
-	s.deliver(&event{text: text}, ChannelOptions{})
+	s.deliver(srv.eventOf(text), ChannelOptions{})
 	return nil
 }

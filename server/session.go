@@ -161,14 +161,14 @@ func (s *Session) Send(ch string, data any) error {
 	if err != nil {
 		return err
 	}
-	s.deliver(&event{text: text}, ChannelOptions{})
+	s.deliver(s.srv.eventOf(text), ChannelOptions{})
 	return nil
 }
 
 // deliver queues one event for this session alone.
 func (s *Session) deliver(e *event, o ChannelOptions) {
 	var w wakes
-	s.push(e, &o, &w)
+	s.pushAlone(e, &o, &w)
 	w.flush(s.srv)
 }
 

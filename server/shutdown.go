@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -144,59 +143,4 @@ func (s *Server) spreadOut() time.Duration {
 	}
 	few := time.Duration(1+s.sessions.len()) * time.Millisecond // who are few need not wait for each other
 	return rand.N(min(s.spread, few)).Round(time.Millisecond)
-}
-
-// shed closes the sessions with the most queued, and the streams with the most
-// replies, while all together hold more than they may, and makes some room
-// beyond that.
-func (s *Server) shed() {
-	limit := int64(s.limits.ServerBytes)
-	if limit < 0 || s.queued.Load() <= limit || !s.shedding.TryLock() {
-		return
-	}
-	defer s.shedding.Unlock()
-	s.giveUp(func(x *Session) bool { return x.out.bytes > 0 })
-	surplus := s.queued.Load() - (limit - limit/8)
-	for _, x := range s.loads() {
-		if surplus <= 0 {
-			return
-		}
-		surplus -= int64(x.bytes)
-		s.unload(x)
-	}
-}
-
-// A load is what waits for a session, or as replies for a stream.
-type load struct {
-	session *Session
-	link    *link
-	bytes   int
-}
-
-// loads are what waits, the most of it first.
-func (s *Server) loads() (all []load) {
-	for _, x := range s.sessions.all(nil) {
-		if n := x.out.Bytes(); n > 0 {
-			all = append(all, load{x, nil, n})
-		}
-	}
-	for _, l := range s.links.snapshot(nil) {
-		if n := l.unread(); n > 0 {
-			all = append(all, load{nil, l, n})
-		}
-	}
-	slices.SortFunc(all, func(a, b load) int { return cmp.Compare(b.bytes, a.bytes) })
-	return all
-}
-
-// unload ends a session, or a stream whose session may go on over another.
-func (s *Server) unload(x load) {
-	e := beyond(limitServerBytes, s.limits.ServerBytes, "bytes")
-	if x.session != nil {
-		s.limited(limitServerBytes, x.session.peer.Addr, x.session)
-		s.endWith(x.session, e)
-		return
-	}
-	s.limited(limitServerBytes, x.link.peer.Addr, x.link.session.Load())
-	x.link.closeSaying(e.why, e.text)
 }

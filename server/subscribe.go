@@ -2,6 +2,7 @@ package server
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 )
@@ -23,7 +24,11 @@ func (t *turn) unsubscribe(m *bayeux.Message) {
 // and answers m. Done are those of which f says so.
 func (t *turn) forChannels(m *bayeux.Message, f func(string, *bayeux.Message) (bool, *bayeux.Error)) (done []string) {
 	failed := checkSubscription(m)
+	long := longTask{begun: time.Now()}
 	for i := 0; i < len(m.Subscription.Channels) && failed == nil; i++ {
+		if long.over() {
+			t.pause()
+		}
 		var changed bool
 		name := m.Subscription.Channels[i]
 		if changed, failed = f(name, m); changed {
@@ -59,8 +64,8 @@ func checkSubscription(m *bayeux.Message) *bayeux.Error {
 }
 
 // subscribeTo subscribes the session to one channel or pattern, if everybody
-// agrees.
-func (t *turn) subscribeTo(name string, m *bayeux.Message) (done bool, refused *bayeux.Error) {
+// agrees. It reports whether it was not subscribed before.
+func (t *turn) subscribeTo(name string, m *bayeux.Message) (fresh bool, refused *bayeux.Error) {
 	c, err := bayeux.ParsePattern(name)
 	if err != nil {
 		return false, &bayeux.Error{Code: 403, Message: "subscription_invalid"}
@@ -73,7 +78,7 @@ func (t *turn) subscribeTo(name string, m *bayeux.Message) (done bool, refused *
 	case bayeux.Meta:
 		return false, deniedMeta(name)
 	case bayeux.Service:
-		return true, nil // harmless, and remembered nowhere (docs/protocol.md §2)
+		return false, nil // harmless, and remembered nowhere (docs/protocol.md §2)
 	}
 	if t.srv.channels.get([]byte(name)) == nil {
 		if err := t.mayCreate(name, m, "create_denied"); err != nil {
@@ -83,11 +88,11 @@ func (t *turn) subscribeTo(name string, m *bayeux.Message) (done bool, refused *
 	if err := t.maySubscribe(name, m); err != nil {
 		return false, err
 	}
-	begun, refused := t.join(name, m)
+	begun, fresh, refused := t.join(name, m)
 	if !begun {
-		refused = t.srv.subscribe(t.session, name)
+		return t.srv.subscribe(t.session, name, t)
 	}
-	return refused == nil, refused
+	return fresh, refused
 }
 
 // deniedMeta refuses as the reference does, which knows its own meta channels.
@@ -178,8 +183,12 @@ func (s *Session) Subscribe(ch string) (err error) {
 		return &bayeux.Error{Code: 403, Channel: ch, Message: "subscription_invalid"}
 	}
 	defer s.srv.recovered(ch, &err)
-	if err := s.srv.subscribe(s, string(c)); err != nil {
-		return err
+	fresh, refused := s.srv.subscribe(s, string(c), nil)
+	if refused != nil {
+		return refused
+	}
+	if !fresh {
+		return nil
 	}
 	s.emit(1, Subscribed{Session: s, Channels: []string{string(c)}, Context: s.Context()})
 	return nil
@@ -192,38 +201,50 @@ func (s *Session) Unsubscribe(ch string) {
 	}
 }
 
-// subscribe ties s to the channel of that legal name, which it creates.
-func (srv *Server) subscribe(s *Session, name string) *bayeux.Error {
+// subscribe ties s to the channel of that legal name, which it creates, and
+// reports whether it was not before. The turn may be nil.
+func (srv *Server) subscribe(s *Session, name string, t *turn) (fresh bool, refused *bayeux.Error) {
 	for {
 		ch := srv.createChannel(name, s)
 		sub := &subscription{session: s, channel: ch}
 		known, err := s.addSubscription(name, sub)
 		if err != nil || known {
-			return err
+			return false, err
 		}
-		if srv.list(ch, sub) {
+		if srv.list(ch, sub, t) {
 			if s.ended() {
-				return unknownSession() // its client makes a new one, and asks again
+				return false, unknownSession() // its client makes a new one, and asks again
 			}
-			return nil
+			return true, nil
 		}
 		s.dropSubscription(name, sub) // ch has been swept meanwhile: again
 	}
 }
 
 // list lists a subscription and gives its session the latest messages that
-// the options of channels promise a new subscriber.
-func (srv *Server) list(ch *channel, sub *subscription) bool {
+// the options of channels promise a new subscriber. A turn lets others go first
+// where those are many.
+func (srv *Server) list(ch *channel, sub *subscription, t *turn) bool {
 	var w wakes
 	defer w.flush(srv)
 	if !ch.subscribe(sub, srv.channels.options(ch.name), &w) {
 		return false
 	}
-	if ch.wild && srv.channels.rules.sendLast() {
-		for _, c := range srv.channels.snapshot(nil) {
-			if o := srv.channels.options(c.name); o.SendLast && !c.wild && bayeux.Channel(ch.name).Match(c.name) {
-				c.sendLast(sub.session, o, &w)
-			}
+	if !ch.wild || !srv.channels.rules.sendLast() {
+		return true
+	}
+	long := longTask{begun: time.Now(), parts: taskParts - 1} // to find them may have taken its time
+	found := srv.channels.lasts.matching(ch.name)
+	giveWay := func() {
+		if t != nil && long.over() {
+			t.pause()
+		}
+	}
+	giveWay()
+	for _, c := range found {
+		giveWay()
+		if o := srv.channels.options(c.name); o.SendLast && !c.sendLast(sub.session, o, &w) {
+			break
 		}
 	}
 	return true

@@ -35,8 +35,9 @@ func (s *Server) SendUser(name, ch string, data any) error {
 	if name == "" {
 		return errors.New("server: user without a name")
 	}
+	e := s.eventOf(text)
 	for _, x := range s.users.of(name) {
-		x.deliver(&event{text: text}, ChannelOptions{})
+		x.deliver(e, ChannelOptions{})
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ type wakes struct {
 	links  []*link    // their token is taken: they must be flushed
 	held   []*Session // their connect is to be answered
 	doomed []*Session // their outbox was full
+	taken  int        // outboxes that have taken the event that is being broadcast
 	full   bool       // all outboxes together are
 	gone   []*event   // scratch
 	drops  []drop
@@ -97,9 +98,7 @@ func (s *Session) push(e *event, o *ChannelOptions, w *wakes) bool {
 	if !fits {
 		return true
 	}
-	if l := int64(s.srv.limits.ServerBytes); l >= 0 && s.srv.queued.Load() > l {
-		w.full = true
-	}
+	w.taken++
 	if e.lazy && !s.urgent {
 		s.waitLazily(o)
 		return true

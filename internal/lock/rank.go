@@ -26,6 +26,7 @@ type (
 	Shard      struct{} // server: shard.mu
 	Attributes struct{} // server: attributes.mu
 	Counters   struct{} // server: counters.mu
+	Lasts      struct{} // server: lasts.mu
 
 	Topics struct{} // client: topics.mu
 
@@ -72,6 +73,7 @@ func (Seats) rank() int      { return 6 }
 func (Shard) rank() int      { return 6 }
 func (Attributes) rank() int { return 6 }
 func (Counters) rank() int   { return 6 }
+func (Lasts) rank() int      { return 6 }
 
 func (Topics) rank() int     { return 10 }
 func (Client) rank() int     { return 11 }

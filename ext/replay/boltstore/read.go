@@ -17,7 +17,7 @@ import (
 // freed pages again.
 const (
 	chunk      = 256
-	chunkBytes = 1 << 20
+	chunkBytes = 64 << 10
 )
 
 // Read is as replayserver.Store has it.

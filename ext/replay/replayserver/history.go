@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
@@ -20,8 +19,8 @@ type Option func(*history) error
 // WithLast gives those who subscribe to channels that match pattern without
 // asking for a position the last n messages, or what is left of them: 1 is the
 // latest value. A subscription to a pattern gets the last n of all its channels
-// together. n messages are held in memory while such a subscription begins, and
-// where others are published faster than its client takes them, it gets the last
+// together. n messages are held in memory while such a subscription begins, one at
+// a time of each session, and where others are published faster than its client takes them, it gets the last
 // n of those. The first such option that matches counts; with n 0 it gives
 // nothing. [New] fails if pattern is illegal or n negative.
 func WithLast(pattern string, n int) Option {
@@ -44,7 +43,7 @@ type lastRule struct {
 // is one server's. Close the store after the server. It fails if the store
 // cannot be read, or for a bad option.
 func New(store Store, opts ...Option) (server.Option, error) {
-	h := &history{store: store}
+	h := &history{store: store, readings: map[*server.Session][]*reading{}}
 	var err error
 	if _, h.delivered, err = store.Bounds("/**"); err != nil {
 		return nil, fmt.Errorf("replayserver: %w", err)
@@ -75,6 +74,9 @@ type history struct {
 	// all that was delivered can make its subscription live in between.
 	mu        sync.Mutex
 	delivered replay.ID
+
+	turns    sync.Mutex
+	readings map[*server.Session][]*reading // those whose turn it is not, of sessions that have a reader
 }
 
 var (
@@ -147,7 +149,7 @@ func (h *history) join(_ context.Context, s *server.Session, ch string, m *bayeu
 		return nil, err
 	}
 	b.number = numbered(ch, m)
-	return func(j *server.Joining) { h.readers.Go(func() { h.read(j, b) }) }, nil
+	return func(j *server.Joining) { h.begin(j, b) }, nil
 }
 
 func (h *history) beginning(ch string, m *bayeux.Message) (b beginning, err error) {
@@ -210,94 +212,4 @@ func (h *history) lastOf(ch string) int {
 		}
 	}
 	return 0
-}
-
-const (
-	// rounds is how often a reader catches up with deliveries that go on
-	// meanwhile before it holds them up for the last few messages.
-	rounds = 4
-	few    = 256
-)
-
-// read delivers the past, at the pace of the session, until it has reached the
-// present. When it cannot, its session ends as one that has expired does: its
-// client makes a new one, asks again from where it is, and is told if that is
-// gone. Rather that than a gap that nobody hears of.
-func (h *history) read(j *server.Joining, b beginning) {
-	after := max(b.after, 0)
-	for n := 0; ; n++ {
-		h.mu.Lock()
-		upTo := h.delivered
-		near := n >= rounds && (upTo-after <= few || b.last > 0)
-		if upTo <= after || near {
-			ok := h.send(j, b, after, upTo, false)
-			b.sendMark(j)
-			if j.Live(); !ok {
-				j.Session.Expire(time.Now(), 0)
-			}
-			h.mu.Unlock()
-			return
-		}
-		h.mu.Unlock()
-		if !h.send(j, b, after, upTo, true) {
-			j.Session.Expire(time.Now(), 0)
-			return
-		}
-		after = upTo
-	}
-}
-
-// send delivers the messages after one id and up to another, with pauses if the
-// outbox fills. It is false if it could not, or if some have gone meanwhile.
-func (h *history) send(j *server.Joining, b beginning, after, upTo replay.ID, pause bool) bool {
-	if after >= upTo {
-		return true
-	}
-	each := func(m Message) bool {
-		if pause && j.Room() != nil {
-			return false
-		}
-		b.send(j, m)
-		return true
-	}
-	err := h.between(j, b, after, upTo, each)
-	return err == nil || j.Context().Err() != nil
-}
-
-// send sends one message, with its number to a client that has given it one.
-func (b beginning) send(j *server.Joining, m Message) {
-	if b.number == 0 {
-		if raw, err := codec.Encode(json.RawMessage(m.Data)); err == nil {
-			j.Send(m.Channel, raw)
-		}
-		return
-	}
-	past := &bayeux.Message{Channel: m.Channel, Data: m.Data}
-	if past.Ext.Set(replay.Marks, b.number) == nil {
-		j.SendMessage(past)
-	}
-}
-
-// sendMark says that the past ends here.
-func (b beginning) sendMark(j *server.Joining) {
-	if b.number == 0 {
-		return
-	}
-	if data, err := json.Marshal(replay.Mark{Live: b.number}); err == nil {
-		j.SendMessage(&bayeux.Message{Channel: replay.Channel, Data: data})
-	}
-}
-
-// between calls f for the messages between two ids that a subscription gets.
-func (h *history) between(j *server.Joining, b beginning, after, upTo replay.ID, f func(Message) bool) error {
-	if b.last <= 0 {
-		return h.store.Read(j.Context(), j.Channel, after, upTo, f)
-	}
-	some, err := h.store.Tail(j.Channel, b.last)
-	for _, m := range some {
-		if after < m.ID && m.ID <= upTo && !f(m) {
-			break
-		}
-	}
-	return err
 }

@@ -157,8 +157,11 @@ func (l *log) at(id replay.ID) int {
 	return i
 }
 
-// chunk is how many messages Read holds at a time.
-const chunk = 256
+// What Read holds at a time: the bytes are those beyond which no more are added.
+const (
+	chunk      = 256
+	chunkBytes = 64 << 10
+)
 
 // Read is as [Store] has it.
 func (s *Memory) Read(ctx context.Context, pattern string, after, upTo replay.ID, f func(Message) bool) error {
@@ -203,7 +206,8 @@ func (s *Memory) begin(pattern string, after, upTo replay.ID) (*merge.Sources[*l
 func (s *Memory) some(logs *merge.Sources[*log], upTo replay.ID) (some []Message, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(some) < chunk && logs.Len() > 0 {
+	bytes := 0
+	for len(some) < chunk && bytes < chunkBytes && logs.Len() > 0 {
 		first := logs.First()
 		l := first.Of
 		if l.gone >= first.Next {
@@ -212,6 +216,7 @@ func (s *Memory) some(logs *merge.Sources[*log], upTo replay.ID) (some []Message
 		i, next := l.at(first.Next), replay.ID(0)
 		if i < len(l.messages) && l.messages[i].ID == first.Next {
 			some = append(some, l.messages[i])
+			bytes += len(l.messages[i].Data)
 			i++
 		}
 		if i < len(l.messages) {
