@@ -235,14 +235,14 @@ func (srv *Server) list(ch *channel, sub *subscription, t *turn) bool {
 	}
 	long := longTask{begun: time.Now(), parts: taskParts - 1} // to find them may have taken its time
 	found := srv.channels.lasts.matching(ch.name)
-	giveWay := func() {
+	letOthers := func() {
 		if t != nil && long.over() {
 			t.pause()
 		}
 	}
-	giveWay()
+	letOthers()
 	for _, c := range found {
-		giveWay()
+		letOthers()
 		if o := srv.channels.options(c.name); o.SendLast && !c.sendLast(sub.session, o, &w) {
 			break
 		}
