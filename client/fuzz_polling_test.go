@@ -58,26 +58,28 @@ func (s *stranger) RoundTrip(r *http.Request) (*http.Response, error) {
 	var ms []*bayeux.Message
 	require.NoError(s.t, json.Unmarshal(body, &ms))
 	require.NotEmpty(s.t, ms)
-	now := momentOf(ms[0])
-	if now == atHeldConnect && s.at == now {
-		s.awaitSubscription(r)
-	}
-	if s.claim(now) {
-		return s.oddly(r, ms[0]), nil
-	}
-	if now == atHeldConnect {
-		select {
-		case <-time.After(10 * time.Minute):
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
+	for _, m := range ms {
+		now := momentOf(m)
+		if now == atHeldConnect && s.at == now {
+			s.awaitSubscription(r)
 		}
-	}
-	if now == atSubscribe {
-		defer s.accepted()
+		if s.claim(now) {
+			return s.oddly(r, m), nil
+		}
 	}
 	replies := make([]string, len(ms))
 	for i, m := range ms {
 		replies[i] = well(m)
+		switch momentOf(m) {
+		case atSubscribe:
+			defer s.accepted()
+		case atHeldConnect:
+			select {
+			case <-time.After(10 * time.Minute):
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+		}
 	}
 	return answer(http.StatusOK, http.Header{}, io.NopCloser(strings.NewReader("["+strings.Join(replies, ",")+"]"))), nil
 }

@@ -167,7 +167,7 @@ func FuzzSocketAnswer(f *testing.F) {
 		delivered := survive(t, func() []client.Option {
 			h.good, h.shut = make(chan net.Conn), make(chan struct{})
 			srv, err := server.New(server.WithTransports(wsserver.NewAcceptor()), server.WithLogger(fuzzing.Log(t, nil)),
-				server.WithTiming(server.Timing{Timeout: 10 * time.Minute, Sweep: time.Minute}), server.WithExtension(ackserver.New(), timesyncserver.New(0)))
+				server.WithTiming(server.Timing{Timeout: 30 * time.Minute, Sweep: 10 * time.Minute}), server.WithExtension(ackserver.New(), timesyncserver.New(0)))
 			require.NoError(t, err)
 			web := &http.Server{Handler: srv, ErrorLog: fuzzing.ErrorLog()}
 			go web.Serve(h)

@@ -56,7 +56,7 @@ func newStage(t *testing.T) *stage {
 		server.WithTransports(wsserver.NewAcceptor(wsserver.WithCompression(50), wsserver.WithSubprotocols("bayeux")),
 			longpoll.NewAcceptor(longpoll.WithForm(true), longpoll.WithReplacedStatus(replaced), longpoll.WithGzip(200)), longpoll.NewCallbackAcceptor()),
 		server.WithOrigins("https://*.good.example"),
-		server.WithTiming(server.Timing{Sweep: time.Minute}),
+		server.WithTiming(server.Timing{Sweep: 5 * time.Minute}),
 		server.WithChannel("/lazy/**", server.ChannelOptions{Lazy: -1, SendLast: true}),
 		history,
 		server.WithExtension(ackserver.New(ackserver.WithGrace(time.Minute), ackserver.WithMessages(3)), onceserver.New(), timesyncserver.New(-1),
