@@ -197,6 +197,7 @@ func FuzzPollingAnswer(f *testing.F) {
 	f.Add(atHeldConnect, ok, json, `[`+numbered, true)
 	f.Add(atHeldConnect, ok, json, "\xef\xbb\xbf [{\"channel\":\"/meta/disconnect\"},{\"channel\":\"/a/b\",\"data\":{\"data\":\"HelloWorld\",\"last\":true},\"ext\":{\"binary\":{}}}]", false)
 	f.Add(atHeldConnect, ok, json, `[{"channel":"/a/b","data":null,"id":"3"},{"id":"$id","successful":false}]`, false)
+	f.Add(atHeldConnect, ok, "Set-Cookie: a=\"b c\\\"; Path=/\nSet-Cookie: c=d\te; Max-Age=99999999999\nSet-Cookie: =x\n", `[{"channel":"/meta/connect","id":"$id","successful":true}]`, false)
 	f.Add(atHeldConnect, ok, "", "", true)
 	f.Fuzz(func(t *testing.T, at, status int, header, body string, stalls bool) {
 		fuzzing.Watch(t)

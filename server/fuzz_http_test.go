@@ -101,7 +101,9 @@ func FuzzUpgrade(f *testing.F) {
 	f.Add(key, "13", "permessage-deflate; server_max_window_bits=10, permessage-deflate", "x, bayeux", "https://a.good.example", "a=b; BAYEUX_BROWSER=\"x\"")
 	f.Add(key, "13", "permessage-deflate; x=\"a;b\", ;;=,", ",", "https://good.example", "BAYEUX_BROWSER="+strings.Repeat("x", 300))
 	f.Add(key, "8", "", "", "null", ";;=")
-	f.Add("short", "13", "", "", "https://a.good.example.evil", "")
+	f.Add(key, "13", "", "", "https://a.good.example.evil", "")
+	f.Add(key, "13", "", "", "http://user@localhost", "")
+	f.Add("short", "13", "", "", "", "")
 	f.Add("dGhlIHNhbXBsZSBub25jZQ", "13\r\nSec-WebSocket-Version: 8", "", "", "http://user@localhost", "\x00")
 	f.Fuzz(func(t *testing.T, key, version, extensions, protocol, origin, cookie string) {
 		fuzzing.Watch(t)
