@@ -98,7 +98,7 @@ func (s *survivor) judge(err error) {
 	_, broken := errors.AsType[*transport.Error](err)
 	_, refused := errors.AsType[*bayeux.Error](err)
 	_, garbage := errors.AsType[*codec.Error](err)
-	assert.True(s.t, broken || refused || garbage || strings.HasPrefix(err.Error(), "client: "), "%T %v", err, err)
+	assert.True(s.t, broken || refused || garbage || errors.Is(err, transport.ErrClosed) || strings.HasPrefix(err.Error(), "client: "), "%T %v", err, err)
 	odd := func(r rune) bool { return unicode.IsControl(r) && r != '\n' } // of errors.Join
 	assert.False(s.t, strings.ContainsFunc(err.Error(), odd), "%q", err)
 }
