@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/internal/fuzzing"
 )
 
 func TestParseFollowsTheReference(t *testing.T) {
@@ -210,6 +212,7 @@ func FuzzChannel(f *testing.F) {
 		f.Add(s, "/a/b")
 	}
 	f.Fuzz(func(t *testing.T, pattern, name string) {
+		fuzzing.Watch(t)
 		if r, err := ParseRemote(pattern); err == nil {
 			again, err := ParseRemote(string(r))
 			if err != nil || again != r {

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/gocometd/cometd/internal/fuzzing"
 )
 
 func TestParseErrorTakesAnyText(t *testing.T) {
@@ -95,6 +97,7 @@ func FuzzError(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		fuzzing.Watch(t)
 		e := ParseError("/a", text)
 		again := ParseError("/a", e.Wire())
 		if e.Code != again.Code || e.Wire() != again.Wire() || e.Error() != again.Error() {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/fuzzing"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -24,7 +25,8 @@ func FuzzReceive(f *testing.F) {
 	f.Add([]byte(`[{"channel":"/meta/disconnect"},{"id":"2","successful":false}]`))
 	f.Add([]byte(`{"channel":"/a","data":null,"advice":{"reconnect":"none"}}`))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		c, err := New(testURL, WithTransports(board(newFake(), streams)), WithLimits(Limits{Pending: -1}))
+		fuzzing.Watch(t)
+		c, err := New(testURL, WithTransports(board(newFake(), streams)), WithLimits(Limits{Pending: -1}), WithLogger(fuzzing.Log(t, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -195,10 +195,23 @@ func (l *link) write() {
 			l.c.outbox.done()
 		}
 		if err != nil {
-			l.fail(err)
+			l.unsent(err)
 			return
 		}
 	}
+}
+
+// unsent breaks the link because of what Send has failed with. Why a Conn has
+// ended is what its reader is told, which is about to say so, unless a full queue
+// holds it up.
+func (l *link) unsent(err error) {
+	if errors.Is(err, transport.ErrClosed) {
+		select {
+		case <-l.ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+	l.fail(err)
 }
 
 // expect remembers requests before they are sent: a reply may be quick.

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gocometd/cometd/internal/corpus"
+	"github.com/gocometd/cometd/internal/fuzzing"
 	"github.com/stretchr/testify/require"
 )
 
@@ -97,7 +98,10 @@ func FuzzParse(f *testing.F) {
 	for _, s := range small(f) {
 		f.Add(s)
 	}
-	f.Fuzz(judge)
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		fuzzing.Watch(t)
+		judge(t, payload)
+	})
 }
 
 // Any bytes as data: the scanner accepts what encoding/json accepts, in UTF-8.
@@ -106,6 +110,7 @@ func FuzzData(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		fuzzing.Watch(t)
 		err := check(data)
 		if want := json.Valid(data) && utf8.Valid(data); want != (err == nil) {
 			t.Fatalf("%q: %v, want valid: %v", data, err, want)
@@ -119,6 +124,7 @@ func FuzzAppend(f *testing.F) {
 	f.Add("/a", "1", "x")
 	f.Add("/\"\\\n\x00\u2028\xff", "é", "\xed\xa0\x80")
 	f.Fuzz(func(t *testing.T, ch, id, text string) {
+		fuzzing.Watch(t)
 		clean := func(s string) string { return string(bytes.ToValidUTF8([]byte(s), []byte("\ufffd"))) }
 		data, err := Encode(text)
 		require.NoError(t, err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gocometd/cometd/internal/corpus"
+	"github.com/gocometd/cometd/internal/fuzzing"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -31,6 +32,7 @@ func FuzzFastIsStd(f *testing.F) {
 	}
 	f.Add([]byte(`{"user":"x","text":"\ud83d\ude00","ts":1,"f":1e3,"tags":["a"],"m":{"a":[1]},"sub":{"sym":"A","bid":1.5},"raw":[1],"any":{}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
+		fuzzing.Watch(t)
 		if check(text) != nil {
 			return
 		}

@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/gocometd/cometd/internal/fuzzing"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -26,6 +27,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add(";charset=\"", []byte(nil))
 	a, o := NewAcceptor(WithForm(true)), &transport.Accept{Limit: 64}
 	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
+		fuzzing.Watch(t)
 		r := httptest.NewRequest("POST", "/", bytes.NewReader(body))
 		r.Header["Content-Type"] = []string{contentType}
 		w := httptest.NewRecorder()
@@ -59,6 +61,7 @@ func FuzzCallback(f *testing.F) {
 	f.Add("jsonp=%00&message=%ff;;&&=")
 	a := NewCallbackAcceptor().(*callbackAcceptor)
 	f.Fuzz(func(t *testing.T, query string) {
+		fuzzing.Watch(t)
 		name, text, err := a.parse(&http.Request{URL: &url.URL{RawQuery: query}}, &transport.Accept{Limit: 64})
 		if err != nil {
 			if err.Status < 400 || err.Status > 413 {
@@ -79,6 +82,7 @@ func FuzzJoinMessages(f *testing.F) {
 	f.Add(" [ ] ", `{"a":[1]}`)
 	f.Add("[]", "[]")
 	f.Fuzz(func(t *testing.T, a, b string) {
+		fuzzing.Watch(t)
 		joined, err := joinMessages([]string{a, b})
 		n, ok := elements(a)
 		m, ok2 := elements(b)
@@ -110,6 +114,7 @@ func FuzzRefusal(f *testing.F) {
 	f.Add(strings.Repeat("é", 300), "Sat, 21 Nov 2026 12:00:30 GMT")
 	f.Add("\xff\u202e", "-1")
 	f.Fuzz(func(t *testing.T, body, after string) {
+		fuzzing.Watch(t)
 		line := transport.Detail(body)
 		if len(line) > 210 || !utf8.ValidString(line) || strings.ContainsFunc(line, unicode.IsControl) {
 			t.Errorf("%q", line)
@@ -125,6 +130,7 @@ func FuzzUTF16(f *testing.F) {
 	f.Add([]byte("\xff\xfe[\x00]\x00"))
 	f.Add([]byte("\xd8\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		fuzzing.Watch(t)
 		if out := utf16Marked(b); len(b)%2 == 0 && !utf8.Valid(out) {
 			t.Errorf("%q became %q", b, out)
 		}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/gocometd/cometd/internal/fuzzing"
 )
 
 func TestChooseTakesTheFirstOfMineThatIsTheirs(t *testing.T) {
@@ -65,6 +67,7 @@ func FuzzCheckVersion(f *testing.F) {
 	f.Add("..", "1..0")
 	f.Add("1.\xff", "é")
 	f.Fuzz(func(t *testing.T, version, minimum string) {
+		fuzzing.Watch(t)
 		err := CheckVersion(version, minimum)
 		if err != nil && !strings.HasPrefix(err.Error(), "negotiation: ") {
 			t.Errorf("%q does not say who speaks", err)
@@ -86,6 +89,7 @@ func FuzzChoose(f *testing.F) {
 	f.Add("", ",")
 	f.Add("a,b,a", "c,a,a")
 	f.Fuzz(func(t *testing.T, mine, theirs string) {
+		fuzzing.Watch(t)
 		ours, yours := strings.Split(mine, ","), strings.Split(theirs, ",")
 		chosen, ok := Choose(ours, yours)
 		shared := slices.DeleteFunc(ours, func(typ string) bool { return !slices.Contains(yours, typ) })

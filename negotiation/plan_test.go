@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/internal/fuzzing"
 )
 
 const (
@@ -130,6 +132,7 @@ func FuzzPlan(f *testing.F) {
 	f.Add([]byte{0x10, 0x41, 0x90, 0x55, 0xf2}, true)
 	types := []string{ws, lp, cp}
 	f.Fuzz(func(t *testing.T, steps []byte, sticky bool) {
+		fuzzing.Watch(t)
 		p, now, on := NewPlan(types, Rules{Sticky: sticky}), start, ""
 		for _, step := range steps {
 			before, offer := p, p.Offer(now)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/fuzzing"
 	"github.com/gocometd/cometd/server"
 	"github.com/gocometd/cometd/transport"
 )
@@ -105,12 +106,13 @@ func FuzzReceive(f *testing.F) {
 	f.Add([]byte(`[{"channel":"/meta/connect","clientId":"$","advice":{"timeout":-1,"interval":1e300,"reconnect":5}}]`))
 	f.Add([]byte(`[{"channel":"/a","clientId":"$","data":1},{"channel":"/meta/handshake"},{"channel":"/meta/handshake"}]`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
+		fuzzing.Watch(t)
 		synctest.Test(t, func(t *testing.T) { receiveRaw(t, payload) })
 	})
 }
 
 func receiveRaw(t *testing.T, payload []byte) {
-	srv, err := server.New(server.WithTiming(server.Timing{Sweep: time.Minute}), server.WithChannel("/lazy", server.ChannelOptions{Lazy: -1, SendLast: true}))
+	srv, err := server.New(server.WithLogger(fuzzing.Log(t, "service")), server.WithTiming(server.Timing{Sweep: time.Minute}), server.WithChannel("/lazy", server.ChannelOptions{Lazy: -1, SendLast: true}))
 	if err != nil {
 		t.Fatal(err)
 	}

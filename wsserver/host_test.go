@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gocometd/cometd/internal/fuzzing"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -58,6 +59,7 @@ func newHost(t testing.TB, a transport.Acceptor, tls bool, accept transport.Acce
 		})
 	}))
 	h.Listener = smallBuffers{h.Listener}
+	h.Config.ErrorLog = fuzzing.ErrorLog()
 	if tls {
 		h.StartTLS()
 	} else {

@@ -15,6 +15,7 @@ import (
 	"github.com/gocometd/cometd/client"
 	"github.com/gocometd/cometd/ext/binary"
 	"github.com/gocometd/cometd/ext/binary/binaryserver"
+	"github.com/gocometd/cometd/internal/fuzzing"
 	"github.com/gocometd/cometd/server"
 	"github.com/gocometd/cometd/transport/memory"
 )
@@ -54,6 +55,7 @@ func FuzzZ85(f *testing.F) {
 	f.Add([]byte("#####"))
 	f.Add([]byte("0"))
 	f.Fuzz(func(t *testing.T, in []byte) {
+		fuzzing.Watch(t)
 		out, err := binary.AppendDecode(nil, binary.AppendEncode(nil, in))
 		if err != nil || !bytes.Equal(in, out) {
 			t.Fatalf("%x came back as %x, %v", in, out, err)

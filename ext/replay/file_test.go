@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocometd/cometd/ext/replay"
+	"github.com/gocometd/cometd/internal/fuzzing"
 )
 
 func TestAFileThatIsNoneOfOursIsRefused(t *testing.T) {
@@ -29,6 +30,7 @@ func FuzzFile(f *testing.F) {
 		f.Add([]byte(text), "/a")
 	}
 	f.Fuzz(func(t *testing.T, text []byte, ch string) {
+		fuzzing.Watch(t)
 		path := filepath.Join(t.TempDir(), "p.json")
 		require.NoError(t, os.WriteFile(path, text, 0o600))
 		s, err := replay.File(path)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gocometd/cometd/internal/fuzzing"
 	"github.com/gocometd/cometd/internal/wire/wiretest"
 )
 
@@ -66,6 +67,7 @@ func FuzzText(f *testing.F) {
 	f.Add([]byte("\xed\xa0\x80"), uint8(1))
 	f.Add([]byte("\xe2\xffa"), uint8(2))
 	f.Fuzz(func(t *testing.T, p []byte, step uint8) {
+		fuzzing.Watch(t)
 		var x text
 		valid := true
 		for rest := p; len(rest) > 0 && valid; {

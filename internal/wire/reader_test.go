@@ -3,13 +3,10 @@
 package wire
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"strings"
 	"testing"
-	"time"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -199,46 +196,4 @@ func TestAnswersAboutCompression(t *testing.T) {
 	}
 	_, _, err := DeflateTaken(false, []string{Deflate})
 	assert.Error(t, err, "nothing was offered")
-}
-
-// spoken is a connection whose peer has said all it will.
-type spoken struct {
-	net.Conn
-	in io.Reader
-}
-
-func (s *spoken) Read(p []byte) (int, error)     { return s.in.Read(p) }
-func (*spoken) Write(p []byte) (int, error)      { return len(p), nil }
-func (*spoken) Close() error                     { return nil }
-func (*spoken) SetReadDeadline(time.Time) error  { return nil }
-func (*spoken) SetWriteDeadline(time.Time) error { return nil }
-
-// Whatever a peer says, either end reads texts in UTF-8 within its limit, and
-// then its end.
-func FuzzReader(f *testing.F) {
-	f.Add([]byte(wiretest.Masked(wiretest.Fin|wiretest.Text, "text")), false)
-	f.Add([]byte(wiretest.Frame(wiretest.Fin|wiretest.Text, "text")), true)
-	f.Add([]byte(wiretest.Masked(wiretest.RSV1|wiretest.Text, "\xf2\x48\xcd")+wiretest.Masked(wiretest.Fin|wiretest.Cont, "\xc9\xc9\x07\x00")), false)
-	f.Add([]byte(wiretest.Frame(wiretest.Fin|wiretest.Ping, "?")+wiretest.Frame(wiretest.Fin|wiretest.Close, wiretest.Code(1000, "bye"))), true)
-	f.Fuzz(func(t *testing.T, said []byte, client bool) {
-		const limit = 1000
-		ends := 0
-		explain := func(_ string, err error) error { return fmt.Errorf("ended: %w", err) } // io.EOF is the end of a text
-		s := NewSocket(&spoken{in: strings.NewReader(string(said))}, Config{Client: client, Explain: explain})
-		r := NewReader(s, nil, limit, func() { ends++ })
-		r.Inflate(client)
-		for range len(said) + 1 {
-			m, err := r.Next()
-			if err != nil {
-				break
-			}
-			if b, err := io.ReadAll(m); err == nil && (len(b) > limit || !utf8.Valid(b)) {
-				t.Fatalf("read %q", b)
-			}
-		}
-		if _, err := r.Next(); err == nil || ends != 1 {
-			t.Fatalf("there is no end: %v, %d", err, ends)
-		}
-		s.drains.Wait()
-	})
 }

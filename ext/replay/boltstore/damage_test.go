@@ -13,8 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/gocometd/cometd/ext/replay"
 	"github.com/gocometd/cometd/ext/replay/boltstore"
 	"github.com/gocometd/cometd/ext/replay/replayserver"
+	"github.com/gocometd/cometd/internal/fuzzing"
 )
 
 // written is a file with pages of 1 KiB: a few channels, one of which has
@@ -40,8 +42,8 @@ func written(t testing.TB) []byte {
 	return b
 }
 
-// use opens a file and does everything with it; the error is whichever came
-// first.
+// use opens a file and does everything with it; what it reads, and then writes,
+// is in the order of ids. The error is whichever came first.
 func use(t *testing.T, file []byte) error {
 	path := filepath.Join(t.TempDir(), "h.db")
 	require.NoError(t, os.WriteFile(path, file, 0o600))
@@ -51,13 +53,33 @@ func use(t *testing.T, file []byte) error {
 		return err
 	}
 	defer s.Close()
-	read := func() error {
-		return s.Read(t.Context(), "/**", 0, 1<<62, func(replayserver.Message) bool { return true })
+	last := replay.ID(0)
+	next := func(m replayserver.Message) bool {
+		assert.Greater(t, m.ID, last, "on %q", m.Channel)
+		last = m.ID
+		return true
 	}
-	tail := func() error { _, err := s.Tail("/many", 10); return err }
+	read := func() error {
+		last = 0
+		return s.Read(t.Context(), "/**", 0, 1<<62, next)
+	}
+	tail := func() error {
+		all, err := s.Tail("/many", 10)
+		last = 0
+		for _, m := range all {
+			next(m)
+		}
+		return err
+	}
 	bounds := func() error { _, _, err := s.Bounds("/few/*"); return err }
-	write := func() error { _, err := put(s, "/many", "new"); return err }
-	for _, f := range []func() error{read, tail, bounds, write, write, read} {
+	write := func() error {
+		id, err := put(s, "/many", "new")
+		if err == nil {
+			next(replayserver.Message{ID: id, Channel: "/many"})
+		}
+		return err
+	}
+	for _, f := range []func() error{tail, bounds, read, write, write, read} {
 		if e := f(); err == nil {
 			err = e
 		}
@@ -148,6 +170,7 @@ func FuzzStore(f *testing.F) {
 	f.Add([]byte{0x10, 0x00})
 	f.Add([]byte{0xff, 0xff, 0x08, 0x10, 1})
 	f.Fuzz(func(t *testing.T, changes []byte) {
+		fuzzing.Watch(t)
 		if len(changes) < 2 || len(changes) > 64 {
 			return
 		}
