@@ -9,11 +9,20 @@ import (
 	"go.uber.org/goleak"
 )
 
+// programs are what this test binary is too, with an environment variable.
+var programs = map[string]func(){
+	"HOSTILE_SERVE":     serve,
+	"HOSTILE_PREY":      live,
+	"HOSTILE_SUSPENDED": listenUntilTheEnd,
+}
+
 func TestMain(m *testing.M) {
 	log.SetOutput(io.Discard) // net/http's client tells there of each answer that nobody asked for
-	if os.Getenv("HOSTILE_SERVE") != "" {
-		serve()
-		return
+	for name, program := range programs {
+		if os.Getenv(name) != "" {
+			program()
+			return
+		}
 	}
 	goleak.VerifyTestMain(m)
 }
