@@ -214,20 +214,24 @@ func (l *lull) longest() time.Duration {
 	return l.most
 }
 
-// stalls measures for how long at a time nothing ran here that wanted to: stall
-// ends it and says the longest.
-func stalls(ctx context.Context) (stall func() time.Duration) {
+// A standstill is when nothing ran here that wanted to: for how long at a time,
+// and in all.
+type standstill struct{ longest, total time.Duration }
+
+// stalls measures until stall is called.
+func stalls(ctx context.Context) (stall func() standstill) {
 	ctx, cancel := context.WithCancel(ctx)
-	longest := make(chan time.Duration, 1)
+	stood := make(chan standstill, 1)
 	go func() {
 		const every = 10 * time.Millisecond
-		var most time.Duration
+		var s standstill
 		for ctx.Err() == nil {
 			due := time.Now().Add(every)
 			time.Sleep(every)
-			most = max(most, time.Since(due))
+			late := time.Since(due)
+			s.longest, s.total = max(s.longest, late), s.total+late
 		}
-		longest <- most
+		stood <- s
 	}()
-	return func() time.Duration { cancel(); return <-longest }
+	return func() standstill { cancel(); return <-stood }
 }

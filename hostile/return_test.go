@@ -131,19 +131,20 @@ func (r *homecoming) roll() {
 	r.listen(time.Now())
 	next.speaks.Store(false)
 	stood := stall()
+	assert.Less(r.t, back.all, 30*time.Second+stood.total)
 	total, second, tenth := r.gate.sums()
 	even := total / int(spread/time.Second)
 	r.t.Logf("rolling restart: %v; at most %d accepted in a second and %d in a tenth, %d and %d if they came evenly over %v; %v",
 		back, second, tenth, even, even/10, spread, r.tally(total, stood))
 	p99 := percentile(r.lulls(), 99)
 	r.t.Logf("a client heard nothing for: p50 %v, p99 %v", percentile(r.lulls(), 50).Round(time.Millisecond), p99.Round(time.Millisecond))
-	assert.Less(r.t, p99, 2*spread+stood, "a client pauses for %v at most, and comes back then", spread)
-	r.fewConnections(total)
+	assert.Less(r.t, p99, 2*spread+stood.total, "a client pauses for %v at most, and comes back then", spread)
+	r.fewConnections(total, stood)
 	if r.n >= 1000 { // fewer are let come within a second
 		// That no pause is shorter than a client's first makes it one and a half
 		// even shares; all at once would be five. Client, server and kernel share
 		// two cores here: while these stand still what was spread comes together.
-		assert.LessOrEqual(r.t, second, int(float64(even)*2.5*(1+stood.Seconds())), "accepted in a second")
+		assert.LessOrEqual(r.t, second, int(float64(even)*2.5*(1+stood.longest.Seconds())), "accepted in a second")
 	}
 }
 
@@ -160,15 +161,16 @@ func (r *homecoming) cutOff(outage time.Duration) {
 	begin, stall := time.Now(), stalls(r.t.Context())
 	back := r.back(begin)
 	stood := stall()
+	assert.Less(r.t, back.all, patienceAfter(outage)+stood.total)
 	total, _, tenth := r.gate.sums()
 	over := spreadAfter(outage)
 	even := float64(total) * 0.1 / over.Seconds()
 	r.t.Logf("cut off for %v: %v; at most %d accepted in a tenth of a second, %.0f if they came evenly over %v; %v",
 		outage.Round(time.Millisecond), back, tenth, even, over, r.tally(total, stood))
-	r.fewConnections(total)
+	r.fewConnections(total, stood)
 	if r.n >= 1000 {
 		// Two pauses may overlap where the outage ends; see roll for the rest.
-		assert.LessOrEqual(r.t, tenth, int(even*2.5*(1+stood.Seconds()/0.1)), "accepted in a tenth of a second")
+		assert.LessOrEqual(r.t, tenth, int(even*2.5*(1+stood.longest.Seconds()/0.1)), "accepted in a tenth of a second")
 	}
 }
 
@@ -182,6 +184,15 @@ func spreadAfter(outage time.Duration) time.Duration {
 		step *= 2
 	}
 	return step
+}
+
+// patienceAfter is half a minute, or with some room the longest pause, where one
+// may have begun in the outage.
+func patienceAfter(outage time.Duration) time.Duration {
+	if outage > 15*time.Second {
+		return 45 * time.Second
+	}
+	return 30 * time.Second
 }
 
 func (r *homecoming) begin() {
@@ -199,36 +210,30 @@ func (b backTime) String() string {
 	return "99% back after " + b.most.Round(time.Millisecond).String() + ", all after " + b.all.Round(time.Millisecond).String()
 }
 
-// back waits until all clients are, and fails after half a minute, or what the
-// longest pause takes that may have begun in an outage.
+// back waits until all clients are.
 func (r *homecoming) back(begin time.Time) (b backTime) {
 	r.t.Helper()
-	allowed := 30 * time.Second
-	if outage() > 10*time.Second {
-		allowed = 45 * time.Second
-	}
 	require.Eventually(r.t, func() bool {
 		n := r.gate.house().SubscriberCount("/a")
 		if b.most == 0 && n >= r.n*99/100 {
 			b.most = time.Since(begin)
 		}
 		return n == r.n
-	}, 2*time.Minute, 20*time.Millisecond)
+	}, 5*time.Minute, 20*time.Millisecond)
 	b.all = time.Since(begin)
-	assert.Less(r.t, b.all, allowed)
 	return b
 }
 
 // tally says what it cost.
-func (r *homecoming) tally(total int, stood time.Duration) string {
-	return fmt.Sprintf("%d clients, %d connections, %.2f dials for each; the machine stood still for %v",
-		r.n, total, float64(r.dials.Load())/float64(r.n), stood.Round(time.Millisecond))
+func (r *homecoming) tally(total int, stood standstill) string {
+	return fmt.Sprintf("%d clients, %d connections, %.2f dials for each; the machine stood still for %v at a time, %v in all",
+		r.n, total, float64(r.dials.Load())/float64(r.n), stood.longest.Round(time.Millisecond), stood.total.Round(time.Millisecond))
 }
 
 // fewConnections: a stream comes once; a client that polls opens two or three
-// connections.
-func (r *homecoming) fewConnections(total int) {
-	assert.LessOrEqual(r.t, total, r.n*3/2, "connections")
+// connections. Who has waited for ten seconds in vain tries again.
+func (r *homecoming) fewConnections(total int, stood standstill) {
+	assert.LessOrEqual(r.t, total, int(1.5*float64(r.n)*(1+stood.total.Seconds()/10)), "connections")
 }
 
 // listen waits until those who listen all the time have heard something since then.
