@@ -133,19 +133,18 @@ func (r *homecoming) roll() {
 	stood := stall()
 	assert.Less(r.t, back.all, 30*time.Second+stood.total)
 	total, second, tenth := r.gate.sums()
-	even := total / int(spread/time.Second)
-	r.t.Logf("rolling restart: %v; at most %d accepted in a second and %d in a tenth, %d and %d if they came evenly over %v; %v",
-		back, second, tenth, even, even/10, spread, r.tally(total, stood))
+	over := min(spread, time.Duration(r.n)*time.Millisecond) // few need not wait for each other
+	even := float64(total) / over.Seconds()
+	r.t.Logf("rolling restart: %v; at most %d accepted in a second and %d in a tenth, %.0f and %.0f if they came evenly over %v; %v",
+		back, second, tenth, even, even/10, over, r.tally(total, stood))
 	p99 := percentile(r.lulls(), 99)
 	r.t.Logf("a client heard nothing for: p50 %v, p99 %v", percentile(r.lulls(), 50).Round(time.Millisecond), p99.Round(time.Millisecond))
 	assert.Less(r.t, p99, 2*spread+stood.total, "a client pauses for %v at most, and comes back then", spread)
 	r.fewConnections(total, stood)
-	if r.n >= 1000 { // fewer are let come within a second
-		// That no pause is shorter than a client's first makes it one and a half
-		// even shares; all at once would be five. Client, server and kernel share
-		// two cores here: while these stand still what was spread comes together.
-		assert.LessOrEqual(r.t, second, int(float64(even)*2.5*(1+stood.longest.Seconds())), "accepted in a second")
-	}
+	// That no pause is shorter than a client's first makes it one and a half even
+	// shares; all at once would be five. Client, server and kernel share two cores
+	// here: while these stand still what was spread comes together.
+	assert.LessOrEqual(r.t, second, int(even*2.5*(1+stood.longest.Seconds())), "accepted in a second")
 }
 
 // cutOff ends the server at once, and has another one after an outage.
@@ -168,10 +167,8 @@ func (r *homecoming) cutOff(outage time.Duration) {
 	r.t.Logf("cut off for %v: %v; at most %d accepted in a tenth of a second, %.0f if they came evenly over %v; %v",
 		outage.Round(time.Millisecond), back, tenth, even, over, r.tally(total, stood))
 	r.fewConnections(total, stood)
-	if r.n >= 1000 {
-		// Two pauses may overlap where the outage ends; see roll for the rest.
-		assert.LessOrEqual(r.t, tenth, int(even*2.5*(1+stood.longest.Seconds()/0.1)), "accepted in a tenth of a second")
-	}
+	// Two pauses may overlap where the outage ends; see roll for the rest.
+	assert.LessOrEqual(r.t, tenth, int(even*2.5*(1+stood.longest.Seconds()/0.1)), "accepted in a tenth of a second")
 }
 
 // spreadAfter is over how long the attempts that come first after an outage are

@@ -3,7 +3,6 @@ package hostile_test
 import (
 	"context"
 	"fmt"
-	"math"
 	"net"
 	"net/http"
 	"runtime"
@@ -160,24 +159,21 @@ type scales struct {
 	first, last uint64 // the most in the first quarter, and the least in the last
 }
 
-// weigh weighs when it is time.
+// weigh weighs when it is time. It must be called at the end.
 func (s *scales) weigh(took, lasts time.Duration) {
 	if took < lasts*time.Duration(s.times)/weighings {
 		return
 	}
-	if s.times == 0 {
-		s.last = math.MaxUint64
-	}
+	s.times++
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	switch {
-	case s.times < weighings/4:
+	case took < lasts/4:
 		s.first = max(s.first, m.HeapAlloc)
-	case s.times >= weighings*3/4:
-		s.last = min(s.last, m.HeapAlloc)
+	case took >= lasts*3/4 && (s.last == 0 || m.HeapAlloc < s.last):
+		s.last = m.HeapAlloc
 	}
-	s.times++
 }
 
 // check fails where the heap has grown all the time: what clients and server hold

@@ -73,6 +73,7 @@ func torture(t *testing.T, lasts time.Duration, kinds ...fault.Kind) {
 	w.open(w.host.addr(), fault.Random(seed, 8<<10, kinds...))
 	w.fill(int(number("TORTURE_CLIENTS", 16)))
 	w.publish(4)
+	w.scales.weigh(0, lasts)
 	begin := time.Now()
 	for took := time.Since(begin); took < lasts; took = time.Since(begin) {
 		w.host.harm(w)
@@ -81,6 +82,7 @@ func torture(t *testing.T, lasts time.Duration, kinds ...fault.Kind) {
 		w.scales.weigh(took, lasts)
 		time.Sleep(time.Duration(w.rnd.Int64N(int64(50 * time.Millisecond))))
 	}
+	w.scales.weigh(lasts, lasts)
 	w.calm()
 	w.allHear()
 	t.Logf("%v; then all heard everybody again after %v", w.host.harms, time.Since(w.calmedAt).Round(time.Millisecond))
