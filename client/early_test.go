@@ -4,7 +4,6 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/stretchr/testify/assert"
@@ -49,7 +48,7 @@ func TestABreakBeforeTheReplyToASubscribeIsAGap(t *testing.T) {
 				breaks(f, d)
 				require.NoError(t, <-subscribed)
 				f.publish("/a", "3")
-				time.Sleep(time.Second)
+				synctest.Wait()
 				assert.Equal(t, []string{"1", "gap", "3"}, heard)
 			})
 		})
