@@ -56,17 +56,23 @@ func (c *Client) tellGap(g Gap) {
 	c.hub.Tell(g)
 }
 
-// markGap puts a gap into every subscription that has been accepted, from when
-// the server was last heard until now.
+// markGap puts a gap into every subscription that has been accepted, or has heard
+// something before its reply, from when the server was last heard until now.
 func (c *Client) markGap(reason transport.Reason, newSession bool) {
 	g := Gap{From: c.lastHeard(), To: time.Now(), Reason: reason}
-	for _, t := range c.topics.accepted() {
+	for _, t := range c.topics.wanted() {
 		if g.Channel = t.key; c.cfg.recovers(t.key, newSession) {
 			continue
 		}
+		told := false
 		for _, s := range t.subs {
-			s.queue.addGap(g)
+			if t.was || s.queue.waits() {
+				s.queue.addGap(g)
+				told = true
+			}
 		}
-		c.tellGap(g)
+		if told || t.was {
+			c.tellGap(g)
+		}
 	}
 }

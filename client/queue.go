@@ -188,6 +188,14 @@ func (q *queue) dropHead() (entry, bool) {
 	return e, true
 }
 
+// waits reports whether there is anything in the queue: nobody takes what comes
+// before the reply to its subscribe.
+func (q *queue) waits() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.n > 0
+}
+
 // addGap puts a gap behind what is queued, or widens the one that is there.
 func (q *queue) addGap(g Gap) {
 	q.mu.Lock()

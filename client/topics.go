@@ -167,15 +167,18 @@ func (t *topics) accept(session string, channels []string) {
 }
 
 // accepted are copies of the topics that some session has accepted.
-func (t *topics) accepted() (all []topic) {
+func (t *topics) accepted() []topic {
+	return slices.DeleteFunc(t.wanted(), func(tp topic) bool { return !tp.was })
+}
+
+// wanted are copies of all topics.
+func (t *topics) wanted() (all []topic) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, ch := range slices.Sorted(maps.Keys(t.byCh)) {
-		if tp := t.byCh[ch]; tp.was {
-			c := *tp
-			c.subs = slices.Clone(tp.subs)
-			all = append(all, c)
-		}
+		c := *t.byCh[ch]
+		c.subs = slices.Clone(c.subs)
+		all = append(all, c)
 	}
 	return all
 }

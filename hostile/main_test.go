@@ -4,28 +4,41 @@ import (
 	"bytes"
 	"fmt"
 	"log"
+	"log/slog"
 	"os"
 	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/gocometd/cometd/server"
 )
+
+// programs are what this test binary is too, with an environment variable.
+var programs = map[string]func(){
+	"HOSTILE_SERVE":     serve,
+	"HOSTILE_TARGET":    func() { besiege(os.Getenv("HOSTILE_TARGET"), os.Getenv("HOSTILE_ASSAULT")) },
+	"HOSTILE_PREY":      bePrey,
+	"HOSTILE_SUSPENDED": listenUntilTheEnd,
+}
 
 func TestMain(m *testing.M) {
 	log.SetOutput(&panics)
-	switch {
-	case os.Getenv("HOSTILE_SERVE") != "":
-		serve()
-	case os.Getenv("HOSTILE_TARGET") != "":
-		besiege(os.Getenv("HOSTILE_TARGET"), os.Getenv("HOSTILE_ASSAULT"))
-	default:
-		goleak.VerifyTestMain(calm{m})
+	for name, program := range programs {
+		if os.Getenv(name) != "" {
+			program()
+			return
+		}
 	}
+	goleak.VerifyTestMain(calm{m})
 }
 
 // panics takes what is logged without a journal: by net/http's clients, of each
 // answer that nobody asked for, and by its servers, of panics that they recover.
 var panics alarm
+
+// alarming is the log of servers that nobody else looks at.
+var alarming = server.WithLogger(slog.New(slog.NewTextHandler(&panics, nil)))
 
 type alarm struct{ n atomic.Int64 }
 

@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -257,58 +253,6 @@ func TestAServerWithoutReplayIsAskedForNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, e.Outgoing(t.Context(), m))
 	assert.Nil(t, m.Ext)
-}
-
-// savingTo is the environment variable that makes this test binary a program
-// that saves positions until it is killed.
-const savingTo = "COMETD_TEST_POSITIONS"
-
-func TestMain(m *testing.M) {
-	if path := os.Getenv(savingTo); path != "" {
-		saveForEver(path)
-	}
-	verify(m)
-}
-
-func saveForEver(path string) {
-	s, err := replay.File(path)
-	if err != nil {
-		panic(err)
-	}
-	last, _, _ := s.Load(context.Background(), "/a")
-	for id := last + 1; ; id++ {
-		if err := s.Save(context.Background(), "/a", id); err != nil {
-			panic(err)
-		}
-		fmt.Println(id)
-	}
-}
-
-// A program is killed at any moment: what Save has returned for is there.
-func TestKilledProgramsLoseNoPosition(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "positions.json")
-	for range 5 {
-		cmd := exec.Command(os.Args[0], "-test.run=none")
-		cmd.Env = append(os.Environ(), savingTo+"="+path)
-		var out strings.Builder
-		cmd.Stdout = &out
-		require.NoError(t, cmd.Start())
-		time.Sleep(80 * time.Millisecond)
-		require.NoError(t, cmd.Process.Kill())
-		cmd.Wait()
-		lines := strings.Fields(out.String())
-		if len(lines) == 0 {
-			continue // killed before it began
-		}
-		told, err := strconv.Atoi(lines[len(lines)-1])
-		require.NoError(t, err)
-		s, err := replay.File(path)
-		require.NoError(t, err)
-		id, _, err := s.Load(t.Context(), "/a")
-		require.NoError(t, err)
-		assert.GreaterOrEqual(t, int(id), told)
-		assert.LessOrEqual(t, int(id), told+2)
-	}
 }
 
 func Example() {

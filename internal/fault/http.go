@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -62,7 +63,14 @@ func (t *RoundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.next.RoundTrip(r)
 }
 
-// answeredOne lets those go that wait for an exchange before theirs.
+// nextAnswer is closed when an exchange is answered from now on.
+func (t *RoundTripper) nextAnswer() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.other
+}
+
+// answeredOne lets those go that wait for another exchange.
 func (t *RoundTripper) answeredOne() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,7 +81,7 @@ func (t *RoundTripper) answeredOne() {
 // ask applies one step to a request; other is closed when another one has been
 // answered.
 func (t *RoundTripper) ask(r *http.Request, s Step, other <-chan struct{}) error {
-	switch s.Kind {
+	switch s.Kind { //exhaustive:enforce
 	case Cut:
 		return ErrCut
 	case HalfOpen:
@@ -143,7 +151,7 @@ func (t *RoundTripper) answered(r *http.Request, steps []Step) (*http.Response, 
 	}
 	body := &spoiled{ReadCloser: resp.Body, flipAt: -1, cutAt: -1}
 	for _, s := range steps {
-		switch s.Kind {
+		switch s.Kind { //exhaustive:enforce
 		case Cut:
 			body.cutAt = s.After
 		case Corrupt:
@@ -152,6 +160,10 @@ func (t *RoundTripper) answered(r *http.Request, steps []Step) (*http.Response, 
 			err = pause(r.Context(), forever, nil)
 		case Stall, Delay:
 			err = pause(r.Context(), s.For, nil)
+		case Reorder:
+			err = pause(r.Context(), s.For, t.nextAnswer())
+		case Duplicate:
+			body.ReadCloser = twice(body.ReadCloser)
 		}
 		if err != nil {
 			resp.Body.Close()
@@ -160,6 +172,15 @@ func (t *RoundTripper) answered(r *http.Request, steps []Step) (*http.Response, 
 	}
 	resp.Body = body
 	return resp, nil
+}
+
+// twice is a body with all that has been read from it once more behind it.
+func twice(body io.ReadCloser) io.ReadCloser {
+	first := &bytes.Buffer{}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(io.TeeReader(body, first), first), body}
 }
 
 var errBroken = errors.Join(ErrCut, io.ErrUnexpectedEOF)

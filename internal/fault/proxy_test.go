@@ -143,6 +143,8 @@ func TestExchangesFailAsTheirStepsSay(t *testing.T) {
 		{fault.Step{Kind: fault.Corrupt, After: 1}, 1, "got acc"},
 		{fault.Step{Kind: fault.Corrupt, Way: fault.In, After: 4}, 1, "got `bc"},
 		{fault.Step{Kind: fault.Duplicate}, 2, "got abc"},
+		{fault.Step{Kind: fault.Duplicate, Way: fault.In}, 1, "got abcgot abc"},
+		{fault.Step{Kind: fault.Reorder, Way: fault.In, For: time.Millisecond}, 1, "got abc"},
 	} {
 		t.Run(x.step.Kind.String(), func(t *testing.T) {
 			arrived.Store(0)
@@ -198,6 +200,44 @@ func TestAReorderedRequestLetsTheNextOneGoFirst(t *testing.T) {
 	<-done
 	assert.Equal(t, "/late", <-first)
 	assert.Equal(t, "/early", <-first)
+}
+
+func TestAReorderedAnswerComesAfterTheNextOne(t *testing.T) {
+	arrived := make(chan struct{})
+	var late atomic.Bool
+	hs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/early" {
+			close(arrived)
+		} else {
+			late.Store(true)
+		}
+	}))
+	defer hs.Close()
+	base := &http.Transport{}
+	defer base.CloseIdleConnections()
+	rt := fault.NewRoundTripper(base, func(number int) []fault.Step {
+		if number > 0 {
+			return nil
+		}
+		return []fault.Step{{Kind: fault.Reorder, Way: fault.In, For: time.Minute}}
+	})
+	defer rt.Close()
+	c := http.Client{Transport: rt}
+	done := make(chan bool, 1)
+	go func() {
+		post(t, &c, hs.URL+"/early")
+		done <- late.Load()
+	}()
+	<-arrived
+	for over := false; !over; { // the first answer may still be on its way when the next one comes
+		post(t, &c, hs.URL+"/late")
+		select {
+		case after := <-done:
+			assert.True(t, after, "the first answer came before the second request")
+			over = true
+		default:
+		}
+	}
 }
 
 func ExampleNewProxy() {

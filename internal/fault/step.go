@@ -25,10 +25,12 @@ const (
 	// Corrupt flips one bit of the next byte.
 	Corrupt
 	// Duplicate lets the next piece pass twice. An exchange's request arrives
-	// twice, at once, and one of the answers is lost.
+	// twice, at once, and one of the answers is lost; [In], its answer is in the
+	// body twice.
 	Duplicate
-	// Reorder swaps the halves of the next piece. An exchange's request waits
-	// until another one has been answered, for Step.For at most.
+	// Reorder swaps the halves of the next piece. An exchange's request, or
+	// [In] its answer, waits until another exchange has been answered, for
+	// Step.For at most.
 	Reorder
 )
 
