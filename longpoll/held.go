@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/gocometd/cometd/internal/lock"
@@ -28,9 +27,7 @@ type held struct {
 	read     bool   // Receive gave the request
 	callback string // JSONP: the function around the answer
 
-	// writing is held during Send. Lock order: mu → writing, but who waits for
-	// a Send to end takes writing alone.
-	writing sync.Mutex
+	writing lock.Turn[lock.Answering] // held during Send
 
 	mu     lock.Mutex[lock.Conn]
 	state  state
@@ -75,15 +72,13 @@ func (h *held) Receive() (io.Reader, error) {
 // Send answers.
 func (h *held) Send(p *transport.Payload) error {
 	lock.None()
-	h.mu.Lock()
-	if h.state != open || h.ctx.Err() != nil {
-		h.mu.Unlock()
+	if !h.writing.TryLock() {
+		return transport.ErrClosed // of another Send, or of an end that waited for one
+	}
+	if !h.begin() {
+		h.writing.Unlock()
 		return transport.ErrClosed
 	}
-	h.state = sending
-	h.writing.Lock()
-	h.mu.Unlock()
-
 	err := h.answer(p)
 
 	h.mu.Lock()
@@ -92,6 +87,17 @@ func (h *held) Send(p *transport.Payload) error {
 	h.writing.Unlock()
 	h.cancel()
 	return err
+}
+
+// begin makes this the Send that answers.
+func (h *held) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.state != open || h.ctx.Err() != nil {
+		return false
+	}
+	h.state = sending
+	return true
 }
 
 // Close ends the exchange. The goroutine of the request answers with r's

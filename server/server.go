@@ -38,10 +38,10 @@ type Server struct {
 	seats    seats
 	origin   originCheck
 	stats    counters
-	queued   atomic.Int64 // bytes in all outboxes, and of replies that wait for streams
-	shedding lock.Turn    // one at a time closes the fullest
-	personal atomic.Int32 // sessions with an extension of their own that sees each event
-	draining atomic.Bool  // Shutdown has begun
+	queued   atomic.Int64             // bytes in all outboxes, and of replies that wait for streams
+	shedding lock.Turn[lock.Shedding] // one at a time closes the fullest
+	personal atomic.Int32             // sessions with an extension of their own that sees each event
+	draining atomic.Bool              // Shutdown has begun
 
 	shards    []*shard
 	nextShard atomic.Uint32
