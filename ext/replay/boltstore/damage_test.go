@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -127,11 +126,9 @@ func TestADamagedFileIsNotTouched(t *testing.T) {
 	half := written(t)
 	half = half[:len(half)/2]
 	require.NoError(t, os.WriteFile(path, half, 0o600))
-	for range 2 { // nor is it locked afterwards
-		begin := time.Now()
+	for range 2 { // nor is it locked afterwards: that would be a timeout
 		_, err := boltstore.Open(path)
 		require.ErrorIs(t, err, boltstore.ErrDamaged)
-		require.Less(t, time.Since(begin), time.Second)
 	}
 	now, err := os.ReadFile(path)
 	require.NoError(t, err)
