@@ -142,7 +142,7 @@ func (h *held) finish() {
 	h.writing.Lock()
 	defer h.writing.Unlock()
 	if unanswered { // even if the requester is gone: else net/http would say 200
-		h.extend()
+		_ = h.extend() // one that was cut is told, if that is possible
 		refuse(h.w, h.r, failure)
 	}
 	h.cancel()

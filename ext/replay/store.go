@@ -121,8 +121,7 @@ func replace(path string, text []byte) error {
 		return errors.Join(err, os.Remove(tmp.Name()))
 	}
 	if dir, err := os.Open(filepath.Dir(path)); err == nil {
-		_ = dir.Sync() // the name, too; not every system can
-		dir.Close()
+		_ = errors.Join(dir.Sync(), dir.Close()) // the name, too; not every system can
 	}
 	return nil
 }

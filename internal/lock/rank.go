@@ -57,6 +57,7 @@ type (
 	Socket struct{} // internal/wire: Socket.mu
 
 	// Those of extensions: what is behind them asks nobody for anything.
+
 	Ack       struct{} // ext/ack: extension.mu
 	Clock     struct{} // ext/timesync: Clock.mu
 	Questions struct{} // ext/timesync/timesyncserver: questions.mu

@@ -275,7 +275,7 @@ func (b beginning) send(j *server.Joining, m Message) {
 	}
 	past := &bayeux.Message{Channel: m.Channel, Data: m.Data}
 	if past.Ext.Set(replay.Marks, b.number) == nil {
-		j.SendMessage(past)
+		_ = j.SendMessage(past) // it was JSON when it was published
 	}
 }
 
@@ -285,7 +285,7 @@ func (b beginning) sendMark(j *server.Joining) {
 		return
 	}
 	if data, err := json.Marshal(replay.Mark{Live: b.number}); err == nil {
-		j.SendMessage(&bayeux.Message{Channel: replay.Channel, Data: data})
+		_ = j.SendMessage(&bayeux.Message{Channel: replay.Channel, Data: data}) // it is JSON
 	}
 }
 
