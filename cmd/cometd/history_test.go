@@ -147,26 +147,34 @@ func publishUntil(t *testing.T, url string, n int, kill func()) int {
 	defer c.Close()
 	var taken atomic.Int64
 	taken.Store(int64(n))
-	failed := make(chan struct{})
-	var lost sync.Once
-	slots := make(chan struct{}, underWay) // always full, so that the kill finds some under way
+	killed, failed := make(chan struct{}), make(chan error, 1)
+	dead := false                          // is the callbacks', which run one at a time
+	slots := make(chan struct{}, underWay) // mostly full, so that the kill finds some under way
 	late := time.After(patience)
 	for number := n; ; number++ {
 		select {
 		case slots <- struct{}{}:
-		case <-failed:
-			require.GreaterOrEqual(t, taken.Load(), int64(n+least), "publishing fails before the kill")
+		case <-killed:
+			kill() // waits until it is dead
 			require.NoError(t, c.Close())
+			<-c.Done()
 			return int(taken.Load())
+		case err := <-failed:
+			require.NoError(t, err, "before the kill")
 		case <-late:
 			require.FailNow(t, "the server takes nothing, and nothing fails", "%d of %d", taken.Load(), number)
 		}
 		require.NoError(t, c.PublishFunc("/orders/new", map[string]int{"n": number}, func(err error) {
-			if err != nil {
-				lost.Do(func() { close(failed) })
-				return
+			switch {
+			case err == nil:
+				taken.Store(int64(number + 1))
+			case !dead:
+				dead = true
+				failed <- err
 			}
-			if taken.Store(int64(number + 1)); number == n+least {
+			if number == n+least && !dead {
+				dead = true
+				close(killed)
 				kill()
 			}
 			<-slots
