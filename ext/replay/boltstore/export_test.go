@@ -2,16 +2,22 @@ package boltstore
 
 import bolt "go.etcd.io/bbolt"
 
-// InFile is what is in the file of a store: channels that are known, and messages
-// of any, whatever the rules.
-func InFile(s *Store) (channels, messages int, err error) {
+// Contents is what is in the file of a store, whatever the rules.
+type Contents struct {
+	Channels, Messages int
+	Commits            int // that were ever made
+}
+
+// InFile looks at the file of a store.
+func InFile(s *Store) (c Contents, err error) {
 	err = s.view(func(tx *bolt.Tx) error {
-		channels = tx.Bucket(channelsBucket).Stats().KeyN
+		c.Commits = tx.ID()
+		c.Channels = tx.Bucket(channelsBucket).Stats().KeyN
 		all := tx.Bucket(messagesBucket)
 		return all.ForEachBucket(func(name []byte) error {
-			messages += all.Bucket(name).Stats().KeyN
+			c.Messages += all.Bucket(name).Stats().KeyN
 			return nil
 		})
 	})
-	return channels, messages, err
+	return c, err
 }

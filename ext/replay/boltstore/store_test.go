@@ -197,42 +197,53 @@ func fill(t *testing.T, s *boltstore.Store, ch string, n int) {
 }
 
 // awaitFile waits until a store's file has what it should have.
-func awaitFile(t *testing.T, s *boltstore.Store, what string, is func(channels, messages int) bool) {
+func awaitFile(t *testing.T, s *boltstore.Store, what string, is func(boltstore.Contents) bool) boltstore.Contents {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		channels, messages, err := boltstore.InFile(s)
-		require.NoError(t, err)
-		if is(channels, messages) {
-			return
+		c := look(t, s)
+		if is(c) {
+			return c
 		}
-		require.True(t, time.Now().Before(end), "%s: there are %d channels and %d messages", what, channels, messages)
+		require.True(t, time.Now().Before(end), "%s: there is %+v", what, c)
 	}
 }
 
-// With new rules, or all at once for their age, many messages are to be deleted:
-// those who publish wait for a part of that.
-func TestTrimmingStallsNobodyWhoPublishes(t *testing.T) {
-	const n, rest, part = 30_000, 1000, 1000
-	path := filepath.Join(t.TempDir(), "h.db")
+func look(t *testing.T, s *boltstore.Store) boltstore.Contents {
+	c, err := boltstore.InFile(s)
+	assert.NoError(t, err)
+	return c
+}
+
+// A commit deletes as many messages as slice, in trim.go, says.
+const mostDeleted = 1000
+
+// overfull is the path of a store with far more messages than rules will allow,
+// and what is in it.
+func overfull(t *testing.T) (path string, c boltstore.Contents) {
+	path = filepath.Join(t.TempDir(), "h.db")
 	s := open(t, path)
-	fill(t, s, "/a", n)
+	fill(t, s, "/a", 30_000)
+	c = look(t, s)
 	require.NoError(t, s.Close())
-	s = open(t, path, replayserver.Rule{Pattern: "/**", Messages: rest})
-	left := make(chan int, 2)
+	return path, c
+}
+
+// With new rules, or all at once for their age, many messages are to be deleted:
+// each commit deletes a few of them, and those who publish wait for one.
+func TestTrimmingStallsNobodyWhoPublishes(t *testing.T) {
+	const rest = 1000
+	path, before := overfull(t)
+	s := open(t, path, replayserver.Rule{Pattern: "/**", Messages: rest})
+	commits := make(chan int, 2)
 	data := func(replay.ID) []byte { return []byte("new") }
-	note := func() {
-		_, messages, err := boltstore.InFile(s)
-		assert.NoError(t, err)
-		left <- messages
-	}
+	note := func() { commits <- look(t, s).Commits }
 	s.Append("/a", data, func(replay.ID, []byte, error) {
 		note()
-		s.Append("/a", data, func(replay.ID, []byte, error) { note() }) // while nothing else can be written
+		s.Append("/a", data, func(replay.ID, []byte, error) { note() }) // in the midst of the trimming, unless the machine is slow
 	})
-	first, second := <-left, <-left
-	t.Logf("%d of %d are left when the first publish is answered, %d at the second", first, n, second)
-	assert.LessOrEqual(t, first-second, part, "deleted while the second waited")
-	awaitFile(t, s, "in the background, though nobody publishes", func(_, messages int) bool { return messages == rest })
+	assert.Equal(t, <-commits+1, <-commits, "the next commit has it")
+	after := awaitFile(t, s, "in the background, though nobody publishes", func(c boltstore.Contents) bool { return c.Messages == rest })
+	assert.LessOrEqual(t, before.Messages-rest, mostDeleted*(after.Commits-before.Commits))
 	gone, last, err := s.Bounds("/a")
 	require.NoError(t, err)
 	assert.EqualValues(t, rest, last-gone)
@@ -242,30 +253,24 @@ func TestTrimmingStallsNobodyWhoPublishes(t *testing.T) {
 
 // Nor does who closes the store wait for all that is to be deleted.
 func TestTrimmingDoesNotDelayClose(t *testing.T) {
-	const n, rest = 30_000, 1000
-	path := filepath.Join(t.TempDir(), "h.db")
-	s := open(t, path)
-	fill(t, s, "/a", n)
-	require.NoError(t, s.Close())
-	s = open(t, path, replayserver.Rule{Pattern: "/**", Messages: rest})
+	path, _ := overfull(t)
+	s := open(t, path, replayserver.Rule{Pattern: "/**", Messages: 1})
 	closed := make(chan error)
-	left, more := 0, 0
+	var begun boltstore.Contents
 	s.Append("/a", func(replay.ID) []byte { return nil }, func(replay.ID, []byte, error) {
 		// Nothing is written until this returns, which it does when Close has begun.
-		_, left, _ = boltstore.InFile(s)
+		begun = look(t, s)
 		go func() { closed <- s.Close() }()
-		begun := false
-		for ; !begun; time.Sleep(time.Millisecond) {
-			more++
-			s.Append("/a", func(replay.ID) []byte { return nil }, func(_ replay.ID, _ []byte, err error) { begun = begun || err != nil })
+		over := false
+		for ; !over; time.Sleep(time.Millisecond) {
+			s.Append("/a", func(replay.ID) []byte { return nil }, func(_ replay.ID, _ []byte, err error) { over = over || err != nil })
 		}
 	})
 	require.NoError(t, <-closed)
-	s = open(t, path, replayserver.Rule{Pattern: "/none"})
-	_, stayed, err := boltstore.InFile(s)
-	require.NoError(t, err)
-	t.Logf("%d messages were left when Close began, and %d came; %d stayed", left, more, stayed)
-	assert.LessOrEqual(t, left-stayed, 1000+2*more, "what one commit deletes")
+	s = open(t, path, replayserver.Rule{Pattern: "/none"}) // in a commit of its own
+	ended := look(t, s)
+	t.Logf("%+v when Close began, %+v now", begun, ended)
+	assert.LessOrEqual(t, ended.Commits-1-begun.Commits, 1, "for what waited to be written")
 	require.NoError(t, s.Close())
 }
 
@@ -278,7 +283,7 @@ func TestWhatIsTooOldLeavesTheFileByItself(t *testing.T) {
 	}
 	last, err := put(s, "/long", "x")
 	require.NoError(t, err)
-	awaitFile(t, s, "only /long stays", func(_, messages int) bool { return messages == 1 })
+	awaitFile(t, s, "only /long stays", func(c boltstore.Contents) bool { return c.Messages == 1 })
 	gone, _, err := s.Bounds("/short/*")
 	require.NoError(t, err)
 	assert.Equal(t, last-1, gone)
@@ -326,7 +331,7 @@ func TestChannelsWithoutMessagesLeaveTheFileAndTheirGapsStay(t *testing.T) {
 	}
 	_, err = put(s, "/brief/last", "x")
 	require.NoError(t, err)
-	awaitFile(t, s, "few stay", func(channels, _ int) bool { return channels <= dropped.Kept })
+	awaitFile(t, s, "few stay", func(c boltstore.Contents) bool { return c.Channels <= dropped.Kept })
 	for range 2 {
 		for _, ch := range []string{"/brief/first", "/brief/1", fmt.Sprintf("/brief/%d", names-1)} {
 			gone, last, err := s.Bounds(ch)
