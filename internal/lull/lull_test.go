@@ -48,9 +48,9 @@ func TestAllWhoWaitHaveTheirTurn(t *testing.T) {
 }
 
 // A byte that goes to and fro is heard of between two turns: of few turns there
-// are in the way of each, not all. Without a look at the network there are some
-// hundred. The kernel may be late with a byte when others keep it busy, so most
-// of the ways need not be so.
+// are in the way of each. Without a look at the network there are dozens. The
+// kernel may be late with a byte when others keep it busy, so most of the ways
+// need not be so.
 func TestTheNetworkIsHeardBetweenTwoTurns(t *testing.T) {
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -85,7 +85,8 @@ func TestTheNetworkIsHeardBetweenTwoTurns(t *testing.T) {
 	b.Close()
 	echo.Wait()
 	slices.Sort(took)
-	assert.Less(t, took[times/4], int64(peers/2), "turns in each way and back: %v", took)
+	t.Logf("turns in each way and back: %v", took)
+	assert.Less(t, took[times/4], int64(peers/5))
 }
 
 func sum(turns []atomic.Int64) (n int64) {
