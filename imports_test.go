@@ -27,7 +27,7 @@ var mayImport = map[string]string{
 	"internal/hub":     "internal/lock",
 	"internal/wire":    "internal/lock internal/lull",
 	"internal/lock":    "",
-	"internal/lull":    "",
+	"internal/lull":    "internal/lock",
 	"internal/plot":    "",
 }
 

@@ -36,6 +36,7 @@ func (q *callbacks) run() {
 			return
 		}
 		q.mu.Unlock()
+		lock.None()
 		for _, f := range fs {
 			f()
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // An Extension sees and changes messages on their way; nil fields are skipped
@@ -143,6 +144,7 @@ func (c *config) selects(ch string) (fs []func(string, *bayeux.Message) bool) {
 
 // unsubscribed tells the extensions of channels.
 func (c *config) unsubscribed(channels []string) {
+	lock.None()
 	for i := range c.extensions {
 		for _, ch := range channels {
 			if e := &c.extensions[i]; e.Unsubscribed != nil && e.sees(ch) {
@@ -164,6 +166,7 @@ func (c *config) handled(ch string) (fs []func(string, *bayeux.Message)) {
 
 // recovers reports whether some extension closes the gap on ch.
 func (c *config) recovers(ch string, newSession bool) bool {
+	lock.None()
 	for i := range c.extensions {
 		if e := &c.extensions[i]; e.Recovers != nil && e.sees(ch) && e.Recovers(ch, newSession) {
 			return true
@@ -182,6 +185,7 @@ func (c *config) sessionBegins(id string) {
 
 // pass runs the stages until one deletes the message.
 func pass(ctx context.Context, m *bayeux.Message, stages []stage) error {
+	lock.None()
 	for _, s := range stages {
 		if err := s.f(ctx, m); err != nil {
 			return s.deleted(m.Channel, err)

@@ -94,6 +94,7 @@ func TestFormsOfConsuming(t *testing.T) {
 		ch := s.Chan(chanCtx)
 		assert.Equal(t, "5", string((<-ch).Data))
 		assert.Equal(t, "6", string((<-ch).Data))
+		synctest.Wait() // until it offers the next, which stays when ctx ends
 		cancel()
 		synctest.Wait()
 		_, open := <-ch

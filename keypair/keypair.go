@@ -11,8 +11,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
 	"time"
+
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // recheck is how often the files are looked at, at most.
@@ -23,7 +24,7 @@ type KeyPair struct {
 	cert, key string
 	log       *slog.Logger
 
-	mu      sync.Mutex
+	mu      lock.Turn[lock.Renewing]
 	pair    *tls.Certificate
 	version string // of the files
 	looked  time.Time

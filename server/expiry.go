@@ -30,7 +30,7 @@ func (s *Session) Expire(at time.Time, warn time.Duration) {
 	})
 	if warn > 0 {
 		x.warn = time.AfterFunc(time.Until(at)-warn, func() {
-			s.Send(ExpiringChannel, map[string]int64{"at": at.UnixMilli()})
+			_ = s.Send(ExpiringChannel, map[string]int64{"at": at.UnixMilli()})
 		})
 	}
 	s.expiry = x

@@ -176,7 +176,9 @@ func (p *publishing) keep() {
 		if p.message != nil {
 			p.message.Data = data.AppendTo(nil)
 		}
-		p.send()
+		if err := p.send(); err != nil {
+			p.srv.log.Error("message cannot be encoded", "channel", p.channel.name, "err", err)
+		}
 		p.wakes.flush(p.srv)
 	})
 }

@@ -38,11 +38,11 @@ type Server struct {
 	seats    seats
 	origin   originCheck
 	stats    counters
-	queued   atomic.Int64  // bytes in all outboxes, and of replies that wait for streams (budget.go)
-	sweeps   atomic.Uint32 // so far: the clock of what waits
-	shedding lock.Turn     // one at a time closes the slowest
-	personal atomic.Int32  // sessions with an extension of their own that sees each event
-	draining atomic.Bool   // Shutdown has begun
+	queued   atomic.Int64             // bytes in all outboxes, and of replies that wait for streams (budget.go)
+	sweeps   atomic.Uint32            // so far: the clock of what waits
+	shedding lock.Turn[lock.Shedding] // one at a time closes the slowest
+	personal atomic.Int32             // sessions with an extension of their own that sees each event
+	draining atomic.Bool              // Shutdown has begun
 
 	shards    []*shard
 	nextShard atomic.Uint32

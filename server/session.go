@@ -37,7 +37,7 @@ type Session struct {
 	// turn is held while a payload of this session is processed, user code
 	// included, so that two polls at once keep their order. Connects do not
 	// take it.
-	turn lock.Turn
+	turn lock.Turn[lock.Processing]
 
 	mu      lock.Mutex[lock.Session]
 	out     Outbox

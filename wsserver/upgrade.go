@@ -113,6 +113,6 @@ func bound(nc net.Conn, n int) {
 		nc = t.NetConn()
 	}
 	if c, ok := nc.(interface{ SetWriteBuffer(int) error }); ok && n > 0 {
-		c.SetWriteBuffer(n)
+		_ = c.SetWriteBuffer(n) // else it has the size that it has
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,9 +23,9 @@ type history struct {
 const historyFile = "history.db"
 
 // open returns the option for the server and what to call when it has ended.
-func (h *history) open() (server.Option, func(), error) {
+func (h *history) open() (server.Option, func() error, error) {
 	if h.History == "" {
-		return server.Options(), func() {}, nil
+		return server.Options(), func() error { return nil }, nil
 	}
 	if err := os.MkdirAll(h.History, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("--history: %w", err)
@@ -37,8 +38,7 @@ func (h *history) open() (server.Option, func(), error) {
 	}
 	option, err := replayserver.New(store)
 	if err != nil {
-		store.Close()
-		return nil, nil, fmt.Errorf("--history: %w", err)
+		return nil, nil, fmt.Errorf("--history: %w", errors.Join(err, store.Close()))
 	}
-	return option, func() { store.Close() }, nil
+	return option, store.Close, nil
 }

@@ -36,8 +36,7 @@ func TestNothingTakenIsMissingAfterAKill(t *testing.T) {
 		url, kill := serveHistory(t, past)
 		taken = publishUntil(t, url, taken, kill)
 	}
-	url, kill := serveHistory(t, past)
-	defer kill()
+	url, _ := serveHistory(t, past)
 	began := time.Now()
 	c, err := cometd.Dial(t.Context(), url, client.WithExtension(replay.Client(replay.Config{First: replay.All})))
 	require.NoError(t, err)
@@ -73,8 +72,7 @@ func TestALongPastDelaysNoRestart(t *testing.T) {
 	fill(t, past, n)
 	build(t)
 	began := time.Now()
-	url, kill := serveHistory(t, past)
-	defer kill()
+	url, _ := serveHistory(t, past)
 	listens := time.Since(began)
 	c, err := cometd.Dial(t.Context(), url, client.WithExtension(replay.Client(replay.Config{First: replay.All})))
 	require.NoError(t, err)
@@ -130,42 +128,58 @@ func serveHistory(t *testing.T, dir string) (url string, kill func()) {
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
-	return strings.TrimSpace(strings.TrimPrefix(line, "listening on ")) + "/cometd", func() {
+	kill = sync.OnceFunc(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
-	}
+	})
+	t.Cleanup(kill)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	return strings.TrimSpace(strings.TrimPrefix(line, "listening on ")) + "/cometd", kill
 }
 
 // publishUntil publishes numbers from n on, kills the server in the midst, and
 // returns the number after the last one that was taken.
 func publishUntil(t *testing.T, url string, n int, kill func()) int {
+	const least, underWay = 300, 1000
 	c, err := cometd.Dial(t.Context(), url)
 	require.NoError(t, err)
+	defer c.Close()
 	var taken atomic.Int64
 	taken.Store(int64(n))
-	enough, failed := make(chan struct{}), make(chan struct{})
-	var lost sync.Once
-	for i := range 4000 {
-		number := n + i
-		err := c.PublishFunc("/orders/new", map[string]int{"n": number}, func(err error) {
-			if err != nil {
-				lost.Do(func() { close(failed) })
-				return
+	killed, failed := make(chan struct{}), make(chan error, 1)
+	dead := false                          // is the callbacks', which run one at a time
+	slots := make(chan struct{}, underWay) // mostly full, so that the kill finds some under way
+	late := time.After(patience)
+	for number := n; ; number++ {
+		select {
+		case slots <- struct{}{}:
+		case <-killed:
+			kill() // waits until it is dead
+			require.NoError(t, c.Close())
+			<-c.Done()
+			return int(taken.Load())
+		case err := <-failed:
+			require.NoError(t, err, "before the kill")
+		case <-late:
+			require.FailNow(t, "the server takes nothing, and nothing fails", "%d of %d", taken.Load(), number)
+		}
+		require.NoError(t, c.PublishFunc("/orders/new", map[string]int{"n": number}, func(err error) {
+			switch {
+			case err == nil:
+				taken.Store(int64(number + 1))
+			case !dead:
+				dead = true
+				failed <- err
 			}
-			taken.Store(int64(number + 1))
-			if i == 300 {
-				close(enough)
+			if number == n+least && !dead {
+				dead = true
+				close(killed)
+				kill()
 			}
-		})
-		require.NoError(t, err)
+			<-slots
+		}))
 	}
-	<-enough
-	kill()
-	<-failed // some were under way
-	require.NoError(t, c.Close())
-	return int(taken.Load())
 }
 
 var built string

@@ -85,13 +85,17 @@ func (s *serveCmd) AfterApply() error {
 	return checkAddress(s.Listen)
 }
 
-func (s *serveCmd) Run(ctx context.Context, tty console) error {
+func (s *serveCmd) Run(ctx context.Context, tty console) (err error) {
 	log := newLogger(tty.err, s.LogLevel)
 	past, forget, err := s.history.open()
 	if err != nil {
 		return err
 	}
-	defer forget()
+	defer func() {
+		if e := forget(); err == nil && e != nil {
+			err = fmt.Errorf("--history: %w", e)
+		}
+	}()
 	srv, err := s.server(log, past)
 	if err != nil {
 		return usageError{err}

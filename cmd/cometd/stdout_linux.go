@@ -19,7 +19,7 @@ func stdout() *os.File {
 	if err != nil {
 		return os.Stdout
 	}
-	defer syscall.Close(fd)
+	defer func() { _ = syscall.Close(fd) }() // there is another one by then
 	if err := syscall.Dup3(fd, syscall.Stdout, 0); err != nil {
 		return os.Stdout
 	}

@@ -75,7 +75,7 @@ func (w *web) stop(grace time.Duration, srv *server.Server, log *slog.Logger) er
 	ctx, cancel = context.WithTimeout(ctx, remnants)
 	defer cancel()
 	if w.Shutdown(ctx) != nil {
-		w.Close()
+		_ = w.Close() // its listener has been closed by Shutdown
 	}
 	return err
 }

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"hash/maphash"
 	"strconv"
-	"sync"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // Client makes the extension for one client; each needs its own. It acknowledges what arrives, not
@@ -30,7 +30,7 @@ type extension struct {
 	client *client.Client
 	seed   maphash.Seed
 
-	mu       sync.Mutex
+	mu       lock.Mutex[lock.Ack]
 	receiver Receiver
 	bytes    int  // of events since the last acknowledgement
 	messages int  // likewise

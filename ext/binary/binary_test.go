@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -144,4 +145,27 @@ func BenchmarkZ85(b *testing.B) {
 			out, _ = binary.AppendDecode(out[:0], text)
 		}
 	})
+}
+
+func TestWhatIsNoBinaryMessageIsAnError(t *testing.T) {
+	for _, text := range []string{`5`, `{}`, `{"data":null}`, `{"data":5}`, `{"data":["a"]}`, `{"data":"~"}`, `{"data":"\\u00zz"}`} {
+		_, err := binary.Decode(&bayeux.Message{Data: []byte(text)})
+		assert.Error(t, err, text)
+	}
+	_, err := binary.Decode(&bayeux.Message{})
+	assert.ErrorIs(t, err, bayeux.ErrNoData)
+}
+
+// Z85 needs no escapes in JSON, but a peer may write some.
+func TestEscapesInTheTextAreRead(t *testing.T) {
+	plain, err := json.Marshal(binary.Data{Bytes: []byte("some"), Last: false, Meta: json.RawMessage(`{"a":1}`)})
+	require.NoError(t, err)
+	var d binary.Data
+	require.NoError(t, json.Unmarshal(plain, &d))
+	assert.Equal(t, binary.Data{Bytes: []byte("some"), Meta: json.RawMessage(`{"a":1}`)}, d)
+	begin := strings.Index(string(plain), `"data":"`) + len(`"data":"`)
+	escaped := fmt.Sprintf(`%s\u%04x%s`, plain[:begin], plain[begin], plain[begin+1:])
+	d = binary.Data{}
+	require.NoError(t, json.Unmarshal([]byte(escaped), &d), escaped)
+	assert.Equal(t, "some", string(d.Bytes))
 }

@@ -5,11 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -83,13 +83,13 @@ type extension struct {
 	Config
 	client *client.Client
 
-	mu      sync.Mutex           // never held while Config's functions run
-	on      bool                 // the server can replay
-	marks   bool                 // it says for whom the past is
-	keys    map[string]*position // by channel as subscribed to, without a filter
-	numbers map[int64]string     // the key that has asked under a number
-	last    int64                // the last number that was given
-	asked   map[string]asking    // the subscribes under way, by message id
+	mu      lock.Mutex[lock.Replay] // never held while Config's functions run
+	on      bool                    // the server can replay
+	marks   bool                    // it says for whom the past is
+	keys    map[string]*position    // by channel as subscribed to, without a filter
+	numbers map[int64]string        // the key that has asked under a number
+	last    int64                   // the last number that was given
+	asked   map[string]asking       // the subscribes under way, by message id
 
 	event  *bayeux.Message // the one that is being delivered
 	wanted []string        // keys that get it

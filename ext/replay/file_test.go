@@ -56,3 +56,39 @@ func FuzzFile(f *testing.F) {
 		require.Equal(t, wanted, found)
 	})
 }
+
+// Positions begin without a file. Where the disk fails, what was safe before
+// stays, in the store and in the file, and nothing else is left.
+func TestAPositionThatCannotBeSavedLeavesTheOneBefore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "positions")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	path := filepath.Join(dir, "p.json")
+	s, err := replay.File(path)
+	require.NoError(t, err)
+	require.NoError(t, s.Save(t.Context(), "/a", 1))
+	require.NoError(t, os.Rename(dir, dir+".away"))
+	assert.ErrorContains(t, s.Save(t.Context(), "/a", 2), "position of /a")
+	assert.ErrorContains(t, s.Save(t.Context(), "/b", 2), "position of /b")
+	require.NoError(t, os.Rename(dir+".away", dir))
+
+	again, err := replay.File(path)
+	require.NoError(t, err)
+	for _, s := range []replay.Store{s, again} {
+		id, found, err := s.Load(t.Context(), "/a")
+		require.NoError(t, err)
+		assert.True(t, found)
+		assert.EqualValues(t, 1, id)
+		_, found, err = s.Load(t.Context(), "/b")
+		require.NoError(t, err)
+		assert.False(t, found)
+	}
+
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.Mkdir(path, 0o700)) // whose place no file takes
+	assert.ErrorContains(t, s.Save(t.Context(), "/a", 3), "position of /a")
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, left, 1, "what was to take its place")
+	_, err = replay.File(path)
+	assert.ErrorContains(t, err, path, "a directory is no file of positions")
+}

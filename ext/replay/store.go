@@ -8,7 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
+
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // A Store remembers positions. ch is a channel or pattern as it was subscribed
@@ -26,7 +27,7 @@ type Store interface {
 // Memory is a [Store] that forgets with the process: sessions may come and go,
 // but a new run begins at Config.First. The zero Memory is ready for use.
 type Memory struct {
-	mu        sync.Mutex
+	mu        lock.Mutex[lock.Positions]
 	positions map[string]ID
 }
 
@@ -75,7 +76,7 @@ func File(path string) (Store, error) {
 type file struct {
 	path string
 
-	mu        sync.Mutex
+	mu        lock.Turn[lock.Saving]
 	positions map[string]ID
 }
 
@@ -120,8 +121,7 @@ func replace(path string, text []byte) error {
 		return errors.Join(err, os.Remove(tmp.Name()))
 	}
 	if dir, err := os.Open(filepath.Dir(path)); err == nil {
-		_ = dir.Sync() // the name, too; not every system can
-		dir.Close()
+		_ = errors.Join(dir.Sync(), dir.Close()) // the name, too; not every system can
 	}
 	return nil
 }

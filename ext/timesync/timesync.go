@@ -15,18 +15,18 @@ package timesync
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // A Clock estimates the server's time from the last ten replies. The zero Clock
 // is ready for use: until the first reply it is the client's own clock. Its
 // methods are for any goroutine.
 type Clock struct {
-	mu      sync.Mutex
+	mu      lock.Mutex[lock.Clock]
 	samples [10]sample
 	n       int // ever taken
 }

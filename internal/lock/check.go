@@ -14,71 +14,103 @@ import (
 type Mutex[R Rank] struct{ mu sync.Mutex }
 
 func (m *Mutex[R]) Lock() {
-	var r R
-	g := wait(r)
+	g := wait(ranked[R]())
 	m.mu.Lock()
-	g.hold(r)
+	g.hold(ranked[R]())
 }
 
 func (m *Mutex[R]) TryLock() bool {
 	ok := m.mu.TryLock() // who does not wait needs no order
 	if ok {
-		var r R
-		current().hold(r)
+		current().hold(ranked[R]())
 	}
 	return ok
 }
 
 func (m *Mutex[R]) Unlock() {
-	var r R
-	release(r)
+	release(ranked[R]())
 	m.mu.Unlock()
 }
 
 type RWMutex[R Rank] struct{ mu sync.RWMutex }
 
 func (m *RWMutex[R]) Lock() {
-	var r R
-	g := wait(r)
+	g := wait(ranked[R]())
 	m.mu.Lock()
-	g.hold(r)
+	g.hold(ranked[R]())
 }
 
 func (m *RWMutex[R]) Unlock() {
-	var r R
-	release(r)
+	release(ranked[R]())
 	m.mu.Unlock()
 }
 
 func (m *RWMutex[R]) RLock() {
-	var r R
-	g := wait(r)
+	g := wait(ranked[R]())
 	m.mu.RLock()
-	g.hold(r)
+	g.hold(ranked[R]())
 }
 
 func (m *RWMutex[R]) RUnlock() {
-	var r R
-	release(r)
+	release(ranked[R]())
 	m.mu.RUnlock()
 }
 
-type Turn struct{ mu sync.Mutex }
+type Turn[R Long] struct{ mu sync.Mutex }
 
-func (t *Turn) Lock()         { None(); t.mu.Lock() }
-func (t *Turn) TryLock() bool { return t.mu.TryLock() }
-func (t *Turn) Unlock()       { t.mu.Unlock() }
+func (t *Turn[R]) Lock() {
+	g := wait(long[R]())
+	t.mu.Lock()
+	g.hold(long[R]())
+}
+
+func (t *Turn[R]) TryLock() bool {
+	ok := t.mu.TryLock()
+	if ok {
+		current().hold(long[R]())
+	}
+	return ok
+}
+
+func (t *Turn[R]) Unlock() {
+	release(long[R]())
+	t.mu.Unlock()
+}
 
 func None() {
-	if g := current(); len(g.holds) > 0 {
-		panic(fmt.Sprintf("lock: %s is held where nothing may be", names(g.holds)))
+	if held := current().locks(); len(held) > 0 {
+		panic(fmt.Sprintf("lock: %s is held where nothing may be", held))
 	}
+}
+
+// A place is that of a lock in the order: turns come first.
+type place struct {
+	of   string
+	turn bool
+	at   int
+}
+
+func ranked[R Rank]() place {
+	var r R
+	return place{of: fmt.Sprintf("%T", r), at: r.rank()}
+}
+
+func long[R Long]() place {
+	var r R
+	return place{of: fmt.Sprintf("%T", r), turn: true, at: r.turn()}
+}
+
+func (p place) before(q place) bool {
+	if p.turn != q.turn {
+		return p.turn
+	}
+	return p.at < q.at
 }
 
 // A goroutine that holds something.
 type goroutine struct {
 	number uint64
-	holds  []Rank
+	holds  []place
 }
 
 // all has those that hold something, by number. Each is touched by itself alone.
@@ -96,37 +128,40 @@ func current() *goroutine {
 	return &goroutine{number: n}
 }
 
-// wait panics if r must not be taken now.
-func wait(r Rank) *goroutine {
+// wait panics if what has place p must not be taken now.
+func wait(p place) *goroutine {
 	g := current()
 	for _, h := range g.holds {
-		if h.rank() >= r.rank() {
-			panic(fmt.Sprintf("lock: %T is taken while %T is held", r, h))
+		if !h.before(p) {
+			panic(fmt.Sprintf("lock: %s is taken while %s is held", p.of, h.of))
 		}
 	}
 	return g
 }
 
-func (g *goroutine) hold(r Rank) {
-	if g.holds = append(g.holds, r); len(g.holds) == 1 {
+func (g *goroutine) hold(p place) {
+	if g.holds = append(g.holds, p); len(g.holds) == 1 {
 		all.Store(g.number, g)
 	}
 }
 
-func release(r Rank) {
+func release(p place) {
 	g := current()
-	i := slices.Index(g.holds, r)
+	i := slices.Index(g.holds, p)
 	if i < 0 {
-		panic(fmt.Sprintf("lock: %T is released by a goroutine that does not hold it", r))
+		panic(fmt.Sprintf("lock: %s is released by a goroutine that does not hold it", p.of))
 	}
 	if g.holds = slices.Delete(g.holds, i, i+1); len(g.holds) == 0 {
 		all.Delete(g.number)
 	}
 }
 
-func names(ranks []Rank) (n []string) {
-	for _, r := range ranks {
-		n = append(n, fmt.Sprintf("%T", r))
+// locks are those held that are no turns.
+func (g *goroutine) locks() (held []string) {
+	for _, p := range g.holds {
+		if !p.turn {
+			held = append(held, p.of)
+		}
 	}
-	return n
+	return held
 }

@@ -50,19 +50,34 @@ func TestWhoDoesNotWaitNeedsNoOrder(t *testing.T) {
 
 func TestNothingIsHeldWhereNothingMayBe(t *testing.T) {
 	var mu lock.Mutex[lock.Session]
-	var turn lock.Turn
+	var turn lock.Turn[lock.Processing]
 	turn.Lock()
 	lock.None()
 	mu.Lock()
 	assert.PanicsWithValue(t, "lock: [lock.Session] is held where nothing may be", lock.None)
-	var other lock.Turn
-	assert.Panics(t, other.Lock)
 	done := make(chan struct{})
 	go func() { defer close(done); lock.None() }() // each goroutine for itself
 	<-done
 	mu.Unlock()
 	lock.None()
 	turn.Unlock()
+}
+
+func TestTurnsAreTakenBeforeLocksAndInTheirOrder(t *testing.T) {
+	var mu lock.Mutex[lock.Registry]
+	var outer lock.Turn[lock.Processing]
+	var inner lock.Turn[lock.Delivering]
+	mu.Lock()
+	assert.PanicsWithValue(t, "lock: lock.Processing is taken while lock.Registry is held", outer.Lock)
+	mu.Unlock()
+	inner.Lock()
+	assert.PanicsWithValue(t, "lock: lock.Processing is taken while lock.Delivering is held", outer.Lock)
+	assert.True(t, outer.TryLock(), "who does not wait needs no order")
+	outer.Unlock()
+	inner.Unlock()
+	outer.Lock()
+	assert.NotPanics(t, func() { inner.Lock(); defer inner.Unlock(); mu.Lock(); defer mu.Unlock() })
+	outer.Unlock()
 }
 
 func TestAConditionReleasesWhileItWaits(t *testing.T) {

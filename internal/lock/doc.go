@@ -7,5 +7,6 @@
 // program is built with the tag lockcheck. Then each of them looks, before it
 // waits, at what its goroutine holds already, and panics where that is not above
 // it in the order, whether or not somebody waits the other way round just then.
-// [None] panics if the goroutine holds any. .ci/run tests with the tag.
+// [None] panics if the goroutine holds any but a [Turn]. .ci/run tests with the
+// tag, and locks_test.go refuses mutexes that are none of these.
 package lock

@@ -12,9 +12,9 @@ type Mutex[R Rank] struct{ sync.Mutex }
 type RWMutex[R Rank] struct{ sync.RWMutex }
 
 // A Turn is a sync.Mutex that is held for long: while user code runs, or a
-// network is waited for. It has no place in the order. Who takes one holds
-// nothing but other turns.
-type Turn struct{ sync.Mutex }
+// network or a disk is waited for. Who takes one holds nothing but turns that
+// stand before it.
+type Turn[R Long] struct{ sync.Mutex }
 
 // None panics, in a build with lockcheck, if the goroutine holds a [Mutex] or an
 // [RWMutex]. It stands before user code is called and before anything is sent.

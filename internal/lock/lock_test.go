@@ -15,5 +15,5 @@ import (
 func TestLocksAreNoLargerThanThoseOfSync(t *testing.T) {
 	assert.Equal(t, unsafe.Sizeof(sync.Mutex{}), unsafe.Sizeof(lock.Mutex[lock.Session]{}))
 	assert.Equal(t, unsafe.Sizeof(sync.RWMutex{}), unsafe.Sizeof(lock.RWMutex[lock.Session]{}))
-	assert.Equal(t, unsafe.Sizeof(sync.Mutex{}), unsafe.Sizeof(lock.Turn{}))
+	assert.Equal(t, unsafe.Sizeof(sync.Mutex{}), unsafe.Sizeof(lock.Turn[lock.Processing]{}))
 }

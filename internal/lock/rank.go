@@ -1,10 +1,10 @@
 package lock
 
-// A Rank is a place in the order.
+// A Rank is the place of a [Mutex] or an [RWMutex] in the order.
 type Rank interface{ rank() int }
 
 // The order, outermost first: who holds a lock takes only such as stand in a
-// line further down. Locks in one line are never held together.
+// group further down. Locks of one group are never held together.
 type (
 	Registry struct{} // server: registry.mu
 
@@ -49,13 +49,46 @@ type (
 
 	Receiver struct{} // internal/hub: Receiver.mu
 
-	Conn struct{} // longpoll and transport/memory: a connection's
+	Conn struct{} // longpoll: exchange.mu, held.mu; transport/memory: exchange.mu, flow.mu
 
 	Dialer struct{} // transport/memory: dialer.mu
 
 	Jar struct{} // client: jar.mu, which transports ask
 
 	Socket struct{} // internal/wire: Socket.mu
+
+	// Those of extensions: what is behind them asks nobody for anything.
+
+	Ack       struct{} // ext/ack: extension.mu
+	Clock     struct{} // ext/timesync: Clock.mu
+	Questions struct{} // ext/timesync/timesyncserver: questions.mu
+	Publishes struct{} // ext/once/onceserver: history.mu
+	Replay    struct{} // ext/replay: extension.mu
+	Positions struct{} // ext/replay: Memory.mu
+	Turns     struct{} // ext/replay/replayserver: history.turns
+	Messages  struct{} // ext/replay/replayserver: Memory.mu
+	Writes    struct{} // ext/replay/boltstore: Store.mu
+	Index     struct{} // ext/replay/boltstore: index.mu
+)
+
+// A Long is the place of a [Turn] in the order.
+type Long interface{ turn() int }
+
+// The turns, outermost first. All of them come before the locks above.
+type (
+	Processing struct{} // server: Session.turn, while a payload and its handlers run
+	Renewing   struct{} // keypair: KeyPair.mu, while files are read and the log is told
+
+	Shedding struct{} // server: Server.shedding, while hooks hear of sessions that end
+
+	Appending struct{} // ext/replay/replayserver: Memory.appending, around the deliveries
+
+	Delivering struct{} // ext/replay/replayserver: history.mu, while extensions see a message and it is sent
+
+	Reading struct{} // internal/wire: Socket.reading, while a peer is waited for
+	Saving  struct{} // ext/replay: file.mu, while the disk is waited for
+
+	Looking struct{} // internal/lull: Bell.one, while the network is looked at
 )
 
 func (Registry) rank() int   { return 1 }
@@ -92,3 +125,23 @@ func (Conn) rank() int   { return 31 }
 func (Dialer) rank() int { return 32 }
 func (Jar) rank() int    { return 33 }
 func (Socket) rank() int { return 34 }
+
+func (Ack) rank() int       { return 41 }
+func (Clock) rank() int     { return 41 }
+func (Questions) rank() int { return 41 }
+func (Publishes) rank() int { return 41 }
+func (Replay) rank() int    { return 41 }
+func (Positions) rank() int { return 41 }
+func (Turns) rank() int     { return 41 }
+func (Messages) rank() int  { return 41 }
+func (Writes) rank() int    { return 41 }
+func (Index) rank() int     { return 41 }
+
+func (Processing) turn() int { return 1 }
+func (Renewing) turn() int   { return 1 }
+func (Shedding) turn() int   { return 2 }
+func (Appending) turn() int  { return 3 }
+func (Delivering) turn() int { return 4 }
+func (Reading) turn() int    { return 5 }
+func (Saving) turn() int     { return 5 }
+func (Looking) turn() int    { return 6 }

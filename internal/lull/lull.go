@@ -11,9 +11,10 @@
 package lull
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // longest is how long a look may take to come, so that who waits has its share
@@ -28,7 +29,7 @@ var Shared Bell
 // A Bell says when the runtime has looked at the network. The zero Bell is ready
 // for use.
 type Bell struct {
-	one     sync.Mutex // each who waits has a look of its own
+	one     lock.Turn[lock.Looking] // each who waits has a look of its own
 	waiting atomic.Int32
 	wire    wire
 }

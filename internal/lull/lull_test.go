@@ -3,6 +3,7 @@ package lull
 import (
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,38 +17,40 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // crowd runs n goroutines that compute without end, with a Wait after each turn,
-// on one processor, while f runs. It returns how many turns each had.
-func crowd(n int, turn time.Duration, f func()) []int {
+// on one processor, while f runs. f gets the turns that each has had.
+func crowd(n int, turn time.Duration, f func(turns []atomic.Int64)) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	var stop atomic.Bool
 	var all sync.WaitGroup
-	turns := make([]int, n)
+	turns := make([]atomic.Int64, n)
 	for i := range n {
 		all.Go(func() {
 			for !stop.Load() {
 				for begin := time.Now(); time.Since(begin) < turn; {
 				}
-				turns[i]++
+				turns[i].Add(1)
 				Shared.Wait()
 			}
 		})
 	}
-	f()
+	f(turns)
 	stop.Store(true)
 	all.Wait()
-	return turns
 }
 
 func TestAllWhoWaitHaveTheirTurn(t *testing.T) {
-	turns := crowd(20, 50*time.Microsecond, func() { time.Sleep(100 * time.Millisecond) })
-	for _, n := range turns {
-		assert.NotZero(t, n, "%v", turns)
-	}
+	crowd(20, 50*time.Microsecond, func(turns []atomic.Int64) {
+		for i := range turns {
+			assert.Eventually(t, func() bool { return turns[i].Load() >= 5 }, time.Minute, time.Millisecond, "number %d", i)
+		}
+	})
 	assert.Zero(t, Shared.Waiting())
 }
 
 // A byte that goes to and fro is heard of between two turns: of few turns there
-// are in the way of each, not all.
+// are in the way of each. Without a look at the network there are dozens. The
+// kernel may be late with a byte when others keep it busy, so most of the ways
+// need not be so.
 func TestTheNetworkIsHeardBetweenTwoTurns(t *testing.T) {
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -58,21 +61,39 @@ func TestTheNetworkIsHeardBetweenTwoTurns(t *testing.T) {
 	b, err := ln.Accept()
 	require.NoError(t, err)
 	defer b.Close()
-	const times, peers = 50, 50
-	turns := crowd(peers, 200*time.Microsecond, func() {
-		for range times {
-			var p [1]byte
-			a.Write(p[:])
-			b.Read(p[:])
+	var echo sync.WaitGroup
+	echo.Go(func() { // is waiting when a byte comes, so that only the poller wakes it
+		var p [1]byte
+		for {
+			if _, err := b.Read(p[:]); err != nil {
+				return
+			}
 			b.Write(p[:])
-			a.Read(p[:])
 		}
 	})
-	all := 0
-	for _, n := range turns {
-		all += n
+	const times, peers = 20, 50
+	var took []int64
+	crowd(peers, 200*time.Microsecond, func(turns []atomic.Int64) {
+		for range times {
+			before := sum(turns)
+			var p [1]byte
+			a.Write(p[:])
+			a.Read(p[:])
+			took = append(took, sum(turns)-before)
+		}
+	})
+	b.Close()
+	echo.Wait()
+	slices.Sort(took)
+	t.Logf("turns in each way and back: %v", took)
+	assert.Less(t, took[times/4], int64(peers/5))
+}
+
+func sum(turns []atomic.Int64) (n int64) {
+	for i := range turns {
+		n += turns[i].Load()
 	}
-	assert.Less(t, all, times*peers/2, "each way and back took as many turns as there are peers")
+	return n
 }
 
 func TestWhoWaitsComesAgainAlsoIfOthersNeverStop(t *testing.T) {

@@ -3,6 +3,7 @@
 package lull
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"syscall"
@@ -36,8 +37,7 @@ func (w *wire) hang() {
 func (w *wire) cut() {
 	w.gone = true
 	if w.out != nil {
-		w.in.Close()
-		w.out.Close()
+		_ = errors.Join(w.in.Close(), w.out.Close()) // nobody waits for what was in it
 		w.in, w.out = nil, nil
 	}
 }
@@ -48,7 +48,7 @@ func (w *wire) look() {
 		runtime.Gosched()
 		return
 	}
-	w.out.SetReadDeadline(time.Now().Add(longest))
+	_ = w.out.SetReadDeadline(time.Now().Add(longest)) // a pipe has deadlines
 	rung := false
 	_ = w.raw.Read(func(fd uintptr) bool { // its error is the deadline's
 		if rung {
@@ -56,7 +56,7 @@ func (w *wire) look() {
 			return true
 		}
 		rung = true
-		w.in.Write([]byte{1}) // after a look that did not come, it is read with the next
-		return false          // although there is something: only the poller is to say so
+		_, _ = w.in.Write([]byte{1}) // after a look that did not come, it is read with the next
+		return false                 // although there is something: only the poller is to say so
 	})
 }

@@ -62,7 +62,7 @@ func NewReader(s *Socket, early []byte, limit int, ended func()) Reader {
 // call.
 func (r *Reader) Next() (io.Reader, error) {
 	if r.open {
-		io.Copy(io.Discard, r)
+		_, _ = io.Copy(io.Discard, r) // r.err says how that ended
 	}
 	if r.err != nil {
 		return nil, r.err

@@ -66,10 +66,10 @@ func (s *Socket) Linger(d time.Duration) {
 	if open {
 		s.Mute() // Shut has freed who reads
 		if c, ok := s.Conn.(interface{ CloseWrite() error }); ok && !busy {
-			c.CloseWrite()
+			_ = c.CloseWrite() // it is closed as a whole soon
 		}
 		s.SetReadDeadline(time.Now().Add(d))
-		io.CopyN(io.Discard, s.Conn, discarded)
+		_, _ = io.CopyN(io.Discard, s.Conn, discarded)
 	}
 	s.Close()
 	s.drains.Wait()

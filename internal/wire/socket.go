@@ -52,8 +52,8 @@ type Socket struct {
 
 	drains sync.WaitGroup
 
-	reading lock.Turn // held during a read
-	mute    bool      // reads find the end
+	reading lock.Turn[lock.Reading] // held during a read
+	mute    bool                    // reads find the end
 
 	reads atomic.Uint32 // odd: a read is waiting
 }

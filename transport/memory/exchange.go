@@ -133,7 +133,7 @@ func (h *held) Send(p *transport.Payload) error {
 func (h *held) Close(r transport.Reason) error { return h.Refuse(r, "") }
 
 func (h *held) Refuse(r transport.Reason, text string) error {
-	h.e.finish(nil, &transport.Error{Type: bayeux.LongPolling, Op: "receive", Status: r.Status(), Reason: r, Detail: text})
+	_ = h.e.finish(nil, &transport.Error{Type: bayeux.LongPolling, Op: "receive", Status: r.Status(), Reason: r, Detail: text})
 	h.cancel()
 	return nil
 }

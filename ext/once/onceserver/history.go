@@ -3,10 +3,10 @@ package onceserver
 import (
 	"container/list"
 	"context"
-	"sync"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/ext/once"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/server"
 )
 
@@ -14,7 +14,7 @@ import (
 type history struct {
 	publishes, clients, most int // at most so many; bytes
 
-	mu     sync.Mutex
+	mu     lock.Mutex[lock.Publishes]
 	byName map[string]*list.Element
 	recent list.List // of *client, the one that was heard last in front
 	bytes  int

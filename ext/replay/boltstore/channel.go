@@ -3,13 +3,13 @@ package boltstore
 import (
 	"encoding/binary"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/ext/replay"
 	"github.com/gocometd/cometd/ext/replay/internal/dropped"
 	"github.com/gocometd/cometd/ext/replay/replayserver"
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // A channel is what is known of one without looking at its messages. It does not
@@ -53,7 +53,7 @@ func (s *Store) parseChannel(name string, b []byte) (*channel, error) {
 // them there. The writer changes it after each commit, and before anybody is
 // told of that.
 type index struct {
-	mu       sync.RWMutex
+	mu       lock.RWMutex[lock.Index]
 	first    replay.ID // ids up to this one were never given
 	last     replay.ID // the last one that was written
 	channels map[string]*channel

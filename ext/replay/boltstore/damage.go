@@ -55,7 +55,7 @@ func openFile(path string) (db *bolt.DB, file *os.File, err error) {
 			return err
 		})
 		if isPanicked(err) {
-			file.Close() // bbolt had no time for it
+			err = errors.Join(err, file.Close()) // bbolt had no time for it
 		}
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/gocometd/cometd/ext/replay"
 	"github.com/gocometd/cometd/ext/replay/internal/dropped"
 	"github.com/gocometd/cometd/ext/replay/replayserver"
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // ErrClosed is what a message fails with that comes after Close.
@@ -30,7 +31,7 @@ type Store struct {
 	trim   trimming
 	done   chan struct{}
 
-	mu      sync.Mutex
+	mu      lock.Mutex[lock.Writes]
 	more    sync.Cond
 	waiting []*message
 	look    bool // channels may have something to delete

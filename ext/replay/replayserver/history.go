@@ -10,6 +10,7 @@ import (
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
 	"github.com/gocometd/cometd/ext/replay"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/server"
 )
 
@@ -72,10 +73,10 @@ type history struct {
 
 	// mu is held while a message is delivered, so that a reader which has read
 	// all that was delivered can make its subscription live in between.
-	mu        sync.Mutex
+	mu        lock.Turn[lock.Delivering]
 	delivered replay.ID
 
-	turns    sync.Mutex
+	turns    lock.Mutex[lock.Turns]
 	readings map[*server.Session][]*reading // those whose turn it is not, of sessions that have a reader
 }
 

@@ -5,13 +5,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/ext/replay"
 	"github.com/gocometd/cometd/ext/replay/internal/dropped"
 	"github.com/gocometd/cometd/ext/replay/internal/merge"
+	"github.com/gocometd/cometd/internal/lock"
 )
 
 // A Memory is a [Store] in memory: its messages are safe at once, and gone with
@@ -19,9 +19,9 @@ import (
 type Memory struct {
 	rules []Rule
 
-	appending sync.Mutex // orders the calls of kept
+	appending lock.Turn[lock.Appending] // orders the calls of kept
 
-	mu       sync.Mutex
+	mu       lock.Mutex[lock.Messages]
 	first    replay.ID
 	last     replay.ID
 	channels map[string]*log

@@ -6,11 +6,11 @@ package timesyncserver
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/ext/timesync"
+	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/server"
 )
 
@@ -37,7 +37,7 @@ type extension struct {
 // channel: the message before it has been answered, or is a connect that never
 // is, because another has taken its place.
 type questions struct {
-	mu   sync.Mutex
+	mu   lock.Mutex[lock.Questions]
 	open []question
 }
 

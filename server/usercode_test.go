@@ -1,0 +1,110 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd"
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/longpoll"
+	"github.com/gocometd/cometd/server"
+	"github.com/gocometd/cometd/transport"
+	"github.com/gocometd/cometd/wsclient"
+)
+
+type tenant struct{}
+
+// What middleware puts into the context of a request, or of the one that opened
+// a socket, is in the context of the handlers, without its deadline.
+func TestTheValuesOfARequestReachItsHandlers(t *testing.T) {
+	var opened *server.Server
+	srv, err := cometd.NewServer(server.WithExtension(server.Extension{Name: "opened", Opened: func(s *server.Server) { opened = s }}))
+	require.NoError(t, err)
+	defer srv.Close()
+	assert.Same(t, srv, opened)
+	srv.HandleService("/service/tenant", func(ctx context.Context, _ *server.Session, _ *bayeux.Message) (any, error) {
+		_, ends := ctx.Deadline()
+		assert.False(t, ends)
+		assert.Nil(t, ctx.Value("another"))
+		return ctx.Value(tenant{}), nil
+	})
+	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		srv.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tenant{}, "Skalica")))
+	}))
+	defer hs.Close()
+	for _, d := range []transport.Dialer{wsclient.NewDialer(), longpoll.NewDialer()} {
+		c, err := client.New(hs.URL, client.WithTransports(d))
+		require.NoError(t, err)
+		got, err := client.Call[string](t.Context(), c, "/service/tenant", nil)
+		assert.NoError(t, err, d.Type())
+		assert.Equal(t, "Skalica", got, d.Type())
+		c.Close()
+		<-c.Done()
+	}
+}
+
+// What an extension spoils of a reply is a failure for whoever waits for it, and
+// what it spoils of an event is no event.
+func TestWhatAnExtensionSpoilsIsNotSent(t *testing.T) {
+	spoil := func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+		if m.ID == "spoil" || string(m.Data) == `"spoil"` {
+			m.Ext = bayeux.Ext{"x": []byte("{")}
+		}
+		return nil
+	}
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		c := w.session("/a")
+		reply := c.ask(`{"channel":"/meta/subscribe","id":"spoil","clientId":"$","subscription":"/b"}`)
+		assert.Equal(t, bayeux.Failed, reply.Outcome)
+		assert.Equal(t, "500::internal", reply.Error)
+		require.NoError(t, w.Publish(t.Context(), "/a", "spoil"))
+		require.NoError(t, w.Publish(t.Context(), "/a", "well"))
+		assert.Equal(t, []string{`"well"`}, c.data(1))
+	}, server.WithExtension(server.Extension{Name: "spoils", Outgoing: func(ctx context.Context, s *server.Session, m *bayeux.Message) error {
+		if m.Channel == "/a" {
+			return nil
+		}
+		return spoil(ctx, s, m)
+	}, Deliver: spoil}))
+}
+
+// A filter that panics loses nothing, and a client that counts its messages has
+// no filter.
+func TestAFilterOfTheOutboxThatFails(t *testing.T) {
+	broken := func(ms []*bayeux.Message) []*bayeux.Message {
+		for _, m := range ms {
+			switch string(m.Data) {
+			case "1":
+				panic("one")
+			case "2":
+				m.Data = []byte("{") // no JSON
+			}
+		}
+		return ms
+	}
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		c := w.session("/a")
+		require.NoError(t, w.Publish(t.Context(), "/a", 1))
+		assert.Equal(t, []string{"1"}, c.data(1), "as it was")
+		require.NoError(t, w.Publish(t.Context(), "/a", 2))
+		c.quiet()
+		o := w.Session(c.id).Outbox()
+		assert.True(t, o.Filter(nil))
+		require.NoError(t, w.Publish(t.Context(), "/a", 3))
+		assert.Equal(t, []string{"3"}, c.data(1))
+		assert.True(t, o.Filter(broken))
+		assert.False(t, o.Number(func(uint64) []byte { return nil }))
+		assert.True(t, o.Filter(nil))
+		assert.True(t, o.Number(func(uint64) []byte { return []byte("{}") }))
+		assert.False(t, o.Filter(broken))
+	}, server.WithPolicy(server.Policy{Handshake: func(_ context.Context, s *server.Session, _ *bayeux.Message) error {
+		s.Outbox().Filter(broken)
+		return nil
+	}}))
+}
