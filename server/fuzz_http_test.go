@@ -130,7 +130,7 @@ func FuzzUpgrade(f *testing.F) {
 			}
 			secret, _ := base64.StdEncoding.DecodeString(strings.Trim(key, " "))
 			assert.False(t, len(secret) == 16 && strings.Trim(version, " ") == "13" && origin == "", "a good request: %s", r.Status)
-			assert.Contains(t, []int{http.StatusBadRequest, http.StatusForbidden}, r.StatusCode)
+			assert.Contains(t, []int{http.StatusBadRequest, http.StatusForbidden, http.StatusUpgradeRequired}, r.StatusCode)
 		}, upgrade(lines), masked(wiretest.Fin|wiretest.Text, "["+helloAll+"]"))
 	})
 }
