@@ -1,6 +1,6 @@
 // Uncovered compares what tests have not run with the record of what somebody
-// has looked at: scripts/uncovered.txt. It fails where something is not in the
-// record, and says what of it is run now.
+// has looked at: scripts/uncovered.txt. It prints, and ends with status 1, what is
+// not in the record, and says what of it is run now.
 //
 //	go run ./internal/uncovered -record scripts/uncovered.txt PROFILE…
 //	go run ./internal/uncovered -lines PROFILE…      all that was not run, in the form of the record
