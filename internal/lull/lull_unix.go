@@ -27,8 +27,8 @@ func (w *wire) hang() {
 		return
 	}
 	if w.raw, err = out.SyscallConn(); err != nil {
-		in.Close()
-		out.Close()
+		_ = in.Close()
+		_ = out.Close()
 		return
 	}
 	w.in, w.out = in, out

@@ -162,7 +162,7 @@ func (r *reading) send(m Message) {
 	}
 	past := &bayeux.Message{Channel: m.Channel, Data: m.Data}
 	if past.Ext.Set(replay.Marks, r.number) == nil {
-		r.SendMessage(past)
+		_ = r.SendMessage(past) // it was JSON when it was published
 	}
 }
 
@@ -172,6 +172,6 @@ func (r *reading) sendMark() {
 		return
 	}
 	if data, err := json.Marshal(replay.Mark{Live: r.number}); err == nil {
-		r.SendMessage(&bayeux.Message{Channel: replay.Channel, Data: data})
+		_ = r.SendMessage(&bayeux.Message{Channel: replay.Channel, Data: data})
 	}
 }
