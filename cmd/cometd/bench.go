@@ -22,7 +22,7 @@ type benchCmd struct {
 	benchLoad
 	WarmUp  time.Duration `default:"1s" help:"How long to publish before that. Default: ${default}."`
 	Prefix  string        `default:"/bench" placeholder:"CHANNEL" help:"Where the channels are: CHANNEL/RUN/0, CHANNEL/RUN/1 and so on, RUN being new each time. Default: ${default}."`
-	Stalled int           `placeholder:"N" help:"Subscribers more that never read, in every second run; the runs between are the control. In the end both are compared."`
+	Stalled int           `placeholder:"N" help:"Additional subscribers that never read, in every second run; the runs between are the control. In the end both are compared."`
 	PID     int           `name:"pid" placeholder:"PID" help:"The server's process, if it runs on this machine: its memory is told too. Linux only."`
 	JSON    bool          `name:"json" help:"Print one JSON object per run instead of text and drawing, and with --stalled a last one that compares."`
 	SVG     string        `name:"svg" placeholder:"FILE" help:"Draw latency by percentile into this file."`
@@ -66,9 +66,15 @@ knows for ten seconds, and has it in its log.`
 // sense.
 func (b *benchCmd) AfterApply(k *kong.Context) error {
 	b.fill(k.Flags())
-	for flag, n := range map[string]int{"--clients": b.Clients, "--publishers": b.Publishers, "--channels": b.Channels, "--window": b.Window, "--rounds": b.Rounds} {
-		if n < 1 {
-			return fmt.Errorf("%s is %d, want 1 or more", flag, n)
+	if err := b.connection.AfterApply(); err != nil {
+		return err
+	}
+	for _, flag := range []struct {
+		name string
+		n    int
+	}{{"--clients", b.Clients}, {"--publishers", b.Publishers}, {"--channels", b.Channels}, {"--window", b.Window}, {"--rounds", b.Rounds}} {
+		if flag.n < 1 {
+			return fmt.Errorf("%s is %d, want 1 or more", flag.name, flag.n)
 		}
 	}
 	switch {
@@ -128,7 +134,8 @@ func (b *benchCmd) Run(ctx context.Context, tty console) error {
 	for i, stalled := range runs {
 		r, err := b.measure(ctx, tty, stalled, fmt.Sprintf("run %d of %d: ", i+1, len(runs)))
 		if err != nil {
-			return cmp.Or(endedBySignal(ctx, err), failed)
+			failed = cmp.Or(endedBySignal(ctx, err), failed)
+			break // what was measured before is told
 		}
 		if err := b.print(tty, r); err != nil {
 			return err
@@ -144,7 +151,7 @@ func (b *benchCmd) Run(ctx context.Context, tty console) error {
 			return err
 		}
 	}
-	if b.SVG != "" {
+	if b.SVG != "" && len(done) > 0 {
 		if err := os.WriteFile(b.SVG, drawLatency(done), 0o666); err != nil {
 			return errors.Join(failed, err)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -47,7 +48,7 @@ type latencyShard struct {
 
 func newBenchCount(streams, window int) *benchCount {
 	c := &benchCount{began: time.Now(), window: int64(window)}
-	c.to.Store(1<<63 - 1)
+	c.to.Store(math.MaxInt64)
 	for range streams {
 		t := &benchTally{count: c, room: make(chan struct{}, 1)}
 		t.room <- struct{}{}

@@ -55,7 +55,7 @@ func (r *benchRun) report(fates []stalledFate, memory int64) *benchReport {
 	c := r.count
 	p := &benchReport{URL: r.URL, Transport: r.subs[0].Stats().Transport, Clients: r.Clients, Publishers: r.Publishers,
 		Channels: r.Channels, Stalled: len(fates), Fates: fates, Memory: memory, Size: r.Size, latency: c.latency()}
-	p.Seconds = time.Duration(c.to.Load() - c.from.Load()).Seconds()
+	p.Seconds = max(0, time.Duration(c.to.Load()-c.from.Load()).Seconds()) // it may have ended before it began
 	for _, s := range c.streams {
 		p.Published += s.sent.Load()
 		p.Delivered += s.got.Load()
@@ -71,7 +71,9 @@ func (r *benchRun) report(fates []stalledFate, memory int64) *benchReport {
 	}
 	h := p.latency
 	p.Measured = h.TotalCount()
-	p.PerSecond = float64(p.Measured) / p.Seconds
+	if p.Seconds > 0 {
+		p.PerSecond = float64(p.Measured) / p.Seconds
+	}
 	l := &p.Latency
 	l.Min, l.Mean, l.Max = h.Min(), h.Mean(), h.Max()
 	l.P50, l.P90, l.P99, l.P999 = h.ValueAtQuantile(50), h.ValueAtQuantile(90), h.ValueAtQuantile(99), h.ValueAtQuantile(99.9)

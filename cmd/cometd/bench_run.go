@@ -15,8 +15,8 @@ import (
 	"github.com/gocometd/cometd/client"
 )
 
-// opening is how many connections are being opened at a time.
-const opening = 64
+// maxOpening is how many connections are being opened at a time.
+const maxOpening = 64
 
 // A benchRun is all clients of one run.
 type benchRun struct {
@@ -65,7 +65,7 @@ func (b *benchCmd) measure(ctx context.Context, tty console, stalled int, about 
 func (r *benchRun) wake(ctx context.Context) []stalledFate {
 	fates := make([]stalledFate, len(r.stalls))
 	var g errgroup.Group
-	g.SetLimit(opening)
+	g.SetLimit(maxOpening)
 	for i, s := range r.stalls {
 		g.Go(func() error { fates[i] = s.fate(context.WithoutCancel(ctx)); return nil })
 	}
@@ -118,7 +118,7 @@ func (r *benchRun) channel(i int) string { return fmt.Sprintf("%s/%d", r.prefix,
 // connect makes n clients, and does with each what ready says.
 func (r *benchRun) connect(ctx context.Context, tty console, n int, ready func(context.Context, int, *client.Client) error) ([]*client.Client, error) {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(opening)
+	g.SetLimit(maxOpening)
 	var mu sync.Mutex
 	var made []*client.Client
 	for i := range n {
@@ -220,9 +220,13 @@ func (r *benchRun) silent(done func() bool) bool {
 // close ends all clients, and waits until none of their handlers runs.
 func (r *benchRun) close() {
 	var g errgroup.Group
-	g.SetLimit(opening)
+	g.SetLimit(maxOpening)
 	for _, c := range append(r.subs, r.pubs...) {
-		g.Go(c.Close)
+		g.Go(func() error {
+			err := c.Close()
+			<-c.Done() // its handlers have ended
+			return err
+		})
 	}
 	for _, s := range r.stalls {
 		g.Go(s.close)
