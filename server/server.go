@@ -64,8 +64,8 @@ func New(opts ...Option) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: c, closing: make(chan struct{})}
-	lull.Shared.Hang()
-	s.bell.Hang()
+	lull.Shared.Open()
+	s.bell.Open()
 	s.quiet = sync.NewCond(&s.mu)
 	s.channels.init()
 	s.channels.rules.configured = c.channels

@@ -39,7 +39,7 @@ const (
 
 func newShard() *shard {
 	x := &shard{woken: make(chan struct{}, 1), rounds: 1} // a new stream has had no frame in it
-	x.bell.Hang()
+	x.bell.Open()
 	return x
 }
 

@@ -88,7 +88,7 @@ type (
 	Reading struct{} // internal/wire: Socket.reading, while a peer is waited for
 	Saving  struct{} // ext/replay: file.mu, while the disk is waited for
 
-	Looking struct{} // internal/lull: Bell.one, while the network is looked at
+	Polling struct{} // internal/lull: Bell.turn, while the poller is waited for
 )
 
 func (Registry) rank() int   { return 1 }
@@ -144,4 +144,4 @@ func (Appending) turn() int  { return 3 }
 func (Delivering) turn() int { return 4 }
 func (Reading) turn() int    { return 5 }
 func (Saving) turn() int     { return 5 }
-func (Looking) turn() int    { return 6 }
+func (Polling) turn() int    { return 6 }

@@ -4,9 +4,9 @@ package lull
 
 import "runtime"
 
-// A wire is nothing where the network cannot be asked so.
-type wire struct{}
+// A pipe is nothing where it cannot be polled.
+type pipe struct{}
 
-func (wire) hang() {}
-func (wire) cut()  {}
-func (wire) look() { runtime.Gosched() }
+func (pipe) open()  {}
+func (pipe) close() {}
+func (pipe) wait()  { runtime.Gosched() }

@@ -10,53 +10,53 @@ import (
 	"time"
 )
 
-// A wire is a pipe: what is written to it arrives when the runtime looks.
-type wire struct {
-	gone    bool
+// A pipe is read when the poller says that it can be.
+type pipe struct {
+	closed  bool
 	in, out *os.File // nil as long as there is no descriptor left
 	raw     syscall.RawConn
-	unread  [512]byte // looks that did not come in time have left something
+	unread  [512]byte // of polls that did not come in time
 }
 
-func (w *wire) hang() {
-	if w.gone || w.out != nil {
+func (p *pipe) open() {
+	if p.closed || p.out != nil {
 		return
 	}
 	out, in, err := os.Pipe()
 	if err != nil {
 		return
 	}
-	if w.raw, err = out.SyscallConn(); err != nil {
+	if p.raw, err = out.SyscallConn(); err != nil {
 		_ = in.Close()
 		_ = out.Close()
 		return
 	}
-	w.in, w.out = in, out
+	p.in, p.out = in, out
 }
 
-func (w *wire) cut() {
-	w.gone = true
-	if w.out != nil {
-		_ = errors.Join(w.in.Close(), w.out.Close()) // nobody waits for what was in it
-		w.in, w.out = nil, nil
+func (p *pipe) close() {
+	p.closed = true
+	if p.out != nil {
+		_ = errors.Join(p.in.Close(), p.out.Close()) // nobody waits for what was in it
+		p.in, p.out = nil, nil
 	}
 }
 
-func (w *wire) look() {
-	w.hang()
-	if w.out == nil {
+func (p *pipe) wait() {
+	p.open()
+	if p.out == nil {
 		runtime.Gosched()
 		return
 	}
-	_ = w.out.SetReadDeadline(time.Now().Add(longest)) // a pipe has deadlines
-	rung := false
-	_ = w.raw.Read(func(fd uintptr) bool { // its error is the deadline's
-		if rung {
-			_, _ = syscall.Read(int(fd), w.unread[:])
+	_ = p.out.SetReadDeadline(time.Now().Add(longest)) // a pipe has deadlines
+	written := false
+	_ = p.raw.Read(func(fd uintptr) bool { // its error is the deadline's
+		if written {
+			_, _ = syscall.Read(int(fd), p.unread[:])
 			return true
 		}
-		rung = true
-		_, _ = w.in.Write([]byte{1}) // after a look that did not come, it is read with the next
+		written = true
+		_, _ = p.in.Write([]byte{1}) // if no poll comes in time, it is read with the next
 		return false                 // although there is something: only the poller is to say so
 	})
 }

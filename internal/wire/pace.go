@@ -8,14 +8,13 @@ import (
 	"github.com/gocometd/cometd/internal/lull"
 )
 
-// A goroutine whose peer always has more for it never waits, and the scheduler
-// lets it run for 10 ms, and does not look at the network as long as any can
-// run. A few such peers would make all others wait for hundreds of
-// milliseconds. So whoever is read for a turn without a wait lets all others go
-// first, and comes again at a look at the network of its own: that costs nothing
-// if nobody else has anything to do. One alone whose frames are few has a long
-// turn: it may be a publisher whose messages go to thousands, and would leave in
-// smaller batches.
+// A reader whose peer never pauses would keep its processor, for the scheduler
+// lets it run for 10 ms and polls the network only when no goroutine can run. A
+// few such peers would make all others wait for hundreds of milliseconds. So after
+// each turn without a wait it gives way until there has been a poll, which costs
+// nothing if nobody else has anything to do. A reader that is alone and gets few
+// frames has a longer turn: it may be a publisher whose messages go to thousands,
+// and would leave in smaller batches.
 const (
 	turn      = 200 * time.Microsecond
 	longTurn  = 20 * time.Millisecond
@@ -23,7 +22,7 @@ const (
 	aWait     = 50 * time.Microsecond // a read that takes longer has waited for the peer
 )
 
-var wait = lull.Shared.Wait
+var giveWay = lull.Shared.Wait
 
 // A pace is when a server's Reader has to let others go first. It does so
 // between two frames.
@@ -43,7 +42,7 @@ func (p *pace) frame() {
 	if d := now.Sub(p.begun); d < turn || d < longTurn && p.frames < fewFrames && lull.Shared.Waiting() == 0 {
 		return
 	}
-	wait()
+	giveWay()
 	p.begun, p.frames = time.Now(), 0
 }
 

@@ -14,8 +14,8 @@ import (
 // let others go first since it was last asked.
 func paced(t *testing.T, run func(t *testing.T, waited func() int)) {
 	n := 0
-	defer func(f func()) { wait = f }(wait)
-	wait = func() { n++ }
+	defer func(f func()) { giveWay = f }(giveWay)
+	giveWay = func() { n++ }
 	synctest.Test(t, func(t *testing.T) {
 		run(t, func() int {
 			defer func() { n = 0 }()
