@@ -86,7 +86,8 @@ func newStage(t *testing.T) *stage {
 func perform(t *testing.T, judge func(t *testing.T, answer *bufio.Reader), parts ...string) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
-		web := &http.Server{Handler: s, ConnState: s.ConnState, ErrorLog: fuzzing.ErrorLog(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+		web := &http.Server{Handler: s, ConnState: s.ConnState, ErrorLog: fuzzing.ErrorLog(), // and the times of SECURITY.md
+			ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second}
 		go web.Serve(s.door)
 		c := s.door.dial()
 		var heard bytes.Buffer
