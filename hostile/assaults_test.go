@@ -86,7 +86,7 @@ var assaults = []assault{
 		s.batch(513, func(int) string { return `{"channel":"/nobody","id":"7","clientId":"$"}` })
 		s.Close()
 	}},
-	{"one-byte frames", 4, load{conns: connsPerAddr, reading: connsPerAddr, payloads: 4, sessions: stated.SessionsPerAddr}, heeded, func(x *target) {
+	{"one-byte frames", 4, load{conns: connsPerAddr, reading: connsPerAddr, payloads: 4, sessions: stated.SessionsPerAddr}, sent, func(x *target) {
 		s := x.shaken()
 		message := `[{"channel":"/nobody","id":"7","clientId":"` + s.id + `"}]`
 		frames := Masked(Text, message[:1])
