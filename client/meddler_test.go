@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/client"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -241,7 +241,7 @@ func (c *meddled) Send(p *transport.Payload) error {
 		if err := json.Unmarshal(text, &m); err != nil {
 			return err
 		}
-		if fault := c.d.strikes(stepOf(m.Channel)); fault != "" {
+		if fault := c.d.strikes(client.StepOf(m.Channel)); fault != "" {
 			return c.spoilRequest(p, i, m, fault)
 		}
 	}
@@ -257,16 +257,6 @@ func (c *meddled) send(p *transport.Payload) error {
 		c.sent <- err
 	}
 	return err
-}
-
-func stepOf(ch string) string {
-	switch ch {
-	case bayeux.MetaHandshake, bayeux.MetaConnect, bayeux.MetaSubscribe:
-		return ch[len("/meta/"):]
-	case "/publish":
-		return "publish"
-	}
-	return ""
 }
 
 // spoilRequest does to message i of p what its fault says.

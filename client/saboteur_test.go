@@ -85,7 +85,7 @@ func (s *saboteur) first(w *wire, m *bayeux.Message) bool {
 		w.hang()
 		return true
 	}
-	fault := s.strikes(stepOf(m.Channel))
+	fault := s.strikes(StepOf(m.Channel))
 	switch fault {
 	case "":
 		return false
@@ -242,7 +242,9 @@ func (s *saboteur) isSunk() bool {
 	return s.sunk
 }
 
-func stepOf(ch string) string {
+// StepOf is the step of the protocol that a message on a channel is, as tables of
+// faults name it, or empty.
+func StepOf(ch string) string {
 	switch ch {
 	case bayeux.MetaHandshake, bayeux.MetaConnect, bayeux.MetaSubscribe:
 		return ch[len("/meta/"):]

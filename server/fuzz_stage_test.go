@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -25,6 +24,7 @@ import (
 	"github.com/gocometd/cometd/ext/timestamp/timestampserver"
 	"github.com/gocometd/cometd/ext/timesync/timesyncserver"
 	"github.com/gocometd/cometd/internal/fuzzing"
+	"github.com/gocometd/cometd/internal/webtest"
 	"github.com/gocometd/cometd/internal/wire/wiretest"
 	"github.com/gocometd/cometd/longpoll"
 	"github.com/gocometd/cometd/server"
@@ -38,7 +38,7 @@ import (
 type stage struct {
 	*server.Server
 	t       *testing.T
-	door    *door
+	door    *webtest.Pipes
 	witness *rawConn
 	secret  string // nobody else knows it
 }
@@ -47,7 +47,7 @@ type stage struct {
 const replaced = http.StatusConflict
 
 func newStage(t *testing.T) *stage {
-	s := &stage{t: t, door: &door{in: make(chan net.Conn), shut: make(chan struct{})}, witness: newRawConn(false), secret: rand.Text()}
+	s := &stage{t: t, door: webtest.NewPipes(), witness: newRawConn(false), secret: rand.Text()}
 	sessions, browsers := 0, 0
 	history, err := replayserver.New(replayserver.NewMemory(replayserver.Rule{Pattern: "/history/**", Messages: 10}), replayserver.WithLast("/history/last", 2))
 	require.NoError(t, err)
@@ -89,7 +89,8 @@ func perform(t *testing.T, judge func(t *testing.T, answer *bufio.Reader), parts
 		web := &http.Server{Handler: s, ConnState: s.ConnState, ErrorLog: fuzzing.ErrorLog(), // and the times of SECURITY.md
 			ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second}
 		go web.Serve(s.door)
-		c := s.door.dial()
+		c, err := s.door.Dial()
+		require.NoError(t, err)
 		var heard bytes.Buffer
 		ended := make(chan struct{})
 		go func() { io.Copy(&heard, c); close(ended) }()
@@ -142,30 +143,6 @@ func (s *stage) askWitness() {
 	}
 	assert.Equal(s.t, want, got, "another session's messages")
 }
-
-// A door is a net.Listener in memory.
-type door struct {
-	in   chan net.Conn
-	shut chan struct{}
-}
-
-func (d *door) dial() net.Conn {
-	near, far := net.Pipe()
-	d.in <- far
-	return near
-}
-
-func (d *door) Accept() (net.Conn, error) {
-	select {
-	case c := <-d.in:
-		return c, nil
-	case <-d.shut:
-		return nil, net.ErrClosed
-	}
-}
-
-func (d *door) Close() error   { close(d.shut); return nil } // once, by http.Server
-func (d *door) Addr() net.Addr { return &net.TCPAddr{} }
 
 // masked is a frame of a client's with a mask of zeros: what it carries can be
 // read in the corpus, and changed by who fuzzes.

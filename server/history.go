@@ -177,7 +177,7 @@ func (p *publishing) keep() {
 			p.message.Data = data.AppendTo(nil)
 		}
 		if err := p.send(); err != nil {
-			p.srv.log.Error("message cannot be encoded", "channel", p.channel.name, "err", err)
+			p.srv.seldom(slog.LevelError, "message cannot be encoded", "", slog.String("channel", p.channel.name), slog.Any("err", err))
 		}
 		p.wakes.flush(p.srv)
 	})

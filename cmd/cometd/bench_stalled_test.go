@@ -213,8 +213,8 @@ func TestBenchChoosesALoadThatStalls(t *testing.T) {
 }
 
 func TestMemoryOfAProcessIsThatOfTheKernel(t *testing.T) {
-	if _, err := resident(os.Getpid()); err != nil {
-		t.Skip("only Linux tells: ", err)
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
 	}
 	used := make([]byte, sized)
 	w := watchMemory(os.Getpid())
