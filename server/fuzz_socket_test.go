@@ -22,6 +22,7 @@ const (
 	pubAgain = `{"channel":"/history/a","id":"6","clientId":"s1","data":7,"ext":{"once":{"c":"me","i":"5"}}}`
 	binaries = `{"channel":"/binary/x","id":"7","clientId":"s1","data":{"data":"HelloWorld","last":true},"ext":{"binary":{}},"timestamp":"x"}`
 	acks     = `{"channel":"/service/ack","id":"8","clientId":"s1","data":2}`
+	mute     = `{"channel":"/meta/connect","id":"2","clientId":"s1"}` // says nothing of what it has
 	goodbye  = `{"channel":"/meta/disconnect","id":"9","clientId":"s1"}`
 )
 
@@ -39,6 +40,7 @@ func FuzzSocket(f *testing.F) {
 	f.Add([]byte(say(`{"channel":"/meta/handshake","supportedConnectionTypes":[],"version":"9","minimumVersion":"8"}`) + say(`{"channel":"/a","clientId":"s1","data":{"a":[1,null,"é"]}}`)))
 	f.Add([]byte(masked(wiretest.Text, `[{"channel":"/meta/`) + masked(wiretest.Fin|wiretest.Ping, "p") + masked(wiretest.Fin|wiretest.Cont, `handshake"}]`) + end))
 	f.Add([]byte(masked(wiretest.Fin|wiretest.RSV1|wiretest.Text, wiretest.Deflate("["+helloAll+"]")) + say(hold)))
+	f.Add([]byte(say(helloAll) + say(mute) + say(subAll) + say(pubs) + say(mute)))
 	f.Add([]byte(say(helloAll)[:40]))
 	f.Add([]byte(say() + masked(wiretest.Fin|wiretest.Bin, "x")))
 	f.Add([]byte(masked(wiretest.Fin|wiretest.Text, "[") + end))

@@ -142,7 +142,7 @@ func (l *link) next(f *frame) bool {
 	handshake := len(l.replies) > 0 && l.replies[0].kind == transport.Handshake
 	if s != nil && s.stream == l && s.sender == nil && !handshake {
 		f.connect = s.due != nil
-		if s.out.opens(l.peer) && (f.connect || !s.onConnectOnly(l)) {
+		if s.eventsFirst(l) || f.connect && s.out.opens(l.peer) {
 			f.takeEvents(s, l)
 		}
 	}
@@ -151,7 +151,7 @@ func (l *link) next(f *frame) bool {
 		return true // replies follow in a frame of their own
 	}
 	l.takeReplies(f, s, limit)
-	if f.connect = f.connect && s.reached(s.dueAt); f.connect {
+	if f.connect = f.connect && (s.reached(s.dueAt) || !s.out.opens(l.peer)); f.connect {
 		f.Messages = append(f.Messages, s.due)
 		s.due = nil
 		s.out.carries(s.out.due, f.taken)
@@ -208,7 +208,7 @@ func (f *frame) takeEvents(s *Session, l *link) {
 func (l *link) takeReplies(f *frame, s *Session, limit int) {
 	n, size := 0, f.Len()
 	for _, r := range l.replies {
-		if r.session == s && s != nil && s.stream == l && !s.onConnectOnly(l) && !s.reached(r.after) {
+		if r.session == s && s != nil && s.stream == l && s.eventsFirst(l) && !s.reached(r.after) {
 			break
 		}
 		size += len(r.text) + 1
@@ -228,6 +228,11 @@ func (l *link) takeReplies(f *frame, s *Session, limit int) {
 		l.replies = nil
 	}
 }
+
+// eventsFirst reports whether events leave before the replies that follow them,
+// connects apart. A client that counts its messages and has yet to say on l what
+// it has gets its replies alone. The caller holds mu.
+func (s *Session) eventsFirst(l *link) bool { return s.out.opens(l.peer) && !s.onConnectOnly(l) }
 
 // reached reports whether so many of the session's events have left or are
 // leaving. The caller holds mu.
@@ -266,5 +271,5 @@ func (l *link) more(s *Session) bool {
 	if s == nil || s.stream != l || s.sender != nil {
 		return false
 	}
-	return s.due != nil || s.urgent && s.batching == 0 && s.out.waiting() && !s.onConnectOnly(l)
+	return s.due != nil || s.urgent && s.batching == 0 && s.out.waiting() && s.eventsFirst(l)
 }

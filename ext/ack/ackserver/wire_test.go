@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -210,5 +211,35 @@ func TestHostileAcknowledgementsDoNoHarm(t *testing.T) {
 			assert.Contains(t, w.got(), `{"channel":"/foo","data":1}`)
 			w.conn.Close(transport.GoingAway)
 		}
+	})
+}
+
+// Messages wait for a client that has asked for numbers and does not say on its
+// connection what it has. Nothing else does: it gets its replies, and a session
+// that says nothing more expires.
+func TestWhoDoesNotCountGetsRepliesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t)
+		defer srv.Close()
+		w := open(t, memory.NewDialer(srv.ServeConn))
+		w.shake(`"ack":true,"ack.numbers":true`)
+		w.send(`{"channel":"/meta/subscribe","clientId":"$","subscription":"/foo"}`)
+		srv.Session(w.id).Send("/foo", 1)
+		assert.Equal(t, []string{`{"channel":"/meta/subscribe","successful":true,"subscription":"/foo","ext":{}}`}, w.got())
+		w.send(`{"channel":"/foo","id":"1","clientId":"$","data":2}`)
+		assert.Equal(t, []string{`{"channel":"/foo","id":"1","successful":true}`}, w.got())
+		for range 2 {
+			w.send(`{"channel":"/meta/connect","clientId":"$"}`)
+		}
+		time.Sleep(20 * time.Second)
+		held := `{"channel":"/meta/connect","successful":true,"ext":{}}`
+		assert.Equal(t, []string{held, held}, w.got())
+		w.connect(`{"timeout":0}`, 0)
+		assert.Contains(t, w.got(), `{"channel":"/foo","data":2}`)
+		w.send(`{"channel":"/service/ack","clientId":"$","data":1}`)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Zero(t, srv.Stats().Sessions)
+		w.conn.Close(transport.GoingAway)
 	})
 }
