@@ -99,9 +99,9 @@ func (o *Outbox) Acknowledge(n uint64) {
 // Received says that the client behind p has received all messages up to
 // number n. They are dropped; if p is another connection than last time those
 // after them are sent again, at once. Numbered messages leave only to who has
-// said so: a client does it in the first message on each connection. With a nil
-// p it says no more than what it has received. An n that is beyond what was
-// sent drops what was sent.
+// said so: a client does it in the first message on each connection. Replies do
+// not wait for that. With a nil p it says no more than what it has received. An
+// n that is beyond what was sent drops what was sent.
 func (o *Outbox) Received(p *transport.Peer, n uint64) {
 	s := o.session
 	s.mu.Lock()
