@@ -128,8 +128,8 @@ func FuzzUpgrade(f *testing.F) {
 				assert.Contains(t, texts[0], `"successful":true`)
 				return
 			}
-			secret, _ := base64.StdEncoding.DecodeString(strings.Trim(key, " "))
-			assert.False(t, len(secret) == 16 && strings.Trim(version, " ") == "13" && origin == "", "a good request: %s", r.Status)
+			secret, bad := base64.StdEncoding.DecodeString(strings.Trim(key, " "))
+			assert.False(t, bad == nil && len(secret) == 16 && strings.Trim(version, " ") == "13" && origin == "", "a good request: %s", r.Status)
 			assert.Contains(t, []int{http.StatusBadRequest, http.StatusForbidden, http.StatusUpgradeRequired}, r.StatusCode)
 		}, upgrade(lines), masked(wiretest.Fin|wiretest.Text, "["+helloAll+"]"))
 	})
