@@ -3,6 +3,7 @@
 package wsserver
 
 import (
+	"bytes"
 	"net"
 	"net/http"
 	"slices"
@@ -54,29 +55,32 @@ func (a *acceptor) switchTo(w http.ResponseWriter, r *http.Request, stall time.D
 	if err != nil {
 		return nil, nil, err
 	}
-	out := brw.Writer
+	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
+	early = slices.Clone(early)
+	socket := wire.NewSocket(nc, wire.Config{Stall: max(stall, 0), Explain: explain})
+	if err := socket.Open(a.answer(brw.Writer.AvailableBuffer(), w.Header(), r.Header, deflate)); err != nil {
+		nc.Close()
+		return nil, nil, err
+	}
+	bound(nc, a.sendBuffer)
+	return socket, early, nil
+}
+
+// answer appends the 101 to dst.
+func (a *acceptor) answer(dst []byte, ours, asked http.Header, deflate string) []byte {
+	out := bytes.NewBuffer(dst)
 	out.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ")
-	out.WriteString(wire.AcceptOf(r.Header["Sec-Websocket-Key"][0]))
-	if name := a.subprotocol(r.Header["Sec-Websocket-Protocol"]); name != "" {
+	out.WriteString(wire.AcceptOf(asked["Sec-Websocket-Key"][0]))
+	if name := a.subprotocol(asked["Sec-Websocket-Protocol"]); name != "" {
 		out.WriteString("\r\nSec-WebSocket-Protocol: " + name)
 	}
 	if deflate != "" {
 		out.WriteString("\r\nSec-WebSocket-Extensions: " + deflate)
 	}
 	out.WriteString("\r\n")
-	w.Header().Write(out)
+	ours.Write(out)
 	out.WriteString("\r\n")
-	if stall > 0 { // requests before this one may have filled the connection
-		nc.SetWriteDeadline(time.Now().Add(stall))
-	}
-	if err := out.Flush(); err != nil {
-		nc.Close()
-		return nil, nil, err
-	}
-	nc.SetWriteDeadline(time.Time{})
-	bound(nc, a.sendBuffer)
-	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
-	return wire.NewSocket(nc, wire.Config{Stall: max(stall, 0), Explain: explain}), slices.Clone(early), nil
+	return out.Bytes()
 }
 
 // subprotocol is the first of ours that the client offers.

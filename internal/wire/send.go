@@ -57,19 +57,33 @@ func (s *Socket) Send(body Body) error {
 		s.mu.Unlock()
 		return <-sent
 	}
+	err := s.write(f)
+	buf.free()
+	return s.explain(err)
+}
+
+// Open writes head as it is, before the first frame: the answer after which the
+// connection is a WebSocket.
+func (s *Socket) Open(head []byte) error {
+	lock.None()
+	s.mu.Lock()
+	return s.explain(s.write(head))
+}
+
+// write returns when the kernel has f, or the stall limit is over. Called with mu
+// held while nobody writes; it unlocks mu.
+func (s *Socket) write(f []byte) error {
 	if s.raw != nil {
 		if f = s.attempt(f); len(f) == 0 {
 			s.mu.Unlock()
-			buf.free()
 			return nil
 		}
 	}
 	s.busy = true
 	s.mu.Unlock()
 	err := s.push(f)
-	buf.free()
 	s.pass(err)
-	return s.explain(err)
+	return err
 }
 
 // Start is Send that never waits: see transport.Starter. Only if CanStart.
