@@ -136,11 +136,14 @@ func (s *Session) comeAgain(a *bayeux.Advice, l *link) {
 	a.Interval = s.pause
 }
 
+// spreadEach is more than a client's return costs one core, TLS included.
+const spreadEach = 250 * time.Microsecond
+
 // spreadOut is when one client should come back.
 func (s *Server) spreadOut() time.Duration {
 	if s.spread <= 0 {
 		return 0
 	}
-	few := time.Duration(1+s.sessions.len()) * time.Millisecond // who are few need not wait for each other
+	few := time.Duration(1+s.sessions.len()) * spreadEach // who are few need not wait for each other
 	return rand.N(min(s.spread, few)).Round(time.Millisecond)
 }
