@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/clock"
 )
 
 // A Subscription hands over the messages of one channel or pattern, or of
@@ -250,9 +251,9 @@ func (s *Subscription) push(e entry) {
 // warn tells that nobody reads this subscription fast enough, at most once a
 // minute.
 func (s *Subscription) warn() {
-	now := time.Now().UnixNano()
-	if last := s.warned.Load(); last == 0 || now-last > int64(time.Minute) {
-		s.warned.Store(now)
+	now := clock.Now()
+	if last := time.Duration(s.warned.Load()); last == 0 || now-last > time.Minute {
+		s.warned.Store(int64(now))
 		s.c.cfg.log.LogAttrs(s.ctx, slog.LevelWarn, "subscription's queue is full, reading pauses", slog.String("channel", s.Channel()))
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/clock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -93,7 +93,7 @@ func (left *remains) unsubscribe() {
 func (srv *Server) finish(s *Session, x *ending, left *remains, w *wakes) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase == gone || x.due && !s.expired(time.Now()) || x.at != nil && x.at != s.expiry {
+	if s.phase == gone || x.due && !s.expired(clock.Now()) || x.at != nil && x.at != s.expiry {
 		return false
 	}
 	left.held = s.takeHeld()

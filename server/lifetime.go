@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/clock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -125,7 +126,7 @@ func (s *Session) pauseFor(connectionType string, asked time.Duration) bayeux.Sp
 // caller holds mu.
 func (s *Session) startClock() {
 	t := s.srv.timingFor(s.via, s.timing)
-	s.deadline.Store(time.Now().Add(s.pause.Or(t.Interval) + t.MaxInterval).UnixNano())
+	s.deadline.Store(int64(clock.Now() + s.pause.Or(t.Interval) + t.MaxInterval))
 }
 
 // ensureClock starts the clock of a session that has no connect to be
@@ -144,27 +145,27 @@ func (s *Session) extendClock() {
 		return
 	}
 	t := s.srv.timingFor(s.via, s.timing)
-	next := time.Now().Add(t.MaxInterval).UnixNano()
-	s.deadline.Store(max(next, s.deadline.Load()))
+	next := clock.Now() + t.MaxInterval
+	s.deadline.Store(max(int64(next), s.deadline.Load()))
 }
 
-func (s *Session) expired(now time.Time) bool { return s.late(now) && s.running.Load() == 0 }
+func (s *Session) expired(now time.Duration) bool { return s.late(now) && s.running.Load() == 0 }
 
 // late reports whether the grace is over.
-func (s *Session) late(now time.Time) bool {
+func (s *Session) late(now time.Duration) bool {
 	d := s.deadline.Load()
-	return d != 0 && now.UnixNano() > d
+	return d != 0 && int64(now) > d
 }
 
 // overdue reports whether the application's code takes longer than
 // Timing.Processing.
-func (s *Session) overdue(now time.Time) bool {
+func (s *Session) overdue(now time.Duration) bool {
 	if s.running.Load() == 0 {
 		return false
 	}
 	s.mu.Lock()
 	limit := s.srv.timingFor(s.via, s.timing).Processing
 	s.mu.Unlock()
-	over := func(since int64) bool { return limit > 0 && since != 0 && now.UnixNano()-since > int64(limit) }
+	over := func(since int64) bool { return limit > 0 && since != 0 && now-time.Duration(since) > limit }
 	return over(s.turnAt.Load()) || over(s.connectAt.Load())
 }

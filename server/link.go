@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/clock"
 	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
@@ -28,7 +29,7 @@ type link struct {
 	round   uint64            // of the shard, in which it last did. Whoever has the token has this too
 
 	session atomic.Pointer[Session] // whose messages it carries; nil: nobody's yet
-	unused  atomic.Int64            // unix nanoseconds since a stream is of no use; 0: it is
+	unused  atomic.Int64            // since when a stream is of no use, by package clock; 0: it is
 	polled  bool                    // events leave with connect replies only
 	dirty   atomic.Bool             // the flush token: whoever sets it sees to a flush (writer.go)
 
@@ -57,7 +58,7 @@ func newLink(s *Server, c transport.Conn) *link {
 		l.starter, l.shard = x, s.shards[int(s.nextShard.Add(1))%len(s.shards)]
 	}
 	l.polled = l.peer.Polled || s.simpleClients && l.peer.Once || s.connectOnly[""] || s.connectOnly[l.peer.Type]
-	l.unused.Store(time.Now().UnixNano())
+	l.unused.Store(int64(clock.Now()))
 	return l
 }
 
@@ -224,13 +225,13 @@ func (l *link) end() {
 }
 
 // useless reports whether a stream has carried no session for longer than d.
-func (l *link) useless(now time.Time, d time.Duration) bool {
+func (l *link) useless(now, d time.Duration) bool {
 	if s := l.session.Load(); s != nil && s.uses(l) {
 		l.unused.Store(0)
 		return false
 	}
-	l.unused.CompareAndSwap(0, now.UnixNano())
-	return now.Sub(time.Unix(0, l.unused.Load())) > d
+	l.unused.CompareAndSwap(0, int64(now))
+	return now-time.Duration(l.unused.Load()) > d
 }
 
 // uses reports whether l is the session's way out.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/clock"
 	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/internal/lull"
 	"github.com/gocometd/cometd/transport"
@@ -82,7 +83,7 @@ func (t *turn) process(views []codec.View) {
 			since = &s.turnAt
 			t.seen()
 		}
-		since.Store(time.Now().UnixNano())
+		since.Store(int64(clock.Now()))
 		defer since.Store(0)
 	}
 	long := longTask{begun: time.Now()}

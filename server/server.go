@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gocometd/cometd/internal/clock"
 	"github.com/gocometd/cometd/internal/hub"
 	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/internal/lull"
@@ -195,7 +196,8 @@ func (s *Server) sweep() {
 		select {
 		case <-s.closing:
 			return
-		case now := <-tick.C:
+		case <-tick.C:
+			now := clock.Now()
 			sessions = s.sweepSessions(now, sessions)
 			links = s.sweepLinks(now, links)
 			channels = s.channels.sweep(channels)
@@ -205,7 +207,7 @@ func (s *Server) sweep() {
 	}
 }
 
-func (s *Server) sweepSessions(now time.Time, in []*Session) []*Session {
+func (s *Server) sweepSessions(now time.Duration, in []*Session) []*Session {
 	all := s.sessions.all(in)
 	long := longTask{begun: time.Now()}
 	for _, x := range all {
@@ -225,7 +227,7 @@ func (s *Server) sweepSessions(now time.Time, in []*Session) []*Session {
 }
 
 // sweepLinks closes streams that have carried no session for too long.
-func (s *Server) sweepLinks(now time.Time, in []*link) []*link {
+func (s *Server) sweepLinks(now time.Duration, in []*link) []*link {
 	if s.limits.Handshake < 0 {
 		return in
 	}

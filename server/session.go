@@ -27,11 +27,11 @@ type Session struct {
 	peer *transport.Peer
 	attr attributes
 
-	deadline atomic.Int64 // unix nanoseconds when it expires; 0: the clock stands still
+	deadline atomic.Int64 // when it expires, by package clock; 0: the clock stands still
 	running  atomic.Int32 // payloads being processed
 
 	// Since when the payload that has the turn, and a connect that does not need
-	// it, are processed, in unix nanoseconds; 0: there is none.
+	// it, are processed, by package clock; 0: there is none.
 	turnAt, connectAt atomic.Int64
 
 	// turn is held while a payload of this session is processed, user code

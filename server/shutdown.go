@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/clock"
 )
 
 // Shutdown ends the server gently. It takes no more handshakes (clients are
@@ -53,7 +54,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // drained waits until what was queued before has left, where it can.
 func (s *Server) drained(ctx context.Context, answered <-chan struct{}, all []*Session, until []uint64) error {
-	begun := time.Now()
+	begun := clock.Now()
 	select {
 	case <-answered:
 	case <-s.closing:
@@ -79,7 +80,7 @@ func (s *Server) drained(ctx context.Context, answered <-chan struct{}, all []*S
 
 // leaving reports whether one of the first messages is on its way to the
 // client, or could be, or the reply to its connect.
-func (s *Session) leaving(until uint64, begun time.Time) bool {
+func (s *Session) leaving(until uint64, begun time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	waits := s.out.base < until && s.out.waiting()
@@ -104,19 +105,16 @@ const comingBack = 2 * time.Second
 
 // awaited reports whether a client that has to ask for its messages may be
 // about to. The caller holds mu.
-func (s *Session) awaited(begun time.Time) bool {
-	end := s.deadline.Load()
+func (s *Session) awaited(begun time.Duration) bool {
+	end := time.Duration(s.deadline.Load())
 	if end == 0 {
 		return true // it has asked
 	}
 	t := s.srv.timingFor(s.via, s.timing)
 	pause := s.pause.Or(t.Interval)
-	seen := time.Unix(0, end).Add(-t.MaxInterval - pause)
-	if seen.Before(begun) {
-		seen = begun
-	}
+	seen := max(begun, end-t.MaxInterval-pause)
 	// One that has asked for a long pause is not waited for.
-	return time.Since(seen) < comingBack+min(pause, max(t.Interval, s.srv.spread))
+	return clock.Now()-seen < comingBack+min(pause, max(t.Interval, s.srv.spread))
 }
 
 // lastHold is how long a connect is held while the server shuts down: who comes

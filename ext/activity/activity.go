@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/internal/clock"
 	"github.com/gocometd/cometd/server"
 )
 
@@ -49,7 +50,7 @@ func Server(w Who, max time.Duration) server.Extension {
 
 type extension struct {
 	max    time.Duration
-	active *server.Attr[*atomic.Int64] // unix nanoseconds
+	active *server.Attr[*atomic.Int64] // by package clock
 }
 
 func (x *extension) incoming(_ context.Context, s *server.Session, m *bayeux.Message) error {
@@ -58,7 +59,7 @@ func (x *extension) incoming(_ context.Context, s *server.Session, m *bayeux.Mes
 		return nil
 	}
 	last, ok := x.active.Get(s)
-	if !ok || time.Since(time.Unix(0, last.Load())) <= x.max {
+	if !ok || clock.Now()-time.Duration(last.Load()) <= x.max {
 		return nil
 	}
 	s.Disconnect()
@@ -73,5 +74,5 @@ func (x *extension) note(s *server.Session) {
 		last = new(atomic.Int64)
 		x.active.Set(s, last)
 	}
-	last.Store(time.Now().UnixNano())
+	last.Store(int64(clock.Now()))
 }
