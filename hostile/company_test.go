@@ -71,6 +71,13 @@ func (c *company) each(f func(h *healthy)) {
 
 func (c *company) await(n int64) { await(n, slices.Concat(c.all[0], c.all[1])...) }
 
+// listen is for as long as one measurement takes, and returns the delays then.
+func (c *company) listen() [2][]time.Duration {
+	c.delays()
+	time.Sleep(measured())
+	return c.delays()
+}
+
 // delays are those since it was last called, over each transport.
 func (c *company) delays() (took [2][]time.Duration) {
 	for i, all := range c.all {
