@@ -118,7 +118,7 @@ func TestCloseFreesAnAnswerOverHTTP2(t *testing.T) {
 func TestAConnectionThatTakesNothingEndsByWriteByteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
-		s, web := newBigAnswer(), &http.Server{HTTP2: &http.HTTP2Config{WriteByteTimeout: 10 * time.Second}}
+		s, web := newBigAnswer(), &http.Server{HTTP2: &http.HTTP2Config{WriteByteTimeout: 11 * time.Second}}
 		_, handled := overHTTP2(t, transport.Accept{Stall: 10 * time.Second}, web, 1<<20, s.serve(200<<10))
 		assert.Equal(t, transport.Stalled, transport.ReasonOf(<-s.errs))
 		<-handled
