@@ -43,12 +43,20 @@ func beyond(limit string, n int, unit string) *ending {
 func (srv *Server) end(s *Session, why transport.Reason) { srv.endWith(s, &ending{why: why}) }
 
 func (srv *Server) endWith(s *Session, x *ending) {
+	if srv.conclude(s, x) {
+		srv.sessionEnded(s, x)
+	}
+}
+
+// conclude ends s, and reports whether it did and anybody knows of it. It is
+// apart from endWith for what the log takes of the stack.
+func (srv *Server) conclude(s *Session, x *ending) bool {
 	var (
 		left remains
 		w    wakes
 	)
 	if !srv.finish(s, x, &left, &w) {
-		return
+		return false
 	}
 	if left.cancel != nil {
 		left.cancel()
@@ -58,9 +66,7 @@ func (srv *Server) endWith(s *Session, x *ending) {
 	left.unsubscribe()
 	s.farewell(&left, x)
 	w.flush(srv)
-	if left.reachable {
-		srv.sessionEnded(s, x)
-	}
+	return left.reachable
 }
 
 // sessionEnded tells log and hooks.

@@ -80,7 +80,7 @@ const perValue = 16
 // reports whether that is all of them. It copies the values: those of a whole
 // header lie in one block.
 func (a *Accept) keep(h http.Header) (kept http.Header, all bool) {
-	kept, all = make(http.Header, 4), true
+	all = true
 	n, left := 0, a.HeaderBytes
 	for _, name := range a.Headers {
 		v := h[name]
@@ -94,6 +94,9 @@ func (a *Accept) keep(h http.Header) (kept http.Header, all bool) {
 		if a.HeaderBytes > 0 && size > left {
 			all = false
 			continue
+		}
+		if kept == nil {
+			kept = make(http.Header, 4)
 		}
 		n, left = n+len(v), left-size
 		kept[name] = v

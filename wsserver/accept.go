@@ -3,7 +3,6 @@
 package wsserver
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -51,40 +50,20 @@ func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Ac
 	if refused(w, r, o) {
 		return
 	}
-	peer := a.peer(r, o)
+	peer := o.Peer(r)
+	peer.Type = a.Type()
 	if peer.Fresh {
 		http.SetCookie(w, o.BrowserCookie(r, peer))
 	}
-	var deflate string
-	if a.deflate > 0 {
-		deflate = wire.AnswerDeflate(r.Header["Sec-Websocket-Extensions"])
-	}
-	sock, early, err := a.switchTo(w, r, o.Stall, deflate)
+	nc, brw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return // the connection is gone
 	}
-	c := &conn{sock: sock, peer: peer}
-	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
-	c.in = wire.NewReader(sock, early, o.Limit, c.cancel)
-	if deflate != "" {
-		sock.Deflate(a.deflate)
-		c.in.Inflate(false)
-	}
-	if a.every > 0 {
-		sock.Pulse(a.every, a.wait)
-	}
+	header := w.Header()
+	run := func() { a.upgrade(nc, brw, header, r, o, peer).run(serve) }
 	if o.Go == nil {
-		go c.run(serve)
-	} else if !o.Go(func() { c.run(serve) }) {
-		c.turnAway()
+		go run()
+	} else if !o.Go(run) {
+		a.upgrade(nc, brw, header, r, o, peer).turnAway()
 	}
-}
-
-func (a *acceptor) peer(r *http.Request, o *transport.Accept) *transport.Peer {
-	p := o.Peer(r)
-	p.Type = a.Type()
-	if len(p.Header) == 0 {
-		p.Header = nil
-	}
-	return p
 }

@@ -3,12 +3,13 @@
 package wsserver
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gocometd/cometd/internal/wire"
 	"github.com/gocometd/cometd/transport"
@@ -48,22 +49,29 @@ func wrong(w http.ResponseWriter, r *http.Request) (status int, text string) {
 	return 0, ""
 }
 
-// switchTo takes the connection from net/http and says 101, with all that others
-// have put into the header. It also gives what the peer has sent already.
-func (a *acceptor) switchTo(w http.ResponseWriter, r *http.Request, stall time.Duration, deflate string) (*wire.Socket, []byte, error) {
-	nc, brw, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
+// upgrade says 101 on a connection that it has from net/http, with all that
+// others have put into the header, and makes a Conn of it. It never waits.
+func (a *acceptor) upgrade(nc net.Conn, brw *bufio.ReadWriter, header http.Header, r *http.Request, o *transport.Accept, peer *transport.Peer) *conn {
 	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
 	early = slices.Clone(early)
-	socket := wire.NewSocket(nc, wire.Config{Stall: max(stall, 0), Explain: explain})
-	if err := socket.Open(a.answer(brw.Writer.AvailableBuffer(), w.Header(), r.Header, deflate)); err != nil {
-		nc.Close()
-		return nil, nil, err
+	var deflate string
+	if a.deflate > 0 {
+		deflate = wire.AnswerDeflate(r.Header["Sec-Websocket-Extensions"])
 	}
+	sock := wire.NewSocket(nc, wire.Config{Stall: max(o.Stall, 0), Explain: explain})
+	sock.Open(a.answer(brw.Writer.AvailableBuffer(), header, r.Header, deflate))
 	bound(nc, a.sendBuffer)
-	return socket, early, nil
+	c := &conn{sock: sock, peer: peer}
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
+	c.in = wire.NewReader(sock, early, o.Limit, c.cancel)
+	if deflate != "" {
+		sock.Deflate(a.deflate)
+		c.in.Inflate(false)
+	}
+	if a.every > 0 {
+		sock.Pulse(a.every, a.wait)
+	}
+	return c
 }
 
 // answer appends the 101 to dst.

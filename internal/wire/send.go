@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"os"
@@ -57,33 +58,39 @@ func (s *Socket) Send(body Body) error {
 		s.mu.Unlock()
 		return <-sent
 	}
-	err := s.write(f)
-	buf.free()
-	return s.explain(err)
-}
-
-// Open writes head as it is, before the first frame: the answer after which the
-// connection is a WebSocket.
-func (s *Socket) Open(head []byte) error {
-	lock.None()
-	s.mu.Lock()
-	return s.explain(s.write(head))
-}
-
-// write returns when the kernel has f, or the stall limit is over. Called with mu
-// held while nobody writes; it unlocks mu.
-func (s *Socket) write(f []byte) error {
 	if s.raw != nil {
 		if f = s.attempt(f); len(f) == 0 {
 			s.mu.Unlock()
+			buf.free()
 			return nil
 		}
 	}
 	s.busy = true
 	s.mu.Unlock()
 	err := s.push(f)
+	buf.free()
 	s.pass(err)
-	return err
+	return s.explain(err)
+}
+
+// Open sends head as it is, before the first frame: the answer after which the
+// connection is a WebSocket. It never waits: frames do, for what the kernel does
+// not take at once.
+func (s *Socket) Open(head []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begin(head)
+}
+
+// begin writes f, and leaves to a drainer what cannot be written without waiting.
+// Called with mu held while nobody writes.
+func (s *Socket) begin(f []byte) {
+	if s.raw != nil {
+		f = s.attempt(f)
+	}
+	if len(f) > 0 {
+		s.spill(job{frame: bytes.Clone(f)})
+	}
 }
 
 // Start is Send that never waits: see transport.Starter. Only if CanStart.

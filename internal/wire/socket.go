@@ -95,10 +95,7 @@ func (s *Socket) put(f []byte) {
 		return
 	}
 	if s.raw != nil {
-		rest := s.attempt(f)
-		if len(rest) > 0 {
-			s.spill(job{frame: append([]byte(nil), rest...)})
-		}
+		s.begin(f)
 		s.mu.Unlock()
 		return
 	}
