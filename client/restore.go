@@ -18,6 +18,7 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 	c.outbox.open(false)
 	c.step(bayeux.ConnectionLost, l.typ(), v.err)
 	worked := c.worked
+	due, appointed := c.appointed()
 	c.forgetWorked()
 	for tries := 1; ; tries++ {
 		c.fail(v.err)
@@ -33,8 +34,10 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 		}
 		pause := max(c.backoff.nextAfter(worked), v.pause, interval(c.advice))
 		worked = 0
-		if hurry && tries == 1 {
+		if tries == 1 && hurry {
 			pause = 0
+		} else if tries == 1 && appointed {
+			pause = max(due, v.pause)
 		}
 		if !c.sleep(pause) {
 			return nil, c.leave(l)
@@ -56,6 +59,20 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 		v = verdict{next: again, err: err, pause: retryAfter(err)}
 	}
 }
+
+// appointed is how long it is until the time at which the server wants to hear of
+// the client again, if it has said so in its last answer: one that shuts down
+// ends the connection before, or just after, and the next one expects the client
+// then. Pauses of the client's own would come on top. It is false when there is
+// no such time, or the connection is not the first to break.
+func (c *Client) appointed() (due time.Duration, ok bool) {
+	pause := interval(c.advice)
+	due = time.Until(c.alive.Add(pause))
+	return max(0, due), pause > 0 && due > -justMissed && c.backoff.failures == 0
+}
+
+// justMissed is little beside how long a server holds connects when it lives.
+const justMissed = 500 * time.Millisecond
 
 // tellBreak tells the gap of a break, unless it has been told and nothing has
 // come since that may have had more behind it. No answer was on its way to an

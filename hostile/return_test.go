@@ -133,7 +133,7 @@ func (r *homecoming) roll() {
 	stood := stall()
 	assert.Less(r.t, back.all, 30*time.Second+stood.total)
 	total, second, tenth := r.gate.sums()
-	over := min(spread, time.Duration(r.n)*250*time.Microsecond) // few need not wait for each other
+	over := min(spread, time.Duration(r.n)*300*time.Microsecond) // few need not wait for each other
 	even := float64(total) / over.Seconds()
 	r.t.Logf("rolling restart: %v; at most %d accepted in a second and %d in a tenth, %.0f and %.0f if they came evenly over %v; %v",
 		back, second, tenth, even, even/10, over, r.tally(total, stood))

@@ -402,3 +402,22 @@ func TestAnswersThatWereNotFlushedStillLeave(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "[1]", string(b))
 }
+
+// Where the connection leads another server may have taken the place of the one
+// that answers.
+func TestTheLastAnswerEndsItsConnection(t *testing.T) {
+	s := httptest.NewServer(handler(NewAcceptor(), &transport.Accept{}, func(c transport.Conn) {
+		c.Send(&transport.Payload{Messages: [][]byte{[]byte("1")}, Last: true})
+	}))
+	defer s.Close()
+	c, in := raw(t, s)
+	io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n[1]")
+	resp, err := http.ReadResponse(in, nil)
+	require.NoError(t, err)
+	assert.True(t, resp.Close)
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	assert.Equal(t, "[1]", string(b))
+	_, err = in.ReadByte()
+	assert.ErrorIs(t, err, io.EOF)
+}

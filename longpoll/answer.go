@@ -23,6 +23,7 @@ var (
 	noStore    = []string{"no-store"}
 	noSniff    = []string{"nosniff"}
 	gzipped    = []string{"gzip"}
+	closes     = []string{"close"}
 )
 
 // piece is how much of an answer has to leave within one stall limit.
@@ -53,8 +54,8 @@ func (t *text) free() {
 	}
 }
 
-// answer prepares the header, packs t if it may, and has it written.
-func (h *held) answer(t text, kind transport.Kind) error {
+// answer prepares the header, packs t, which is p, if it may, and has it written.
+func (h *held) answer(t text, p *transport.Payload) error {
 	header := h.w.Header()
 	header["Content-Type"] = jsonType
 	if h.callback != "" {
@@ -62,8 +63,11 @@ func (h *held) answer(t text, kind transport.Kind) error {
 	}
 	header["Cache-Control"] = noStore
 	header["X-Content-Type-Options"] = noSniff
-	if kind == transport.Handshake && h.peer.Fresh {
+	if p.Kind == transport.Handshake && h.peer.Fresh {
 		http.SetCookie(h.w, h.accept.BrowserCookie(h.r, h.peer))
+	}
+	if p.Last {
+		header["Connection"] = closes
 	}
 	if h.config.gzipFrom >= 0 && len(t.body) >= h.config.gzipFrom {
 		header.Add("Vary", "Accept-Encoding") // beside what others have put there
@@ -182,7 +186,7 @@ func refuse(w http.ResponseWriter, r *http.Request, o *transport.Accept, e *tran
 	header["X-Content-Type-Options"] = noSniff
 	unread := e.Op == "receive" && r.ContentLength != 0 // or perhaps read, which a connection is not worth knowing
 	if r.ProtoMajor == 1 && (unread || e.Reason == transport.TooLarge || e.Reason == transport.Stalled) {
-		header["Connection"] = []string{"close"} // answer now, without the rest of the body
+		header["Connection"] = closes // answer now, without the rest of the body
 	}
 	w.WriteHeader(e.Status)
 	fmt.Fprintln(w, text)

@@ -90,7 +90,7 @@ func (h *held) Send(p *transport.Payload) error {
 	h.writing.Add(1)
 	h.mu.Unlock()
 
-	err := h.answer(t, p.Kind)
+	err := h.answer(t, p)
 	h.mu.Lock()
 	h.state = answered
 	h.mu.Unlock()

@@ -74,7 +74,7 @@ func (srv *Server) prepare(s *Session, l *link, kind transport.Kind, replies [][
 	if s != nil {
 		f = s.takeFor(l, kind, h)
 	}
-	p := transport.Payload{Kind: kind, Messages: append(f.events, replies...)}
+	p := transport.Payload{Kind: kind, Messages: append(f.events, replies...), Last: h != nil && h.leaving}
 	return response{s, l, p, len(f.events), f.taken, h != nil}
 }
 

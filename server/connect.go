@@ -16,6 +16,7 @@ type held struct {
 	multiple bool           // another session of the browser is held: poll slowly
 	kick     []byte         // says so to the client before the reply
 	last     *bayeux.Advice // in place of the usual: the session has ended
+	leaving  bool           // its client is told to come to another server
 	refusal  *bayeux.Error
 	until    time.Time // when it is answered at the latest
 	browser  string    // counted in the server's limit per browser
@@ -279,7 +280,7 @@ func (s *Server) advice(to *Session, h *held) *bayeux.Advice {
 		a.MultipleClients, a.Interval = true, to.pause
 	}
 	if s.draining.Load() || to.parting != nil {
-		to.comeAgain(a, h.link)
+		to.comeAgain(a, h)
 	}
 	return a
 }

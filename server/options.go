@@ -397,7 +397,7 @@ func WithBrowserIDs(next func() string) Option {
 }
 
 // WithShutdownSpread sets over how long [Server.Shutdown] tells clients to
-// spread their return at most; fewer clients are spread over 250 µs each.
+// spread their return at most; fewer clients are spread over 300 µs each.
 // Who has a session comes back after a tenth of a second at the earliest. The
 // default is 5 seconds.
 func WithShutdownSpread(d time.Duration) Option {

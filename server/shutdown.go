@@ -29,10 +29,28 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
 	all := append(s.sessions.all(nil), s.sessions.parting()...)
 	until := make([]uint64, len(all))
-	var answers sync.WaitGroup
 	for i, x := range all {
 		x.mu.Lock()
 		until[i] = x.out.end()
+		x.mu.Unlock()
+	}
+	begun := clock.Now()
+	err := s.drained(ctx, begun, s.dismiss(all), all, until)
+	if err == nil { // who has come back too early is told again
+		err = s.drained(ctx, begun, s.dismiss(all), all, until)
+	}
+	if closed := s.Close(); closed != nil {
+		return closed
+	}
+	return err
+}
+
+// dismiss answers the connects that are held. answered is closed when that is
+// done but for what is left to a stream's writer.
+func (s *Server) dismiss(all []*Session) (answered <-chan struct{}) {
+	var answers sync.WaitGroup
+	for _, x := range all {
+		x.mu.Lock()
 		h := x.takeHeld()
 		x.mu.Unlock()
 		x.endLaziness()
@@ -43,18 +61,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			}
 		}
 	}
-	answered := make(chan struct{})
-	s.run(func() { answers.Wait(); close(answered) })
-	err := s.drained(ctx, answered, all, until)
-	if closed := s.Close(); closed != nil {
-		return closed
-	}
-	return err
+	done := make(chan struct{})
+	s.run(func() { answers.Wait(); close(done) })
+	return done
 }
 
 // drained waits until what was queued before has left, where it can.
-func (s *Server) drained(ctx context.Context, answered <-chan struct{}, all []*Session, until []uint64) error {
-	begun := clock.Now()
+func (s *Server) drained(ctx context.Context, begun time.Duration, answered <-chan struct{}, all []*Session, until []uint64) error {
 	select {
 	case <-answered:
 	case <-s.closing:
@@ -125,17 +138,18 @@ const lastHold = 100 * time.Millisecond
 
 // comeAgain advises when to come back, and where: at once and here while more
 // waits than the next answer takes along. The caller holds mu.
-func (s *Session) comeAgain(a *bayeux.Advice, l *link) {
+func (s *Session) comeAgain(a *bayeux.Advice, h *held) {
 	s.pause = bayeux.SpanOf(0)
-	if !(l.peer.Once || s.onConnectOnly(l)) || !s.out.overflows(s.srv.limits.FrameBytes) {
+	if l := h.link; !(l.peer.Once || s.onConnectOnly(l)) || !s.out.overflows(s.srv.limits.FrameBytes) {
 		s.pause = bayeux.SpanOf(s.srv.spreadOut())
 		a.Hosts = slices.Clone(s.srv.hosts)
+		h.leaving = s.srv.draining.Load()
 	}
 	a.Interval = s.pause
 }
 
-// spreadEach is more than a client's return costs one core, TLS included.
-const spreadEach = 250 * time.Microsecond
+// spreadEach is nearly three times what a client's return costs a core.
+const spreadEach = 300 * time.Microsecond
 
 // spreadOut is when one client should come back.
 func (s *Server) spreadOut() time.Duration {

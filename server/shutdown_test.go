@@ -2,8 +2,11 @@ package server_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -177,4 +180,42 @@ func TestWhoComesBackWhileTheServerIsLeavingIsHeldShortly(t *testing.T) {
 		assert.Equal(t, 100*time.Millisecond, time.Since(begin))
 		assert.ErrorIs(t, wait(), context.DeadlineExceeded)
 	})
+}
+
+// A client that polls finds the next server only over another connection.
+func TestWhoPollsLeavesItsConnectionWithAServerThatShutsDown(t *testing.T) {
+	srv, err := cometd.NewServer()
+	require.NoError(t, err)
+	hs := httptest.NewServer(srv)
+	defer hs.Close()
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	browser := &http.Client{Jar: jar}
+	ask := func(body string) (m bayeux.Message, closed bool) {
+		r, err := browser.Post(hs.URL, "application/json", strings.NewReader(body))
+		if !assert.NoError(t, err) {
+			return m, false
+		}
+		defer r.Body.Close()
+		var ms []bayeux.Message
+		assert.NoError(t, json.NewDecoder(r.Body).Decode(&ms))
+		assert.Len(t, ms, 1)
+		return ms[0], r.Close
+	}
+	connect := func(id string) string {
+		return `[{"channel":"/meta/connect","connectionType":"long-polling","clientId":"` + id + `"}]`
+	}
+	hello, closed := ask(`[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"]}]`)
+	assert.False(t, closed)
+	_, closed = ask(connect(hello.ClientID))
+	assert.False(t, closed)
+	told := make(chan bool, 1)
+	go func() {
+		_, closed := ask(connect(hello.ClientID))
+		told <- closed
+	}()
+	require.Eventually(t, func() bool { return srv.Stats().Held == 1 }, time.Minute, time.Millisecond)
+	require.NoError(t, srv.Shutdown(t.Context()))
+	assert.True(t, <-told)
+	browser.CloseIdleConnections()
 }

@@ -4,6 +4,11 @@ package transport
 type Payload struct {
 	Kind     Kind     // what the payload is for
 	Messages [][]byte // each one JSON object; shared and read-only
+
+	// Last says that the peer should come again over another connection, which may
+	// lead elsewhere: a Conn that is one exchange of HTTP/1.1 ends its connection
+	// with this answer, others may ignore it.
+	Last bool
 }
 
 // Len is the length in bytes of what AppendTo adds.
