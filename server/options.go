@@ -398,8 +398,7 @@ func WithBrowserIDs(next func() string) Option {
 
 // WithShutdownSpread sets over how long [Server.Shutdown] tells clients to
 // spread their return at most; fewer clients are spread over 300 µs each.
-// Who has a session comes back after a tenth of a second at the earliest. The
-// default is 5 seconds.
+// The default is 5 seconds.
 func WithShutdownSpread(d time.Duration) Option {
 	return func(c *config) error { c.spread = d; return nil }
 }
