@@ -128,7 +128,7 @@ func TestASubscribeIsRepeatedInANewSessionIfThatIsTheAdvice(t *testing.T) {
 // A repeated subscribe that the server refuses is asked for as often as a first
 // one, in the same session or in another.
 func TestSubscribingAgainIsRetriedAsOftenAsAllowed(t *testing.T) {
-	for _, a := range []*bayeux.Advice{{Reconnect: bayeux.Retry}, nil} {
+	for _, a := range []*bayeux.Advice{{Reconnect: bayeux.Retry}, nil, {Reconnect: bayeux.HandshakeAgain}} {
 		both(t, func(t *testing.T, f *fake, d *switchboard) {
 			synctest.Test(t, func(t *testing.T) {
 				f.hold = time.Second
@@ -189,4 +189,56 @@ func TestMaxRetriesObeysTheAdvice(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A server that was never reached is tried as often as one that was lost.
+func TestMaxRetriesCountsFromTheFirstAttempt(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			d.set(errRefused)
+			c := start(t, dialers(d), WithMaxRetries(3))
+			<-c.Done()
+			assert.ErrorIs(t, c.Err(), errRefused)
+			assert.ErrorContains(t, c.Err(), "gave up after 4 attempts")
+			assert.Equal(t, 4, d.tries())
+			assert.Equal(t, bayeux.Stopped, c.State())
+		})
+	})
+}
+
+// Sessions that end as soon as they have begun are failed attempts, too.
+func TestMaxRetriesCountsSessionsThatDoNotLast(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = refuse(bayeux.MetaConnect, 1, 100, bayeux.Message{Error: "402::session_unknown"})
+			c := start(t, dialers(d), WithMaxRetries(3))
+			<-c.Done()
+			assert.ErrorIs(t, c.Err(), bayeux.ErrUnknownSession)
+			assert.ErrorContains(t, c.Err(), "gave up after 4 attempts")
+			assert.Equal(t, 4, f.count(bayeux.MetaHandshake))
+		})
+	})
+}
+
+// Where a repeated subscribe is refused with the advice to handshake, the
+// subscription goes on in the session after.
+func TestSubscribingAgainIsRepeatedInANewSessionIfThatIsTheAdvice(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.hold = time.Second
+			again := &bayeux.Advice{Reconnect: bayeux.HandshakeAgain}
+			f.first = refuse(bayeux.MetaSubscribe, 2, 3, bayeux.Message{Error: "500::busy", Advice: again})
+			c := start(t, dialers(d))
+			sub, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			time.Sleep(time.Minute)
+			f.forget()
+			time.Sleep(time.Minute)
+			require.NoError(t, sub.Err())
+			assert.Equal(t, 4, f.count(bayeux.MetaHandshake))
+			assert.Equal(t, 4, f.count(bayeux.MetaSubscribe))
+			f.publish("/a", "1")
+			assert.Equal(t, []string{"1"}, take(t.Context(), sub, 1))
+		})
+	})
 }

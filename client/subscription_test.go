@@ -38,6 +38,30 @@ func TestSubscriptionsShareOneOnTheWire(t *testing.T) {
 	})
 }
 
+// Who unsubscribes from what the server does not have any more has what it wants.
+func TestUnsubscribingFromWhatTheServerHasForgotten(t *testing.T) {
+	for refusal, want := range map[string]error{
+		"400::channel_missing":    nil,
+		"404::unknown_channel":    nil,
+		"402::session_unknown":    nil,
+		"403::unsubscribe_denied": bayeux.ErrDenied,
+	} {
+		both(t, func(t *testing.T, f *fake, d *switchboard) {
+			t.Run(refusal, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f.first = refuse(bayeux.MetaUnsubscribe, 1, 100, bayeux.Message{Error: refusal})
+					c := start(t, dialers(d), WithoutResubscribe())
+					sub, err := c.Subscribe(t.Context(), "/a")
+					require.NoError(t, err)
+					assert.ErrorIs(t, sub.Unsubscribe(t.Context()), want)
+					<-sub.Done()
+					assert.NoError(t, sub.Err())
+				})
+			})
+		})
+	}
+}
+
 // The server sends one copy; each subscription that matches gets it once.
 func TestWildcardsFanOutLocally(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
