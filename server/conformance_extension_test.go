@@ -229,6 +229,18 @@ func TestAServiceAnswersItsCaller(t *testing.T) {
 	})
 }
 
+// docs/protocol.md §2: /foo/ is /foo, also where a service answers.
+func TestAServiceAnswersAlsoWithATrailingSlash(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.HandleService("/service/echo", func(_ context.Context, _ *server.Session, m *bayeux.Message) (any, error) { return m.Data, nil })
+		c := w.session()
+		c.send(`{"channel":"/service/echo/","id":"7","clientId":"$","data":"x"}`)
+		result := c.events(1)[0]
+		assert.Equal(t, `"x"`, string(result.Data))
+		assert.Equal(t, "7", result.ID)
+	})
+}
+
 func TestAPanicOrASlowCallLeavesOtherSessionsAlone(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.Handle("/a", func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
