@@ -1,12 +1,14 @@
 package replayserver_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -82,6 +84,50 @@ func publish(t *testing.T, srv *server.Server, ch string, n int) (all []int) {
 		all = append(all, i)
 	}
 	return all
+}
+
+// A restless store is one on whose channel something is published whenever it is
+// read.
+type restless struct {
+	*replayserver.Memory
+	publish func(read int)
+	reads   int
+}
+
+func (s *restless) Read(ctx context.Context, pattern string, after, upTo replay.ID, each func(replayserver.Message) bool) error {
+	s.reads++
+	s.publish(s.reads)
+	return s.Memory.Read(ctx, pattern, after, upTo, each)
+}
+
+// Who subscribes to a channel on which others always publish catches up all the
+// same: after some rounds they wait for its last few messages.
+func TestASubscriberCatchesUpWithPublishersThatNeverPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &restless{Memory: replayserver.NewMemory(everything...)}
+		srv := serve(t, s)
+		all := publish(t, srv, "/a", 10)
+		var waiting sync.WaitGroup
+		const rounds = 4
+		s.publish = func(read int) {
+			next := len(all)
+			all = append(all, next)
+			say := func() { assert.NoError(t, srv.Publish(t.Context(), "/a", next)) }
+			if read <= rounds {
+				say()
+			} else {
+				waiting.Go(say) // until the reader has come to the present
+			}
+		}
+		c := open(t, srv)
+		c.subscribe("/a")
+		synctest.Wait()
+		waiting.Wait()
+		assert.Equal(t, rounds+1, s.reads)
+		assert.Equal(t, all, c.data(len(all))["/a"])
+		c.Close(transport.Normal)
+		srv.Close()
+	})
 }
 
 // A peer that takes nothing has one reader, however much of the past it asks
