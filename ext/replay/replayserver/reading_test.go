@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -103,31 +104,37 @@ func (s *restless) Read(ctx context.Context, pattern string, after, upTo replay.
 // Who subscribes to a channel on which others always publish catches up all the
 // same: after some rounds they wait for its last few messages.
 func TestASubscriberCatchesUpWithPublishersThatNeverPause(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &restless{Memory: replayserver.NewMemory(everything...)}
-		srv := serve(t, s)
-		all := publish(t, srv, "/a", 10)
-		var waiting sync.WaitGroup
-		const rounds = 4
-		s.publish = func(read int) {
-			next := len(all)
-			all = append(all, next)
-			say := func() { assert.NoError(t, srv.Publish(t.Context(), "/a", next)) }
-			if read <= rounds {
-				say()
-			} else {
-				waiting.Go(say) // until the reader has come to the present
-			}
+	s := &restless{Memory: replayserver.NewMemory(everything...)}
+	srv := serve(t, s)
+	const before, rounds = 10, 4
+	all := publish(t, srv, "/a", before)
+	var publishers sync.WaitGroup
+	s.publish = func(read int) {
+		next := len(all)
+		all = append(all, next)
+		said := make(chan struct{})
+		publishers.Go(func() {
+			assert.NoError(t, srv.Publish(t.Context(), "/a", next))
+			close(said)
+		})
+		if read <= rounds {
+			<-said
+			return
 		}
-		c := open(t, srv)
-		c.subscribe("/a")
-		synctest.Wait()
-		waiting.Wait()
-		assert.Equal(t, rounds+1, s.reads)
-		assert.Equal(t, all, c.data(len(all))["/a"])
-		c.Close(transport.Normal)
-		srv.Close()
-	})
+		select {
+		case <-said:
+			t.Error("delivered while the last few messages are read")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	c := open(t, srv)
+	c.subscribe("/a")
+	got := c.data(before + rounds + 1)
+	publishers.Wait()
+	assert.Equal(t, all, got["/a"])
+	assert.Equal(t, rounds+1, s.reads)
+	c.Close(transport.Normal)
+	srv.Close()
 }
 
 // A peer that takes nothing has one reader, however much of the past it asks
