@@ -294,3 +294,22 @@ func TestDialTriesOnceAndSaysWhatWentWrong(t *testing.T) {
 		assert.Equal(t, 1, stream.tries())
 	})
 }
+
+// A server that shakes hands over exchanges and takes only streams is no server
+// for who cannot open one, until that opens.
+func TestAServerThatTakesOnlyWhatCannotBeOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, stream, poll := pair()
+		f.types = []string{bayeux.WebSocket}
+		stream.set(errRefused)
+		_, err := Dial(t.Context(), testURL, WithTransports(dialers(poll, stream)...))
+		require.ErrorIs(t, err, errRefused)
+		c := start(t, dialers(poll, stream))
+		time.Sleep(time.Minute)
+		assert.NotEqual(t, bayeux.Connected, c.State())
+		stream.set(nil)
+		time.Sleep(time.Minute)
+		assert.Equal(t, bayeux.Connected, c.State())
+		assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
+	})
+}

@@ -356,3 +356,25 @@ func TestRoutesAreForgottenBeforeASubscribeIsSent(t *testing.T) {
 	})
 	assert.True(t, sent)
 }
+
+// A message without data is an error in its place, and the loop goes on.
+func TestValuesTellsOfAMessageWithoutData(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c, ctx := start(t, dialers(d)), t.Context()
+			s, err := c.Subscribe(ctx, "/a")
+			require.NoError(t, err)
+			f.publish("/a", "")
+			f.publish("/a", "2")
+			var errs []error
+			for v, err := range Values[int](ctx, s) {
+				if errs = append(errs, err); err == nil {
+					assert.Equal(t, 2, v)
+					break
+				}
+			}
+			require.Len(t, errs, 2)
+			assert.ErrorIs(t, errs[0], bayeux.ErrNoData)
+		})
+	})
+}
