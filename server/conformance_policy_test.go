@@ -208,11 +208,16 @@ func TestPolicyDecidesWithReasonsInTheOrderOfTheProtocol(t *testing.T) {
 func TestAPolicyGetsACopyOfTheMessage(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		c := w.session("/a")
-		assert.Equal(t, bayeux.Succeeded, c.ask(`{"channel":"/a","id":"1","clientId":"$","data":"mine","more":[1]}`).Outcome)
-		assert.Equal(t, []string{`"mine"`}, c.data(1))
+		for i, ext := range []string{"", `,"ext":{"e":1}`} {
+			reply := c.ask(fmt.Sprintf(`{"channel":"/a","id":"%d","clientId":"$","data":"mine","more":[1]%s}`, i, ext))
+			assert.Equal(t, bayeux.Succeeded, reply.Outcome, reply.Error)
+			m := c.events(1)[0]
+			assert.Equal(t, `"mine"`, string(m.Data))
+			assert.NotContains(t, m.Ext, "x")
+		}
 	}, server.WithPolicy(server.Policy{Publish: func(_ context.Context, s *server.Session, p *server.Publication) error {
 		m := p.Message()
-		if m.ID != "1" || string(m.Data) != `"mine"` || string(m.Extra["more"]) != "[1]" {
+		if m.ID == "" || string(m.Data) != `"mine"` || string(m.Extra["more"]) != "[1]" {
 			return server.Deny("incomplete")
 		}
 		copy(m.Data, `"your"`)

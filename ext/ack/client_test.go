@@ -169,7 +169,9 @@ func TestWhatIsNoMarkIsAnEvent(t *testing.T) {
 				for _, v := range want {
 					require.NoError(t, srv.Session(c.ID()).Send(ack.Channel, v))
 				}
-				for m := range sub.Messages(t.Context()) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				for m := range sub.Messages(ctx) {
 					var v any
 					require.NoError(t, m.Decode(&v))
 					assert.EqualValues(t, want[0], v)
@@ -177,6 +179,7 @@ func TestWhatIsNoMarkIsAnEvent(t *testing.T) {
 						break
 					}
 				}
+				assert.Empty(t, want)
 				c.Close()
 				srv.Close()
 			})

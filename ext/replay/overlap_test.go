@@ -221,7 +221,9 @@ func TestWhatIsNoMarkIsAnEvent(t *testing.T) {
 		}
 		require.NoError(t, srv.Publish(t.Context(), "/a", 1))
 		var others []string
-		for m := range other.Messages(t.Context()) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for m := range other.Messages(ctx) {
 			if others = append(others, string(m.Data)); len(others) == 2 {
 				break
 			}
