@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -120,6 +121,21 @@ func TestABroadcastThatAnExtensionSpoilsIsRefused(t *testing.T) {
 		assert.Equal(t, []string{`"well"`}, c.data(1))
 		c.quiet()
 	}, server.WithExtension(server.Extension{Name: "spoils", Channels: []string{"/a"}, Outgoing: spoil}))
+}
+
+// A service whose refusal has data that is no JSON has refused all the same.
+func TestARefusalWithDataThatCannotBeEncodedIsARefusal(t *testing.T) {
+	var log journal
+	onBoth(t, func(t *testing.T, w *world) {
+		log = journal{}
+		w.HandleService("/service/odd", func(context.Context, *server.Session, *bayeux.Message) (any, error) {
+			return nil, &bayeux.Error{Code: 404, Message: "no_such_contact", Data: []byte("{")}
+		})
+		c := w.session()
+		assert.Equal(t, "404::no_such_contact", c.ask(`{"channel":"/service/odd","id":"1","clientId":"$"}`).Error)
+		c.quiet()
+		assert.Len(t, log.lines("failure cannot be sent"), 1)
+	}, logTo(&log, slog.LevelInfo))
 }
 
 // A filter that panics loses nothing, and a client that counts its messages has
