@@ -172,6 +172,42 @@ func TestTheWayBackToTheStream(t *testing.T) {
 	})
 }
 
+// A way back that is still closed costs the session nothing, and is tried again
+// when a transport that has failed may be.
+func TestAWayBackThatIsClosedLeavesTheSessionAlone(t *testing.T) {
+	for name, refusal := range map[string]error{"refused": errNoUpgrade, "unreachable": errRefused} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, stream, poll := pair()
+				stream.set(errNoUpgrade)
+				c := start(t, dialers(stream, poll), WithUpgradeAfter(time.Minute))
+				ctx := t.Context()
+				sub, err := c.Subscribe(ctx, "/a")
+				require.NoError(t, err)
+				stream.set(refusal)
+				n := 0
+				publish := func(d time.Duration) {
+					for end := time.Now().Add(d); time.Now().Before(end); n++ {
+						require.NoError(t, c.Publish(ctx, "/a", n))
+						time.Sleep(time.Second)
+					}
+				}
+				publish(12 * time.Minute)
+				assert.Equal(t, 3, stream.tries(), "in the beginning, and every 5 minutes")
+				assert.ErrorIs(t, c.Stats().Err, errNoUpgrade, "the state says why")
+				assert.Equal(t, bayeux.Connected, c.State())
+				stream.set(nil)
+				publish(5 * time.Minute)
+				assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
+				assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+				for i, got := range take(ctx, sub, n) {
+					require.Equal(t, fmt.Sprint(i), got)
+				}
+			})
+		})
+	}
+}
+
 // The session of a stream cannot be continued over exchanges: it is made again,
 // but not while its own transport may come back.
 func TestAStreamThatStaysAwayIsReplaced(t *testing.T) {
@@ -256,5 +292,24 @@ func TestDialTriesOnceAndSaysWhatWentWrong(t *testing.T) {
 		require.ErrorIs(t, err, transport.ErrUnsupported)
 		assert.NotContains(t, err.Error(), "secret")
 		assert.Equal(t, 1, stream.tries())
+	})
+}
+
+// A server that shakes hands over exchanges and takes only streams is no server
+// for who cannot open one, until that opens.
+func TestAServerThatTakesOnlyWhatCannotBeOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, stream, poll := pair()
+		f.types = []string{bayeux.WebSocket}
+		stream.set(errRefused)
+		_, err := Dial(t.Context(), testURL, WithTransports(dialers(poll, stream)...))
+		require.ErrorIs(t, err, errRefused)
+		c := start(t, dialers(poll, stream))
+		time.Sleep(time.Minute)
+		assert.NotEqual(t, bayeux.Connected, c.State())
+		stream.set(nil)
+		time.Sleep(time.Minute)
+		assert.Equal(t, bayeux.Connected, c.State())
+		assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
 	})
 }

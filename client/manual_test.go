@@ -81,6 +81,29 @@ func TestManualReturnsRefusals(t *testing.T) {
 	})
 }
 
+// The advice none ends a session for good, also one that comes with a success.
+func TestManualStopsWhereThatIsTheAdvice(t *testing.T) {
+	none := &bayeux.Advice{Reconnect: bayeux.NoReconnect}
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel == bayeux.MetaConnect {
+					w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Succeeded, Advice: none})
+				}
+				return m.Channel == bayeux.MetaConnect
+			}
+			m, err := NewManual(testURL, WithTransports(d))
+			require.NoError(t, err)
+			defer m.Close()
+			_, err = m.Handshake(t.Context())
+			require.NoError(t, err)
+			_, err = m.Connect(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, bayeux.Stopped, m.State())
+		})
+	})
+}
+
 func TestManualEndsAStepWithItsContextOrPatience(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {

@@ -32,6 +32,8 @@ func TestWhatTheApplicationGetsWrongItIsTold(t *testing.T) {
 	}
 	_, err := NewManual("ftp://host", d)
 	assert.ErrorContains(t, err, "neither http nor https")
+	_, err = Dial(t.Context(), "ftp://host", d)
+	assert.ErrorContains(t, err, "neither http nor https")
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		c, ctx := start(t, dialers(board(f, streams)), nil, Options(nil, nil), WithLogger(nil)), t.Context()
@@ -46,6 +48,8 @@ func TestWhatTheApplicationGetsWrongItIsTold(t *testing.T) {
 			assert.Error(t, err, ch)
 		}
 		assert.ErrorContains(t, c.Publish(ctx, "/a", make(chan int)), "chan int")
+		_, err := c.Subscribe(ctx, "/ok", nil)
+		assert.NoError(t, err, "a nil option is none")
 		assert.Zero(t, f.count("/a"))
 	})
 }

@@ -128,7 +128,7 @@ func TestASubscribeIsRepeatedInANewSessionIfThatIsTheAdvice(t *testing.T) {
 // A repeated subscribe that the server refuses is asked for as often as a first
 // one, in the same session or in another.
 func TestSubscribingAgainIsRetriedAsOftenAsAllowed(t *testing.T) {
-	for _, a := range []*bayeux.Advice{{Reconnect: bayeux.Retry}, nil} {
+	for _, a := range []*bayeux.Advice{{Reconnect: bayeux.Retry}, nil, {Reconnect: bayeux.HandshakeAgain}} {
 		both(t, func(t *testing.T, f *fake, d *switchboard) {
 			synctest.Test(t, func(t *testing.T) {
 				f.hold = time.Second
@@ -189,4 +189,62 @@ func TestMaxRetriesObeysTheAdvice(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A server that was never reached is tried as often as one that was lost.
+func TestMaxRetriesCountsFromTheFirstAttempt(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			d.set(errRefused)
+			c := start(t, dialers(d), WithMaxRetries(3))
+			time.Sleep(time.Hour)
+			assert.ErrorIs(t, c.Err(), errRefused)
+			assert.ErrorContains(t, c.Err(), "gave up after 4 attempts")
+			assert.Equal(t, 4, d.tries())
+			assert.Equal(t, bayeux.Stopped, c.State())
+		})
+	})
+}
+
+// Sessions that end as soon as they have begun are failed attempts, too.
+func TestMaxRetriesCountsSessionsThatDoNotLast(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = refuse(bayeux.MetaConnect, 1, 100, bayeux.Message{Error: "402::session_unknown"})
+			c := start(t, dialers(d), WithMaxRetries(3))
+			time.Sleep(time.Hour)
+			assert.ErrorIs(t, c.Err(), bayeux.ErrUnknownSession)
+			assert.ErrorContains(t, c.Err(), "gave up after 4 attempts")
+			assert.Equal(t, 4, f.count(bayeux.MetaHandshake))
+		})
+	})
+}
+
+// Where a repeated subscribe is refused with the advice to handshake, the
+// subscription goes on in the session after; what one loss has cost is not held
+// against it in the next.
+func TestSubscribingAgainIsRepeatedInANewSessionIfThatIsTheAdvice(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.hold = time.Second
+			again := bayeux.Message{Error: "500::busy", Advice: &bayeux.Advice{Reconnect: bayeux.HandshakeAgain}}
+			first, second := refuse(bayeux.MetaSubscribe, 2, 3, again), refuse(bayeux.MetaSubscribe, 3, 4, again)
+			f.first = func(w *wire, m *bayeux.Message) bool { return first(w, m) || second(w, m) }
+			c := start(t, dialers(d), WithMaxRetries(3))
+			sub, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			for i := range 2 {
+				time.Sleep(time.Minute)
+				f.forget()
+				time.Sleep(time.Minute)
+				require.NoError(t, sub.Err())
+				assert.Equal(t, 4+3*i, f.count(bayeux.MetaHandshake))
+				assert.Equal(t, 4+3*i, f.count(bayeux.MetaSubscribe))
+			}
+			f.publish("/a", "1")
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			assert.Equal(t, []string{"1"}, take(ctx, sub, 1))
+		})
+	})
 }

@@ -139,7 +139,7 @@ func (c *Client) resubscribe() {
 	}
 	var rs []*request
 	for _, t := range c.topics.accepted() {
-		rs = append(rs, c.renewal(t.channel, t.ext, &backoff{min: c.cfg.backoff[0], max: c.cfg.backoff[1]}))
+		rs = append(rs, c.renewal(t.channel, t.ext, t.pause))
 	}
 	c.outbox.putFirst(rs)
 }
@@ -157,12 +157,12 @@ func (c *Client) renewal(ch string, ext bayeux.Ext, pause *backoff) *request {
 			return // accepted, or the next session asks again
 		}
 		if (e.Code >= 500 || asksAgain(e.Advice)) && !c.exhausted(pause) {
-			session := r.session
+			session, rest := r.session, max(pause.next(), interval(e.Advice))
 			if e.Advice.ShouldHandshake() {
 				c.lose(session, err) // and the next session asks again
 				return
 			}
-			c.work(func() { c.renewLater(session, ch, ext, pause, interval(e.Advice)) })
+			c.work(func() { c.renewLater(session, ch, ext, pause, rest) })
 			return
 		}
 		for _, s := range c.topics.subscribers([]string{ch}) {
@@ -173,11 +173,11 @@ func (c *Client) renewal(ch string, ext bayeux.Ext, pause *backoff) *request {
 	return r
 }
 
-// renewLater asks again after a pause, unless the session that refused is over:
+// renewLater asks again after a rest, unless the session that refused is over:
 // the next one asks by itself.
-func (c *Client) renewLater(session, ch string, ext bayeux.Ext, pause *backoff, least time.Duration) {
+func (c *Client) renewLater(session, ch string, ext bayeux.Ext, pause *backoff, rest time.Duration) {
 	select {
-	case <-time.After(max(pause.next(), least)):
+	case <-time.After(rest):
 		if c.ID() == session && len(c.topics.subscribers([]string{ch})) > 0 {
 			if r := c.renewal(ch, ext, pause); !c.outbox.put(ordinary, r) {
 				c.settle(r, nil, c.closedErr())

@@ -197,7 +197,7 @@ func (s *Subscription) Unsubscribe(ctx context.Context) error {
 	}
 	select {
 	case a := <-r:
-		if errors.Is(a.err, bayeux.ErrChannel) || errors.Is(a.err, ErrLost) {
+		if errors.Is(a.err, bayeux.ErrChannel) || errors.Is(a.err, bayeux.ErrUnknownSession) {
 			return nil // the server has it no more, either way
 		}
 		return a.err

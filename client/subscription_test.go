@@ -38,6 +38,30 @@ func TestSubscriptionsShareOneOnTheWire(t *testing.T) {
 	})
 }
 
+// Who unsubscribes from what the server does not have any more has what it wants.
+func TestUnsubscribingFromWhatTheServerHasForgotten(t *testing.T) {
+	for refusal, want := range map[string]error{
+		"400::channel_missing":    nil,
+		"404::unknown_channel":    nil,
+		"402::session_unknown":    nil,
+		"403::unsubscribe_denied": bayeux.ErrDenied,
+	} {
+		both(t, func(t *testing.T, f *fake, d *switchboard) {
+			t.Run(refusal, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f.first = refuse(bayeux.MetaUnsubscribe, 1, 100, bayeux.Message{Error: refusal})
+					c := start(t, dialers(d), WithoutResubscribe())
+					sub, err := c.Subscribe(t.Context(), "/a")
+					require.NoError(t, err)
+					assert.ErrorIs(t, sub.Unsubscribe(t.Context()), want)
+					<-sub.Done()
+					assert.NoError(t, sub.Err())
+				})
+			})
+		})
+	}
+}
+
 // The server sends one copy; each subscription that matches gets it once.
 func TestWildcardsFanOutLocally(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -331,4 +355,26 @@ func TestRoutesAreForgottenBeforeASubscribeIsSent(t *testing.T) {
 		assert.Greater(t, topics.generation.Load(), before)
 	})
 	assert.True(t, sent)
+}
+
+// A message without data is an error in its place, and the loop goes on.
+func TestValuesTellsOfAMessageWithoutData(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c, ctx := start(t, dialers(d)), t.Context()
+			s, err := c.Subscribe(ctx, "/a")
+			require.NoError(t, err)
+			f.publish("/a", "")
+			f.publish("/a", "2")
+			var errs []error
+			for v, err := range Values[int](ctx, s) {
+				if errs = append(errs, err); err == nil {
+					assert.Equal(t, 2, v)
+					break
+				}
+			}
+			require.Len(t, errs, 2)
+			assert.ErrorIs(t, errs[0], bayeux.ErrNoData)
+		})
+	})
 }

@@ -165,6 +165,34 @@ func TestARefusalWithoutAChannel(t *testing.T) {
 	})
 }
 
+// Where it could be about several requests it is about none of them.
+func TestARefusalThatNamesNothingIsNobodys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		var waits []*bayeux.Message
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			if m.Channel != "/p" {
+				return false
+			}
+			if waits = append(waits, m); len(waits) == 2 {
+				w.raw(`{"error":"400::bad","successful":false}`)
+				for _, m := range waits {
+					w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Succeeded})
+				}
+			}
+			return true
+		}
+		c := start(t, dialers(board(f, streams)))
+		require.NoError(t, c.Wait(t.Context()))
+		b := c.Batch()
+		b.Publish("/p", 1)
+		b.Publish("/p", 2)
+		require.NoError(t, b.Send(t.Context()))
+		assert.Equal(t, bayeux.Connected, c.State())
+		assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+	})
+}
+
 // Whatever a server sends instead of a payload, the client comes back.
 func TestGarbageIsSurvived(t *testing.T) {
 	for _, garbage := range []string{`{"\`, `[[]]`, `[1]`, `nul`, `{"channel":7}`, strings.Repeat("[", 100), `{"channel":"/meta/connect"`, "\xff"} {

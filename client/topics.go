@@ -17,8 +17,9 @@ type topic struct {
 	key     string // as events name it, or the pattern that they match
 	ext     bayeux.Ext
 	subs    []*Subscription
-	session string // the one that has accepted it; "" before the first reply
-	was     bool   // accepted once: the client subscribes again by itself
+	session string   // the one that has accepted it; "" before the first reply
+	was     bool     // accepted once: the client subscribes again by itself
+	pause   *backoff // between refusals of that, in whatever sessions
 }
 
 // topics are what the client wants to hear. Every change makes a new
@@ -26,6 +27,7 @@ type topic struct {
 type topics struct {
 	generation atomic.Uint64
 	left       func(keys []string) // told of what has no subscription any more
+	pause      backoff             // of a topic that has not been refused
 
 	mu    lock.Mutex[lock.Topics]
 	byCh  map[string]*topic
@@ -60,7 +62,7 @@ func (t *topics) add(s *Subscription, session string, send func(channels []strin
 	for _, ch := range s.channels {
 		tp := t.byCh[ch]
 		if tp == nil {
-			tp = &topic{channel: ch, key: string(bayeux.Channel(ch).WithoutFilter())}
+			tp = &topic{channel: ch, key: string(bayeux.Channel(ch).WithoutFilter()), pause: t.noPause()}
 			t.byCh[ch] = tp
 			t.byKey[tp.key] = append(t.byKey[tp.key], tp)
 		}
@@ -161,9 +163,14 @@ func (t *topics) accept(session string, channels []string) {
 	defer t.mu.Unlock()
 	for _, ch := range channels {
 		if tp := t.byCh[ch]; tp != nil {
-			tp.session, tp.was = session, true
+			tp.session, tp.was, tp.pause = session, true, t.noPause()
 		}
 	}
+}
+
+func (t *topics) noPause() *backoff {
+	p := t.pause
+	return &p
 }
 
 // accepted are copies of the topics that some session has accepted.

@@ -65,6 +65,7 @@ func TestARequestIsReadWhateverItsType(t *testing.T) {
 		{nil, "text/json; charset=utf-16", "\xff\xfe[\x00\"\x00\xe9\x00\"\x00]\x00", 200, `["é"]`},
 		{nil, "text/json; charset=utf-16", "\xfe\xff\x00[\x00\"\x00\xe9\x00\"\x00]", 200, `["é"]`},
 		{nil, "text/json; charset=utf-16be", "\x00[\x00\"\xd8\x3d\xde\x00\x00\"\x00]", 200, `["😀"]`},
+		{nil, "text/json; charset=UTF-16LE", "[\x00\"\x00\xe9\x00\"\x00]\x00", 200, `["é"]`},
 		{nil, "text/json; charset=koi8-r", `[1]`, 415, "longpoll: the payload is not valid: the charset is not supported here\n"},
 		{nil, "", ``, 400, "longpoll: the payload is not valid: the body is empty\n"},
 		{form, "application/x-www-form-urlencoded", `message=%5B1%5D`, 200, `[1]`},

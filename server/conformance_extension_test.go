@@ -113,6 +113,50 @@ func TestAPanicOnTheWayOutSpoilsNothing(t *testing.T) {
 	}, server.WithExtension(server.Extension{Outgoing: boom, Deliver: boom}))
 }
 
+func TestAnExtensionOfOneSessionRefusesAndDeletesForItAlone(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		muted, other := w.session(), w.session("/**")
+		w.Session(muted.id).Extend(server.Extension{
+			Channels: []string{"/a", "/b"},
+			Incoming: func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+				if m.Channel == "/a" {
+					return bayeux.Errorf(403, "muted")
+				}
+				return nil
+			},
+			Outgoing: func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+				if m.Channel == "/b" {
+					return bayeux.Errorf(404, "message_deleted")
+				}
+				return nil
+			},
+		})
+		assert.Equal(t, "403::muted", muted.ask(`{"channel":"/a","id":"1","clientId":"$","data":1}`).Error)
+		muted.send(`{"channel":"/b","id":"2","clientId":"$","data":2}`, `{"channel":"/c","id":"3","clientId":"$","data":3}`)
+		assert.Equal(t, bayeux.Succeeded, muted.expect("/c", "3").Outcome)
+		for _, m := range muted.passed {
+			assert.NotEqual(t, "/b", m.Channel, "its reply is deleted, and was before this one")
+		}
+		assert.Equal(t, []string{"2", "3"}, other.data(2))
+		for _, ch := range []string{"/a", "/b"} {
+			assert.Equal(t, bayeux.Succeeded, other.ask(`{"channel":"`+ch+`","id":"4","clientId":"$","data":4}`).Outcome)
+		}
+	})
+}
+
+func TestAPublisherWithoutEchoGetsNoCopyOfItsOwnEither(t *testing.T) {
+	copied := func(_ context.Context, _ *server.Session, m *bayeux.Message) error { return m.Ext.Set("copy", true) }
+	everywhere(t, func(t *testing.T, w *world) {
+		require.NoError(t, w.Configure("/a", server.ChannelOptions{NoEcho: true}))
+		publisher, other := w.session("/a"), w.session("/a")
+		publisher.ask(`{"channel":"/a","id":"1","clientId":"$","data":1}`)
+		publisher.quiet()
+		m := other.events(1)[0]
+		assert.Equal(t, "1", string(m.Data))
+		assert.Equal(t, "true", string(m.Ext["copy"]))
+	}, server.WithExtension(server.Extension{Channels: []string{"/a"}, Deliver: copied}))
+}
+
 func TestAnExtensionThatDeletesRepliesDoesNotKeepSessionsAlive(t *testing.T) {
 	silent := server.Extension{Channels: []string{bayeux.MetaConnect}, Outgoing: func(context.Context, *server.Session, *bayeux.Message) error {
 		return bayeux.Errorf(404, "message_deleted")
@@ -226,6 +270,22 @@ func TestAServiceAnswersItsCaller(t *testing.T) {
 		assert.Equal(t, "500::internal", c.ask(`{"channel":"/service/boom","id":"8","clientId":"$"}`).Error)
 		assert.Equal(t, bayeux.Succeeded, c.ask(`{"channel":"/service/quiet","id":"9","clientId":"$"}`).Outcome)
 		assert.Equal(t, bayeux.Succeeded, c.ask(`{"channel":"/service/none","id":"10","clientId":"$"}`).Outcome)
+	})
+}
+
+// docs/protocol.md §2: /foo/ is /foo, also where a service answers.
+func TestAServiceAnswersAlsoWithATrailingSlash(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		w.HandleService("/service/echo", func(_ context.Context, _ *server.Session, m *bayeux.Message) (any, error) { return m.Data, nil })
+		c := w.session()
+		c.send(`{"channel":"/service/echo/","id":"7","clientId":"$","data":"x"}`)
+		var data []string
+		for range 2 { // the result and the acknowledgement, both on the channel that was asked
+			if m := c.expect("/service/echo/", "7"); m.Data != nil {
+				data = append(data, string(m.Data))
+			}
+		}
+		assert.Equal(t, []string{`"x"`}, data)
 	})
 }
 

@@ -202,3 +202,25 @@ func TestPolicyDecidesWithReasonsInTheOrderOfTheProtocol(t *testing.T) {
 		assert.Equal(t, "403::publish_denied", c.ask(`{"channel":"/broken","id":"p","clientId":"$","data":1}`).Error, "the cause is the log's")
 	}, server.WithPolicy(policy), server.WithExtension(see))
 }
+
+// A policy sees all of the message that is to be published, and what it does to
+// that changes nothing.
+func TestAPolicyGetsACopyOfTheMessage(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session("/a")
+		for i, ext := range []string{"", `,"ext":{"e":1}`} {
+			reply := c.ask(fmt.Sprintf(`{"channel":"/a","id":"%d","clientId":"$","data":"mine","more":[1]%s}`, i, ext))
+			assert.Equal(t, bayeux.Succeeded, reply.Outcome, reply.Error)
+			m := c.events(1)[0]
+			assert.Equal(t, `"mine"`, string(m.Data))
+			assert.NotContains(t, m.Ext, "x")
+		}
+	}, server.WithPolicy(server.Policy{Publish: func(_ context.Context, s *server.Session, p *server.Publication) error {
+		m := p.Message()
+		if m.ID == "" || string(m.Data) != `"mine"` || string(m.Extra["more"]) != "[1]" {
+			return server.Deny("incomplete")
+		}
+		copy(m.Data, `"your"`)
+		return m.Ext.Set("x", 1)
+	}}))
+}

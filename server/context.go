@@ -25,21 +25,13 @@ type (
 type callContext struct {
 	context.Context // of the Conn: the values
 	peer            *transport.Peer
-	session         *Session
-	batch           uint64 // of a connect's reply
+	session         *Session // never nil where user code gets the context
+	batch           uint64   // of a connect's reply
 }
 
 func (c *callContext) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (c *callContext) Done() <-chan struct{}       { return c.life().Done() }
-func (c *callContext) Err() error                  { return c.life().Err() }
-
-// life is what ends the context.
-func (c *callContext) life() context.Context {
-	if c.session == nil {
-		return c.Context
-	}
-	return c.session.Context()
-}
+func (c *callContext) Done() <-chan struct{}       { return c.session.Context().Done() }
+func (c *callContext) Err() error                  { return c.session.Context().Err() }
 
 func (c *callContext) Value(key any) any {
 	switch key {
@@ -50,7 +42,7 @@ func (c *callContext) Value(key any) any {
 	}
 	// The session's first: package context finds its own kind there, and then
 	// needs no goroutine to follow this one.
-	if v := c.life().Value(key); v != nil {
+	if v := c.session.Context().Value(key); v != nil {
 		return v
 	}
 	return c.Context.Value(key)

@@ -3,6 +3,8 @@ package server_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -67,6 +69,36 @@ func TestAPublishIsToldAndDeliveredWhenItIsSafe(t *testing.T) {
 		assert.NotNil(t, server.PeerOf(h.asked[0]), "the publisher's context")
 		assert.Equal(t, t.Context(), h.asked[2])
 	}, server.WithHistory(h.history()))
+}
+
+// What cannot be encoded for its subscribers is kept all the same: the log says
+// so, and the next message comes.
+func TestAKeptMessageThatAnExtensionSpoilsIsInTheLog(t *testing.T) {
+	h := &shelf{}
+	var log journal
+	onBoth(t, func(t *testing.T, w *world) {
+		*h, log = shelf{}, journal{}
+		c := w.session("/kept")
+		h.joining.Live()
+		for i, data := range []string{`"spoil"`, `"well"`} {
+			c.send(fmt.Sprintf(`{"channel":"/kept","id":"p%d","clientId":"$","data":%s}`, i, data))
+			h.deliver[i]()
+			assert.Equal(t, bayeux.Succeeded, c.expect("/kept", fmt.Sprint("p", i)).Outcome)
+		}
+		assert.Equal(t, []string{`"well"`}, c.data(1))
+		lines := log.lines("message cannot be encoded")
+		require.Len(t, lines, 1)
+		assert.Contains(t, lines[0], "level=ERROR")
+		assert.Contains(t, lines[0], "channel=/kept")
+	}, server.WithHistory(h.history()), logTo(&log, slog.LevelInfo), server.WithExtension(server.Extension{
+		Channels: []string{"/kept"},
+		Outgoing: func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+			if string(m.Data) == `"spoil"` {
+				m.Ext = bayeux.Ext{"x": []byte("{")}
+			}
+			return nil
+		},
+	}))
 }
 
 func TestAJoiningSubscriptionGetsThePastFirstAndEndsWithItsSession(t *testing.T) {

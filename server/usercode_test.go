@@ -2,9 +2,14 @@ package server_test
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -49,6 +54,31 @@ func TestTheValuesOfARequestReachItsHandlers(t *testing.T) {
 	}
 }
 
+func TestWhatAHandlerDerivesFromItsContextEndsWithTheSessionAndHasNoGoroutine(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		var derived []context.Context
+		w.HandleService("/service/derive", func(ctx context.Context, _ *server.Session, _ *bayeux.Message) (any, error) {
+			before := runtime.NumGoroutine()
+			for range 100 {
+				d, cancel := context.WithTimeout(ctx, time.Hour)
+				t.Cleanup(cancel)
+				derived = append(derived, d)
+			}
+			assert.Less(t, runtime.NumGoroutine(), before+50)
+			return server.NoAnswer, nil
+		})
+		c := w.session()
+		c.ask(`{"channel":"/service/derive","id":"1","clientId":"$"}`)
+		require.Len(t, derived, 100)
+		assert.NoError(t, derived[0].Err())
+		c.ask(`{"channel":"/meta/disconnect","id":"2","clientId":"$"}`)
+		w.settle()
+		for _, d := range derived {
+			assert.ErrorIs(t, d.Err(), context.Canceled)
+		}
+	})
+}
+
 // What an extension spoils of a reply is a failure for whoever waits for it, and
 // what it spoils of an event is no event.
 func TestWhatAnExtensionSpoilsIsNotSent(t *testing.T) {
@@ -72,6 +102,40 @@ func TestWhatAnExtensionSpoilsIsNotSent(t *testing.T) {
 		}
 		return spoil(ctx, s, m)
 	}, Deliver: spoil}))
+}
+
+// A broadcast that an extension spoils reaches nobody, and its publisher is told.
+func TestABroadcastThatAnExtensionSpoilsIsRefused(t *testing.T) {
+	spoil := func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+		if string(m.Data) == `"spoil"` {
+			m.Ext = bayeux.Ext{"x": []byte("{")}
+		}
+		return nil
+	}
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session("/a")
+		refused := c.ask(`{"channel":"/a","id":"p","clientId":"$","data":"spoil"}`)
+		assert.Equal(t, bayeux.Failed, refused.Outcome)
+		assert.ErrorContains(t, w.Publish(t.Context(), "/a", "spoil"), "/a")
+		require.NoError(t, w.Publish(t.Context(), "/a", "well"))
+		assert.Equal(t, []string{`"well"`}, c.data(1))
+		c.quiet()
+	}, server.WithExtension(server.Extension{Name: "spoils", Channels: []string{"/a"}, Outgoing: spoil}))
+}
+
+// A service whose refusal has data that is no JSON has refused all the same.
+func TestARefusalWithDataThatCannotBeEncodedIsARefusal(t *testing.T) {
+	var log journal
+	onBoth(t, func(t *testing.T, w *world) {
+		log = journal{}
+		w.HandleService("/service/odd", func(context.Context, *server.Session, *bayeux.Message) (any, error) {
+			return nil, &bayeux.Error{Code: 404, Message: "no_such_contact", Data: []byte("{")}
+		})
+		c := w.session()
+		assert.Equal(t, "404::no_such_contact", c.ask(`{"channel":"/service/odd","id":"1","clientId":"$"}`).Error)
+		c.quiet()
+		assert.Len(t, log.lines("failure cannot be sent"), 1)
+	}, logTo(&log, slog.LevelInfo))
 }
 
 // A filter that panics loses nothing, and a client that counts its messages has
@@ -106,5 +170,21 @@ func TestAFilterOfTheOutboxThatFails(t *testing.T) {
 	}, server.WithPolicy(server.Policy{Handshake: func(_ context.Context, s *server.Session, _ *bayeux.Message) error {
 		s.Outbox().Filter(broken)
 		return nil
+	}}))
+}
+
+func TestAFilterOfTheOutboxSeesWhatLeavesWithTheHandshake(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.client()
+		m := c.handshake()
+		assert.Equal(t, "1", string(m.Extra["x-messages"]), "which counts what is left")
+		assert.Equal(t, []string{"2"}, c.data(1))
+		c.begin()
+		c.quiet()
+	}, server.WithHandshakeDelivery(), server.WithPolicy(server.Policy{Handshake: func(_ context.Context, s *server.Session, _ *bayeux.Message) error {
+		s.Outbox().Filter(func(ms []*bayeux.Message) []*bayeux.Message {
+			return slices.DeleteFunc(ms, func(m *bayeux.Message) bool { return string(m.Data) == "1" })
+		})
+		return errors.Join(s.Send("/greeting", 1), s.Send("/greeting", 2))
 	}}))
 }

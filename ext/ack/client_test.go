@@ -15,6 +15,8 @@ import (
 	"github.com/gocometd/cometd/client"
 	"github.com/gocometd/cometd/codec"
 	"github.com/gocometd/cometd/ext/ack"
+	"github.com/gocometd/cometd/ext/ack/ackserver"
+	"github.com/gocometd/cometd/server"
 	"github.com/gocometd/cometd/transport"
 	"github.com/gocometd/cometd/transport/memory"
 )
@@ -129,6 +131,57 @@ func TestACutBetweenEventsAndTheirNumberRepeatsNothing(t *testing.T) {
 				synctest.Wait()
 				assert.Equal(t, test.want, got.String())
 				assert.Equal(t, test.acked, strings.Join(s.acked, " "))
+			})
+		})
+	}
+}
+
+// What two clients have received in one would be mixed.
+func TestOneExtensionForTwoClientsPanics(t *testing.T) {
+	e := ack.Client()
+	c, err := client.New("http://test/", client.WithTransports(memory.NewDialer(func(c transport.Conn) { c.Close(transport.GoingAway) })))
+	require.NoError(t, err)
+	e.Opened(c)
+	assert.Panics(t, func() { e.Opened(c) })
+	c.Close()
+}
+
+// On the channel of acknowledgement, too, what is no number of the server's is an
+// event, and so is everything where the server does not acknowledge.
+func TestWhatIsNoMarkIsAnEvent(t *testing.T) {
+	for name, opts := range map[string][]server.Option{
+		"acknowledged": {server.WithExtension(ackserver.New())},
+		"not":          nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv, err := server.New(opts...)
+				require.NoError(t, err)
+				c, err := client.New("http://test/", client.WithTransports(memory.NewDialer(srv.ServeConn)), client.WithExtension(ack.Client()))
+				require.NoError(t, err)
+				require.NoError(t, c.Wait(t.Context()))
+				sub, err := c.Listen(ack.Channel)
+				require.NoError(t, err)
+				want := []any{"text", "more"}
+				if opts == nil {
+					want = append(want, 7)
+				}
+				for _, v := range want {
+					require.NoError(t, srv.Session(c.ID()).Send(ack.Channel, v))
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				for m := range sub.Messages(ctx) {
+					var v any
+					require.NoError(t, m.Decode(&v))
+					assert.EqualValues(t, want[0], v)
+					if want = want[1:]; len(want) == 0 {
+						break
+					}
+				}
+				assert.Empty(t, want)
+				c.Close()
+				srv.Close()
 			})
 		})
 	}

@@ -68,3 +68,9 @@ func Example() {
 	srv.Close()
 	// Output: <nil> <nil>
 }
+
+func TestWithoutATimeNobodyCouldBeActive(t *testing.T) {
+	for _, max := range []time.Duration{0, -time.Second} {
+		assert.Panics(t, func() { activity.Server(activity.Client, max) })
+	}
+}

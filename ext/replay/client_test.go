@@ -205,6 +205,97 @@ func TestFailedMayUnsubscribe(t *testing.T) {
 	})
 }
 
+// A position that cannot be saved is told and loses nothing: the message is
+// handled, those after it come, and only a new run repeats it.
+func TestAPositionThatCannotBeSavedIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, replayserver.NewMemory(replayserver.Rule{Pattern: "/**"}))
+		positions := &full{}
+		var failed []string
+		run := func() (got []string) {
+			c := dial(t, srv, replay.Config{Store: positions, First: replay.All, Failed: func(ch string, err error) {
+				assert.ErrorIs(t, err, errCannot)
+				failed = append(failed, ch)
+			}})
+			_, err := c.SubscribeFunc(t.Context(), "/a", func(_ context.Context, m *bayeux.Message) error {
+				got = append(got, string(m.Data))
+				return nil
+			})
+			require.NoError(t, err)
+			synctest.Wait()
+			c.Close()
+			<-c.Done()
+			return got
+		}
+		for i := range 3 {
+			require.NoError(t, srv.Publish(t.Context(), "/a", i))
+		}
+		assert.Equal(t, []string{"0", "1", "2"}, run())
+		assert.Equal(t, []string{"/a"}, failed, "that of 2")
+		positions.room = true
+		assert.Equal(t, []string{"2"}, run())
+		assert.Len(t, failed, 1)
+		srv.Close()
+	})
+}
+
+// A full store saves two positions, until there is room.
+type full struct {
+	replay.Memory
+	saved int
+	room  bool
+}
+
+func (s *full) Save(ctx context.Context, ch string, id replay.ID) error {
+	if s.saved++; s.saved > 2 && !s.room {
+		return errCannot
+	}
+	return s.Memory.Save(ctx, ch, id)
+}
+
+// A program that asks for a position of its own gets what comes after that,
+// whatever is stored, and nothing old of channels that it gives none for. What
+// comes again because the session was lost is not handed over again.
+func TestAPositionOfTheProgramsOwnIsTheOneThatCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, replayserver.NewMemory(replayserver.Rule{Pattern: "/**"}))
+		require.NoError(t, srv.Publish(t.Context(), "/b", 100))
+		for i := range 5 {
+			require.NoError(t, srv.Publish(t.Context(), "/a", i))
+		}
+		positions := new(replay.Memory)
+		var ids []replay.ID
+		run := func(opts ...client.SubOption) (c *client.Client, got *heard) {
+			c, got = dial(t, srv, replay.Config{Store: positions, First: replay.All}), new(heard)
+			_, err := c.SubscribeFunc(t.Context(), "/a", func(ctx context.Context, m *bayeux.Message) error {
+				var id replay.ID
+				_, err := m.Ext.Decode("replay", &id)
+				ids = append(ids, id)
+				return errors.Join(err, got.handle(ctx, m))
+			}, opts...)
+			require.NoError(t, err)
+			synctest.Wait()
+			return c, got
+		}
+		c, got := run()
+		require.Equal(t, upTo(0, 5), got.so())
+		c.Close()
+		<-c.Done()
+		var own bayeux.Ext
+		require.NoError(t, own.Set("replay", map[string]replay.ID{"/a": ids[1]}))
+		c, got = run(client.WithSubscribeExt(own), client.WithChannels("/b"))
+		assert.Equal(t, upTo(2, 5), got.so())
+		require.NoError(t, srv.Publish(t.Context(), "/b", 5))
+		synctest.Wait()
+		expireAll(srv)
+		require.NoError(t, srv.Publish(t.Context(), "/a", 6))
+		time.Sleep(time.Minute)
+		assert.Equal(t, []int{2, 3, 4, 5, 6}, got.so())
+		c.Close()
+		srv.Close()
+	})
+}
+
 // Positions of two clients in one would be mixed.
 func TestOneExtensionForTwoClientsPanics(t *testing.T) {
 	e := replay.Client(replay.Config{})

@@ -204,3 +204,34 @@ func overlap(t *testing.T, r *rand.Rand) {
 	c.Close()
 	srv.Close()
 }
+
+// On the channel of marks, too, what is no mark is an event; and a mark of a
+// subscription that is over moves no other.
+func TestWhatIsNoMarkIsAnEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, replayserver.NewMemory(replayserver.Rule{Pattern: "/**"}))
+		c := dial(t, srv, replay.Config{})
+		var got heard
+		_, err := c.SubscribeFunc(t.Context(), "/a", got.handle)
+		require.NoError(t, err)
+		other, err := c.Listen(replay.Channel)
+		require.NoError(t, err)
+		for _, v := range []any{replay.Mark{Live: 1 << 40}, "text", map[string]int{"live": 0}} {
+			require.NoError(t, srv.Session(c.ID()).Send(replay.Channel, v))
+		}
+		require.NoError(t, srv.Publish(t.Context(), "/a", 1))
+		var others []string
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for m := range other.Messages(ctx) {
+			if others = append(others, string(m.Data)); len(others) == 2 {
+				break
+			}
+		}
+		assert.Equal(t, []string{`"text"`, `{"live":0}`}, others)
+		synctest.Wait()
+		assert.Equal(t, []int{1}, got.so())
+		c.Close()
+		srv.Close()
+	})
+}

@@ -110,3 +110,39 @@ func ExampleClock() {
 	fmt.Println(clock.Offset().Abs() < time.Second, clock.Lag() < time.Second)
 	// Output: true true
 }
+
+// A question that makes no sense, or that no reply could answer, is not answered,
+// and the message is taken all the same.
+func TestAnOddQuestionHasNoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, err := server.New(server.WithExtension(timesyncserver.New(0)))
+		require.NoError(t, err)
+		replies := 0
+		odd := client.Extension{
+			Channels: []string{"/meta/*"},
+			Outgoing: func(_ context.Context, m *bayeux.Message) error {
+				if m.Channel != "/meta/unknown" {
+					m.Ext = bayeux.Ext{"timesync": json.RawMessage(`{"tc":"noon"}`)}
+				}
+				return nil
+			},
+			Incoming: func(_ context.Context, m *bayeux.Message) error {
+				assert.Nil(t, m.Ext["timesync"])
+				replies++
+				return nil
+			},
+		}
+		c, err := client.NewManual("http://test/", client.WithTransports(memory.NewDialer(srv.ServeConn)), client.WithExtension(odd))
+		require.NoError(t, err)
+		_, err = c.Handshake(t.Context())
+		require.NoError(t, err)
+		_, err = c.Subscribe(t.Context(), "/a")
+		require.NoError(t, err)
+		unknown := &bayeux.Message{Channel: "/meta/unknown", Ext: bayeux.Ext{"timesync": json.RawMessage(`{"tc":1}`)}}
+		_, err = c.Send(t.Context(), unknown)
+		assert.Error(t, err)
+		assert.Equal(t, 3, replies)
+		c.Close()
+		srv.Close()
+	})
+}

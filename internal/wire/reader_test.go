@@ -122,6 +122,21 @@ func TestAMessageMayGoOnAfterALastBlock(t *testing.T) {
 	}
 }
 
+// Who breaks off after a last block has not said all.
+func TestAMessageIsNotWholeAfterALastBlockWithoutItsLastFrame(t *testing.T) {
+	s, peer := overTCP(t, Config{})
+	r := NewReader(s, nil, 0, func() {})
+	r.Inflate(false)
+	io.WriteString(peer, wiretest.Masked(wiretest.RSV1|wiretest.Text, "\xf3\x48\xcd\xc9\xc9\x07\x00"))
+	require.NoError(t, peer.Close())
+	m, err := r.Next()
+	require.NoError(t, err)
+	_, err = io.ReadAll(m)
+	require.Error(t, err)
+	_, again := r.Next()
+	assert.Equal(t, err, again)
+}
+
 func TestEmptyBlocksWithoutEndAreTooLarge(t *testing.T) {
 	s, peer := overTCP(t, Config{})
 	r := NewReader(s, nil, 1000, func() {})

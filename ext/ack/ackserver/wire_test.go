@@ -3,6 +3,7 @@ package ackserver_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -242,4 +243,12 @@ func TestWhoDoesNotCountGetsRepliesAlone(t *testing.T) {
 		assert.Zero(t, srv.Stats().Sessions)
 		w.conn.Close(transport.GoingAway)
 	})
+}
+
+func TestWhatCannotBeMeantPanics(t *testing.T) {
+	for _, n := range []int{0, -1} {
+		assert.PanicsWithValue(t, fmt.Sprintf("ackserver: grace is not positive: %v", time.Duration(n)), func() { ackserver.WithGrace(time.Duration(n)) })
+		assert.PanicsWithValue(t, fmt.Sprintf("ackserver: window is not positive: %d", n), func() { ackserver.WithWindow(n) })
+		assert.PanicsWithValue(t, fmt.Sprintf("ackserver: messages is not positive: %d", n), func() { ackserver.WithMessages(n) })
+	}
 }

@@ -1,14 +1,17 @@
 package replayserver_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -82,6 +85,56 @@ func publish(t *testing.T, srv *server.Server, ch string, n int) (all []int) {
 		all = append(all, i)
 	}
 	return all
+}
+
+// A restless store is one on whose channel something is published whenever it is
+// read.
+type restless struct {
+	*replayserver.Memory
+	publish func(read int)
+	reads   int
+}
+
+func (s *restless) Read(ctx context.Context, pattern string, after, upTo replay.ID, each func(replayserver.Message) bool) error {
+	s.reads++
+	s.publish(s.reads)
+	return s.Memory.Read(ctx, pattern, after, upTo, each)
+}
+
+// Who subscribes to a channel on which others always publish catches up all the
+// same: after some rounds they wait for its last few messages.
+func TestASubscriberCatchesUpWithPublishersThatNeverPause(t *testing.T) {
+	s := &restless{Memory: replayserver.NewMemory(everything...)}
+	srv := serve(t, s)
+	const before, rounds = 10, 4
+	all := publish(t, srv, "/a", before)
+	var publishers sync.WaitGroup
+	s.publish = func(read int) {
+		next := len(all)
+		all = append(all, next)
+		said := make(chan struct{})
+		publishers.Go(func() {
+			assert.NoError(t, srv.Publish(t.Context(), "/a", next))
+			close(said)
+		})
+		if read <= rounds {
+			<-said
+			return
+		}
+		select {
+		case <-said:
+			t.Error("delivered while the last few messages are read")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	c := open(t, srv)
+	c.subscribe("/a")
+	got := c.data(before + rounds + 1)
+	publishers.Wait()
+	assert.Equal(t, all, got["/a"])
+	assert.Equal(t, rounds+1, s.reads)
+	c.Close(transport.Normal)
+	srv.Close()
 }
 
 // A peer that takes nothing has one reader, however much of the past it asks

@@ -54,11 +54,11 @@ func (x *extension) incoming(_ context.Context, s *server.Session, m *bayeux.Mes
 	return nil
 }
 
-// ask keeps a question until it has a reply. One on a channel that does not
-// exist has none.
+// ask keeps a question until it has a reply. There are few channels to ask on:
+// messages on meta channels that do not exist reach no extension.
 func (x *extension) ask(s *server.Session, m *bayeux.Message) {
 	var r timesync.Request
-	if _, err := m.Ext.Decode(timesync.Name, &r); err != nil || !asks(m.Channel) {
+	if _, err := m.Ext.Decode(timesync.Name, &r); err != nil {
 		return
 	}
 	all, ok := x.asked.Get(s)
@@ -70,16 +70,6 @@ func (x *extension) ask(s *server.Session, m *bayeux.Message) {
 	defer all.mu.Unlock()
 	all.open = slices.DeleteFunc(all.open, func(q question) bool { return q.channel == m.Channel })
 	all.open = append(all.open, question{m.Channel, m.ID, r, time.Now()})
-}
-
-// asks reports whether messages on ch are requests, so that few channels have
-// open questions.
-func asks(ch string) bool {
-	switch ch {
-	case bayeux.MetaHandshake, bayeux.MetaConnect, bayeux.MetaSubscribe, bayeux.MetaUnsubscribe, bayeux.MetaDisconnect:
-		return true
-	}
-	return false
 }
 
 func (x *extension) outgoing(_ context.Context, s *server.Session, m *bayeux.Message) error {
