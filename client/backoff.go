@@ -8,7 +8,7 @@ import (
 // A backoff counts failures in a row and says how long to wait after each: a
 // step that begins with min and doubles up to max, give or take up to a half, so
 // that the clients that a dead server has lost in one moment do not come back in
-// one. Waits of max are only ever lengthened, by up to a tenth: those before have
+// one. Waits of max are only ever lengthened, by up to a hundredth: those before have
 // spread the clients by then, and a client's attempts in an hour have a bound.
 //
 // It is a few lines of our own because the libraries' jitter shortens the longest
@@ -28,14 +28,14 @@ func (b *backoff) next() time.Duration {
 	first := b.failures == 0
 	b.failures++
 	if step == b.max && !first {
-		return step + rand.N(step/10+1)
+		return step + rand.N(step/100+1)
 	}
 	return b.about(step)
 }
 
 // about is step, give or take up to a half, but never much more than max.
 func (b *backoff) about(step time.Duration) time.Duration {
-	least, most := step/2, min(step+step/2, b.max+b.max/10)
+	least, most := step/2, min(step+step/2, b.max+b.max/100)
 	return least + rand.N(most-least+1)
 }
 

@@ -306,8 +306,8 @@ func WithTimeouts(t Timeouts) Option {
 
 // WithBackoff sets the first and the longest pause between attempts; each
 // failure doubles it. A pause is drawn evenly from half to one and a half of
-// that, but the longest, where it is made again and again, from itself to a tenth
-// more. The defaults are 1 and 30 seconds: a first attempt after half a second at
+// that, but the longest, where it is made again and again, from itself to a
+// hundredth more. The defaults are 1 and 30 seconds: a first attempt after half a second at
 // the earliest, and at most 126 in an hour. Pauses begin anew after a
 // connection that has worked for the longest one, or for 30 seconds if that is
 // less. The time that a shorter-lived one has worked counts as paused.
