@@ -307,10 +307,13 @@ func WithTimeouts(t Timeouts) Option {
 // WithBackoff sets the first and the longest pause between attempts; each
 // failure doubles it. A pause is drawn evenly from half to one and a half of
 // that, but the longest, where it is made again and again, from itself to a
-// hundredth more. The defaults are 1 and 30 seconds: a first attempt after half a second at
-// the earliest, and at most 126 in an hour. Pauses begin anew after a
-// connection that has worked for the longest one, or for 30 seconds if that is
-// less. The time that a shorter-lived one has worked counts as paused.
+// hundredth more. The defaults are 1 and 30 seconds: a first attempt after half
+// a second at the earliest, and at most 126 in an hour. One exception: a
+// connection that ends in the pause that the server has advised, or just after,
+// is opened again at the end of that, if it is the first to end. Pauses begin
+// anew after a connection that has worked for the longest one, or for 30 seconds
+// if that is less. The time that a shorter-lived one has worked counts as
+// paused.
 func WithBackoff(min, max time.Duration) Option {
 	return func(c *config) error {
 		if min <= 0 || max < min {

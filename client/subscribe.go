@@ -139,7 +139,7 @@ func (c *Client) resubscribe() {
 	}
 	var rs []*request
 	for _, t := range c.topics.accepted() {
-		rs = append(rs, c.renewal(t.channel, t.ext, t.pause))
+		rs = append(rs, c.renewal(t.channel, t.ext))
 	}
 	c.outbox.putFirst(rs)
 }
@@ -147,7 +147,7 @@ func (c *Client) resubscribe() {
 // renewal asks for a channel again. A refusal that may pass is met by asking
 // later, or in another session if that is the advice; any other ends the
 // channel's subscriptions.
-func (c *Client) renewal(ch string, ext bayeux.Ext, pause *backoff) *request {
+func (c *Client) renewal(ch string, ext bayeux.Ext) *request {
 	r := c.newRequest(c.ctx, &bayeux.Message{Channel: bayeux.MetaSubscribe}, transport.Subscribe)
 	r.tries, r.renewal = endless, true
 	c.asking.Add(1)
@@ -156,14 +156,11 @@ func (c *Client) renewal(ch string, ext bayeux.Ext, pause *backoff) *request {
 		if !refused || errors.Is(err, bayeux.ErrUnknownSession) {
 			return // accepted, or the next session asks again
 		}
-		if (e.Code >= 500 || asksAgain(e.Advice)) && !c.exhausted(pause) {
-			session, rest := r.session, max(pause.next(), interval(e.Advice))
-			if e.Advice.ShouldHandshake() {
-				c.lose(session, err) // and the next session asks again
+		if e.Code >= 500 || asksAgain(e.Advice) {
+			if pause, ok := c.topics.refused(ch, c.exhausted); ok {
+				c.renewLater(r.session, ch, ext, max(pause, interval(e.Advice)), e)
 				return
 			}
-			c.work(func() { c.renewLater(session, ch, ext, pause, rest) })
-			return
 		}
 		for _, s := range c.topics.subscribers([]string{ch}) {
 			s.fail(err, true)
@@ -173,18 +170,24 @@ func (c *Client) renewal(ch string, ext bayeux.Ext, pause *backoff) *request {
 	return r
 }
 
-// renewLater asks again after a rest, unless the session that refused is over:
-// the next one asks by itself.
-func (c *Client) renewLater(session, ch string, ext bayeux.Ext, pause *backoff, rest time.Duration) {
-	select {
-	case <-time.After(rest):
-		if c.ID() == session && len(c.topics.subscribers([]string{ch})) > 0 {
-			if r := c.renewal(ch, ext, pause); !c.outbox.put(ordinary, r) {
-				c.settle(r, nil, c.closedErr())
-			}
-		}
-	case <-c.ctx.Done():
+// renewLater asks again after a pause, unless the session that refused is over,
+// or is to be: the next one asks by itself.
+func (c *Client) renewLater(session, ch string, ext bayeux.Ext, pause time.Duration, refusal *bayeux.Error) {
+	if refusal.Advice.ShouldHandshake() {
+		c.lose(session, refusal)
+		return
 	}
+	c.work(func() {
+		select {
+		case <-time.After(pause):
+			if c.ID() == session && len(c.topics.subscribers([]string{ch})) > 0 {
+				if r := c.renewal(ch, ext); !c.outbox.put(ordinary, r) {
+					c.settle(r, nil, c.closedErr())
+				}
+			}
+		case <-c.ctx.Done():
+		}
+	})
 }
 
 // asksAgain reports whether the advice of a refusal, which an extension may have

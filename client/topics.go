@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/internal/lock"
@@ -17,9 +18,9 @@ type topic struct {
 	key     string // as events name it, or the pattern that they match
 	ext     bayeux.Ext
 	subs    []*Subscription
-	session string   // the one that has accepted it; "" before the first reply
-	was     bool     // accepted once: the client subscribes again by itself
-	pause   *backoff // between refusals of that, in whatever sessions
+	session string  // the one that has accepted it; "" before the first reply
+	was     bool    // accepted once: the client subscribes again by itself
+	pause   backoff // between refusals of that, in whatever sessions
 }
 
 // topics are what the client wants to hear. Every change makes a new
@@ -62,7 +63,7 @@ func (t *topics) add(s *Subscription, session string, send func(channels []strin
 	for _, ch := range s.channels {
 		tp := t.byCh[ch]
 		if tp == nil {
-			tp = &topic{channel: ch, key: string(bayeux.Channel(ch).WithoutFilter()), pause: t.noPause()}
+			tp = &topic{channel: ch, key: string(bayeux.Channel(ch).WithoutFilter()), pause: t.pause}
 			t.byCh[ch] = tp
 			t.byKey[tp.key] = append(t.byKey[tp.key], tp)
 		}
@@ -163,14 +164,24 @@ func (t *topics) accept(session string, channels []string) {
 	defer t.mu.Unlock()
 	for _, ch := range channels {
 		if tp := t.byCh[ch]; tp != nil {
-			tp.session, tp.was, tp.pause = session, true, t.noPause()
+			tp.session, tp.was, tp.pause = session, true, t.pause
 		}
 	}
 }
 
-func (t *topics) noPause() *backoff {
-	p := t.pause
-	return &p
+// refused counts that a session did not take ch again, and says how long to wait
+// before asking once more: false if that has been enough.
+func (t *topics) refused(ch string, enough func(*backoff) bool) (pause time.Duration, again bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tp := t.byCh[ch]
+	switch {
+	case tp == nil: // nobody wants it any more
+		return 0, true
+	case enough(&tp.pause):
+		return 0, false
+	}
+	return tp.pause.next(), true
 }
 
 // accepted are copies of the topics that some session has accepted.
