@@ -3,7 +3,9 @@
 package wsserver
 
 import (
+	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gocometd/cometd/internal/wire"
@@ -59,11 +61,19 @@ func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Ac
 	if err != nil {
 		return // the connection is gone
 	}
-	header := w.Header()
-	run := func() { a.upgrade(nc, brw, header, r, o, peer).run(serve) }
+	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
+	u := &upgrade{
+		nc: nc, early: slices.Clone(early), header: lines(w.Header()),
+		key: r.Header["Sec-Websocket-Key"][0], protocol: a.subprotocol(r.Header["Sec-Websocket-Protocol"]),
+		ctx: context.WithoutCancel(r.Context()), accept: o, peer: peer,
+	}
+	if a.deflate > 0 {
+		u.deflate = wire.AnswerDeflate(r.Header["Sec-Websocket-Extensions"])
+	}
+	run := func() { a.open(u).run(serve) }
 	if o.Go == nil {
 		go run()
 	} else if !o.Go(run) {
-		a.upgrade(nc, brw, header, r, o, peer).turnAway()
+		a.open(u).turnAway()
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -238,6 +239,29 @@ func TestContextHasTheRequestsValuesAndItsOwnEnd(t *testing.T) {
 type wrapped struct{ http.ResponseWriter }
 
 func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Serve may return before the 101 has left, and what is around it goes on.
+func TestHandlersAroundServeHaveTheirHeadersBack(t *testing.T) {
+	a := wsserver.NewAcceptor(wsserver.WithSubprotocols("bayeux"))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Before", "1")
+		a.Serve(w, r, &transport.Accept{}, func(transport.Conn) {})
+		for i := range 100 {
+			w.Header().Set("X-After-"+strconv.Itoa(i), "1")
+			r.Header.Set("Sec-WebSocket-Protocol", strconv.Itoa(i))
+		}
+	}))
+	defer s.Close()
+	for range 50 {
+		c := (&host{Server: s}).dial(t)
+		c.write(upgradeRequest("Sec-WebSocket-Protocol: bayeux"))
+		c.upgraded()
+		assert.Equal(t, "1", c.resp.Header.Get("X-Before"))
+		assert.Equal(t, "bayeux", c.resp.Header.Get("Sec-WebSocket-Protocol"))
+		assert.Empty(t, c.resp.Header.Get("X-After-0"))
+		c.Close()
+	}
+}
 
 func TestAPanicInServeStillClosesTheSocket(t *testing.T) {
 	// The panic itself would end the process, so the goroutine ends the other

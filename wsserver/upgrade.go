@@ -3,12 +3,10 @@
 package wsserver
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/gocometd/cometd/internal/wire"
@@ -49,22 +47,37 @@ func wrong(w http.ResponseWriter, r *http.Request) (status int, text string) {
 	return 0, ""
 }
 
-// upgrade says 101 on a connection that it has from net/http, with all that
-// others have put into the header, and makes a Conn of it. It never waits.
-func (a *acceptor) upgrade(nc net.Conn, brw *bufio.ReadWriter, header http.Header, r *http.Request, o *transport.Accept, peer *transport.Peer) *conn {
-	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
-	early = slices.Clone(early)
-	var deflate string
-	if a.deflate > 0 {
-		deflate = wire.AnswerDeflate(r.Header["Sec-Websocket-Extensions"])
+// An upgrade is what a Conn is made of. It has nothing that handlers around the
+// server may use once Serve has returned.
+type upgrade struct {
+	nc                     net.Conn
+	early                  []byte // what the peer has sent already
+	key, protocol, deflate string
+	header                 []byte // of the 101: what others have put there
+	ctx                    context.Context
+	accept                 *transport.Accept
+	peer                   *transport.Peer
+}
+
+// lines is h as it stands in an answer.
+func lines(h http.Header) []byte {
+	if len(h) == 0 {
+		return nil
 	}
-	sock := wire.NewSocket(nc, wire.Config{Stall: max(o.Stall, 0), Explain: explain})
-	sock.Open(a.answer(brw.Writer.AvailableBuffer(), header, r.Header, deflate))
-	bound(nc, a.sendBuffer)
-	c := &conn{sock: sock, peer: peer}
-	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
-	c.in = wire.NewReader(sock, early, o.Limit, c.cancel)
-	if deflate != "" {
+	var out bytes.Buffer
+	h.Write(&out)
+	return out.Bytes()
+}
+
+// open says 101, and makes the Conn. It never waits.
+func (a *acceptor) open(u *upgrade) *conn {
+	sock := wire.NewSocket(u.nc, wire.Config{Stall: max(u.accept.Stall, 0), Explain: explain})
+	sock.Open(u.answer())
+	bound(u.nc, a.sendBuffer)
+	c := &conn{sock: sock, peer: u.peer}
+	c.ctx, c.cancel = context.WithCancel(u.ctx)
+	c.in = wire.NewReader(sock, u.early, u.accept.Limit, c.cancel)
+	if u.deflate != "" {
 		sock.Deflate(a.deflate)
 		c.in.Inflate(false)
 	}
@@ -74,21 +87,18 @@ func (a *acceptor) upgrade(nc net.Conn, brw *bufio.ReadWriter, header http.Heade
 	return c
 }
 
-// answer appends the 101 to dst.
-func (a *acceptor) answer(dst []byte, ours, asked http.Header, deflate string) []byte {
-	out := bytes.NewBuffer(dst)
-	out.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ")
-	out.WriteString(wire.AcceptOf(asked["Sec-Websocket-Key"][0]))
-	if name := a.subprotocol(asked["Sec-Websocket-Protocol"]); name != "" {
-		out.WriteString("\r\nSec-WebSocket-Protocol: " + name)
+// answer is the 101.
+func (u *upgrade) answer() []byte {
+	out := append(make([]byte, 0, 256), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	out = append(out, wire.AcceptOf(u.key)...)
+	if u.protocol != "" {
+		out = append(append(out, "\r\nSec-WebSocket-Protocol: "...), u.protocol...)
 	}
-	if deflate != "" {
-		out.WriteString("\r\nSec-WebSocket-Extensions: " + deflate)
+	if u.deflate != "" {
+		out = append(append(out, "\r\nSec-WebSocket-Extensions: "...), u.deflate...)
 	}
-	out.WriteString("\r\n")
-	ours.Write(out)
-	out.WriteString("\r\n")
-	return out.Bytes()
+	out = append(append(out, "\r\n"...), u.header...)
+	return append(out, "\r\n"...)
 }
 
 // subprotocol is the first of ours that the client offers.
