@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
@@ -46,7 +45,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.isClosed() {
-		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(s.spreadOut().Seconds()))))
+		w.Header().Set("Connection", "close") // another one may lead to the next server
 		s.refuse(w, r, http.StatusServiceUnavailable, "the server is shutting down")
 		return
 	}

@@ -219,3 +219,24 @@ func TestWhoPollsLeavesItsConnectionWithAServerThatShutsDown(t *testing.T) {
 	assert.True(t, <-told)
 	browser.CloseIdleConnections()
 }
+
+func TestAServerThatIsClosedKeepsNobodysConnection(t *testing.T) {
+	srv, err := cometd.NewServer()
+	require.NoError(t, err)
+	hs := httptest.NewServer(srv)
+	defer hs.Close()
+	srv.Close()
+	for method, header := range map[string]http.Header{
+		http.MethodPost: {},
+		http.MethodGet:  {"Connection": {"Upgrade"}, "Upgrade": {"websocket"}},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), method, hs.URL, nil)
+		require.NoError(t, err)
+		r.Header = header
+		resp, err := hs.Client().Do(r)
+		require.NoError(t, err)
+		resp.Body.Close()
+		assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+		assert.True(t, resp.Close, "it may lead to the next server")
+	}
+}
