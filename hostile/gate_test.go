@@ -166,20 +166,28 @@ func (g *gate) reset() {
 	g.begin, g.per = time.Now(), map[int]int{}
 }
 
-// sums are all, the most in any ten neighbours, which are a second, and the most
-// in one.
-func (g *gate) sums() (total, second, tenth int) {
+// accepted is how many came.
+func (g *gate) accepted() (total int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for at, n := range g.per {
+	for _, n := range g.per {
 		total += n
+	}
+	return total
+}
+
+// most is the most that came in so many tenths of a second, one after the other.
+func (g *gate) most(tenths int) (most int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for at := range g.per {
 		sum := 0
-		for i := at; i < at+10; i++ {
+		for i := at; i < at+tenths; i++ {
 			sum += g.per[i]
 		}
-		second, tenth = max(second, sum), max(tenth, n)
+		most = max(most, sum)
 	}
-	return total, second, tenth
+	return most
 }
 
 // A lull is the longest time between two messages.
