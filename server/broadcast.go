@@ -126,8 +126,8 @@ func (p *publishing) queue(e *event) (n int, ok bool) {
 // function that is yielded to would be garbage after each message.
 func (p *publishing) queueAll(e *event, all *subscribers) (n int) {
 	for _, c := range all.chunks() {
-		for _, sub := range c {
-			n += p.give(sub.session, e)
+		for i := range c {
+			n += p.give(c[i].session, e)
 		}
 	}
 	return n

@@ -26,20 +26,19 @@ func (e *event) name() string {
 // Messages leave in batches. A batch is gone when the Conn has taken it, or,
 // after [Outbox.Retain], when the client has acknowledged it. All methods may
 // be called from any goroutine.
-type Outbox struct {
-	session *Session // whose mu guards all that follows
-
+type Outbox struct { // all of it guarded by session's mu; what a delivery touches comes first
 	queue  []*event // waiting; the first flying are being sent
 	flying int
 	bytes  int
-	base   uint64              // how many events have left the queue's front, ever
-	latest map[*channel]uint64 // for KeepLatest: base + place in queue
-	lost   uint64
-	room   chan struct{} // closed when there is some, for who waits
+	base   uint64 // how many events have left the queue's front, ever
 
 	onConnect bool
 	retention
-	filter func([]*bayeux.Message) []*bayeux.Message
+	session *Session            // whose mu guards all that is here
+	latest  map[*channel]uint64 // for KeepLatest: base + place in queue
+	lost    uint64
+	room    chan struct{} // closed when there is some, for who waits
+	filter  func([]*bayeux.Message) []*bayeux.Message
 }
 
 // Len returns how many messages wait, not counting those that were sent and

@@ -13,17 +13,17 @@ import (
 // (docs/protocol.md §16), and by the number of the message.
 type retention struct {
 	retain  bool
+	rewound bool   // what is being sent counts as not sent: it is to be sent again
 	kept    int    // events at the front that were sent and wait for their acknowledgement
 	sent    uint64 // the place after the last event that was ever sent
-	rewound bool   // what is being sent counts as not sent: it is to be sent again
-
-	batch uint64     // the last number that was given to a connect reply
-	due   uint64     // the number of the reply in Session.due
-	marks []batchEnd // what a client has that acknowledges a batch
 
 	number   func(first uint64) []byte
 	via      *transport.Peer // to whom numbered events leave: who has said what it has
 	unmarked bool            // via has not been told the number of the next event
+
+	batch uint64     // the last number that was given to a connect reply
+	due   uint64     // the number of the reply in Session.due
+	marks []batchEnd // what a client has that acknowledges a batch
 }
 
 // A batchEnd says that the reply of that number carried all events from the

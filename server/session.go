@@ -22,7 +22,19 @@ import (
 // All methods may be called from any goroutine, also after the session ended;
 // they then do nothing.
 type Session struct {
-	srv  *Server
+	// All that a delivery touches comes first and, with the front of the outbox,
+	// fills two cache lines: with ten thousand sessions these misses are what a
+	// delivery costs (docs/performance.md).
+	srv       *Server
+	mu        lock.Mutex[lock.Session] // guards what follows, to out, and from held on
+	phase     phase
+	urgent    bool  // what waits is not only lazy
+	answering bool  // somebody is about to answer the held connect
+	batching  int32 // open calls of Batch
+	stream    *link // where events leave; nil: on replies
+	sender    *link // its events are on their way there; nobody else may take any
+	out       Outbox
+
 	id   string
 	peer *transport.Peer
 	attr attributes
@@ -39,16 +51,14 @@ type Session struct {
 	// take it.
 	turn lock.Turn[lock.Processing]
 
-	mu      lock.Mutex[lock.Session]
-	out     Outbox
-	stream  *link // where events leave; nil: on replies
+	noEcho atomic.Bool
+	own    atomic.Pointer[[]Extension]
+
 	held    held
 	timer   *time.Timer // of the held connect
 	due     []byte      // the reply to a stream's connect waits for the writer
 	dueAt   uint64      // it leaves after this many events
-	phase   phase
-	why     transport.Reason // of its end
-	parting *parting         // what a client that was away has yet to be told; nil: nothing
+	parting *parting    // what a client that was away has yet to be told; nil: nothing
 	subs    map[string]*subscription
 	created int    // channels
 	via     string // the connection type of what carried its last message, but for more on one stream
@@ -56,22 +66,17 @@ type Session struct {
 	timing  Timing
 	pause   bayeux.Span // the interval that its last connect asked for
 	browser string      // of the handshake
-	bound   bool        // its client has presented the cookie: only with it from now on
 	user    string
 
-	sender    *link         // its events are on their way there; nobody else may take any
-	flown     chan struct{} // closed when they have left, for who waits
-	answering bool          // somebody is about to answer the held connect
-	urgent    bool          // what waits is not only lazy
-	lazing    bool          // a timer will make it urgent
-	guarding  bool          // a timer will wake it once its lane is free
-	batching  int           // open calls of Batch
-	lane      lane
-	laneAt    time.Time // when the last answer on it has left
+	flown  chan struct{} // closed when the sender's events have left, for who waits
+	laneAt time.Time     // when the last answer on the lane has left
+	lane   lane
 
-	noEcho   atomic.Bool
-	own      atomic.Pointer[[]Extension]
-	personal bool // one of them wants to see each event
+	why      transport.Reason // of its end
+	bound    bool             // its client has presented the cookie: only with it from now on
+	lazing   bool             // a timer will make what waits urgent
+	guarding bool             // a timer will wake it once its lane is free
+	personal bool             // an extension of its own wants to see each event
 
 	ctx    context.Context // made when first asked for
 	cancel context.CancelFunc

@@ -17,7 +17,14 @@ type subscribers struct {
 	n    atomic.Int64
 }
 
-type chunk []*subscription
+type chunk []listing
+
+// A listing has the session itself, so that a walk need not go through all the
+// subscriptions for it.
+type listing struct {
+	session *Session
+	sub     *subscription
+}
 
 // A subscription ties a session to a channel.
 type subscription struct {
@@ -37,8 +44,8 @@ func (s *subscribers) len() int { return int(s.n.Load()) }
 func (s *subscribers) all() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
 		for _, c := range s.chunks() {
-			for _, sub := range c {
-				if !yield(sub.session) {
+			for i := range c {
+				if !yield(c[i].session) {
 					return
 				}
 			}
@@ -58,12 +65,13 @@ func (s *subscribers) chunks() []chunk {
 func (s *subscribers) add(sub *subscription) {
 	chunks, n := s.chunks(), s.len()
 	sub.at = n
+	l := listing{sub.session, sub}
 	if n%chunkSize == 0 {
-		s.store(append(clip(chunks), chunk{sub}), n+1)
+		s.store(append(clip(chunks), chunk{l}), n+1)
 		return
 	}
 	last := len(chunks) - 1
-	s.store(with(chunks, last, append(clip(chunks[last]), sub)), n+1)
+	s.store(with(chunks, last, append(clip(chunks[last]), l)), n+1)
 }
 
 // remove fills the place of sub with the last subscription. The caller holds
@@ -72,11 +80,11 @@ func (s *subscribers) remove(sub *subscription) {
 	chunks, n := s.chunks(), s.len()
 	lastChunk := chunks[len(chunks)-1]
 	moved := lastChunk[len(lastChunk)-1]
-	if moved != sub {
+	if moved.sub != sub {
 		i := sub.at / chunkSize
 		c := append(chunk(nil), chunks[i]...)
 		c[sub.at%chunkSize] = moved
-		moved.at = sub.at
+		moved.sub.at = sub.at
 		chunks = with(chunks, i, c)
 		lastChunk = chunks[len(chunks)-1]
 	}

@@ -28,7 +28,7 @@ type drop struct {
 
 // link takes l's token, if it is free.
 func (w *wakes) link(l *link) {
-	if l.dirty.CompareAndSwap(false, true) {
+	if !l.dirty.Load() && l.dirty.CompareAndSwap(false, true) {
 		w.links = append(w.links, l)
 	}
 }
