@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sigmavirus24/gobayeux/v2"
 )
@@ -47,6 +48,7 @@ func main() {
 		case "subscribe":
 			client.Subscribe(gobayeux.Channel(c.Channel), received)
 		case "disconnect":
+			leaving.Store(true)
 			if err := client.Disconnect(context.Background()); err != nil {
 				a.Error = err.Error()
 			}
@@ -67,9 +69,15 @@ func report(received <-chan []gobayeux.Message) {
 	}
 }
 
+// leaving is set before a disconnect is asked for. That ends the connect, which
+// gobayeux takes for an error, and may say before it has the disconnect's answer.
+var leaving atomic.Bool
+
 func fail(errors <-chan error) {
 	for err := range errors {
-		say(answer{Error: err.Error()})
+		if !leaving.Load() {
+			say(answer{Error: err.Error()})
+		}
 	}
 }
 
