@@ -57,11 +57,27 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer seat.leave()
-	a.Serve(w, r, &s.accept, func(c transport.Conn) {
+	accept := s.accept
+	accept.Go = func(f func()) bool { return s.runIn(seat, f) }
+	a.Serve(w, r, &accept, func(c transport.Conn) {
 		seat.enter(!c.Peer().Once)
 		defer seat.leave()
 		s.ServeConn(c)
 	})
+}
+
+// runIn is run for what outlives its request, such as a socket: the request
+// hands its seat over, so that nobody takes it meanwhile.
+func (s *Server) runIn(x *seat, f func()) bool {
+	x.enter(true)
+	ok := s.run(func() {
+		defer x.leave()
+		f()
+	})
+	if !ok {
+		x.leave()
+	}
+	return ok
 }
 
 // boundBody bounds the time of a body, which net/http skips, without any limit
@@ -204,7 +220,7 @@ func (x *seat) enter(socket bool) {
 	x.of.mu.Lock()
 	defer x.of.mu.Unlock()
 	x.add(1)
-	if socket {
+	if socket && !x.socket {
 		x.socket = true
 		x.of.conns.add(x.addr, 1)
 	}

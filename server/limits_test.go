@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -13,8 +14,10 @@ import (
 
 	"github.com/gocometd/cometd"
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/longpoll"
 	"github.com/gocometd/cometd/server"
 	"github.com/gocometd/cometd/transport"
+	"github.com/gocometd/cometd/wsserver"
 )
 
 // Each limit that is not about one payload, how to break it, and that the
@@ -199,6 +202,48 @@ func TestTheFullestSessionsGoFirstWhenTheServerIsFull(t *testing.T) {
 		assert.NotNil(t, w.Session(well.id))
 		assert.NotZero(t, w.Stats().Limited["server_bytes"])
 	}, server.WithLimits(server.Limits{ServerBytes: 1500}))
+}
+
+// late runs what it is given to run when begin is closed: no goroutine need
+// begin before others go on.
+type late struct {
+	transport.Acceptor
+	begin chan struct{}
+}
+
+func (l late) Serve(w http.ResponseWriter, r *http.Request, o *transport.Accept, serve func(transport.Conn)) {
+	slow := *o
+	slow.Go = func(f func()) bool { return o.Go(func() { <-l.begin; f() }) }
+	l.Acceptor.Serve(w, r, &slow, serve)
+}
+
+func TestASocketCountsAsAConnectionBeforeItsGoroutineBegins(t *testing.T) {
+	l := late{wsserver.NewAcceptor(), make(chan struct{})}
+	srv, err := server.New(server.WithTransports(l, longpoll.NewAcceptor()), server.WithLimits(server.Limits{Conns: 1}))
+	require.NoError(t, err)
+	defer srv.Close()
+	handled := make(chan struct{}, 1)
+	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		srv.ServeHTTP(w, r)
+		if r.Header.Get("Upgrade") != "" {
+			handled <- struct{}{}
+		}
+	}))
+	defer hs.Close()
+	done := make(chan error, 1)
+	go func() {
+		ws, _, err := websocket.Dial(t.Context(), hs.URL, nil)
+		if err == nil {
+			ws.CloseNow()
+		}
+		done <- err
+	}()
+	<-handled
+	status, _ := post(t, hs.URL, `[]`)
+	assert.Equal(t, 503, status)
+	close(l.begin)
+	require.NoError(t, <-done)
+	require.Eventually(t, func() bool { status, _ := post(t, hs.URL, `[]`); return status == 400 }, 5*time.Second, 5*time.Millisecond)
 }
 
 func TestConnectionsBeyondTheLimitGet503(t *testing.T) {

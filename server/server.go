@@ -76,7 +76,6 @@ func New(opts ...Option) (*Server, error) {
 	s.users.byName = map[string]map[*Session]struct{}{}
 	s.events.Init(c.limits.Events, func(n int) Event { return EventsLost{n} })
 	s.origin = newOriginCheck(c.origins)
-	s.accept.Go = s.run
 	s.accept.Limited = func(r *http.Request, limit string) { s.limited(limit, r.RemoteAddr, nil) }
 	for _, e := range c.extensions {
 		if e.Opened != nil {

@@ -74,7 +74,8 @@ type Accept struct {
 
 	// Go runs f on a goroutine that the server's Close waits for, and is false,
 	// without f, after Close. An Acceptor whose Conns outlive their requests runs
-	// them so. nil: a go statement will do.
+	// them so: before Serve returns, for with that the request's place is free
+	// among those that the server counts. nil: a go statement will do.
 	Go func(f func()) bool
 
 	// Limited, if not nil, is told of a limit that r broke before there was a
