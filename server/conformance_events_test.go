@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"net/http"
+	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -90,5 +92,34 @@ func TestSubscribedNamesWhatIsNew(t *testing.T) {
 				return
 			}
 		}
+	})
+}
+
+// Whoever hears of the end finds nothing of the session any more.
+func TestTheEndOfASessionIsToldWhenItIsGone(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		seen := w.Events(t.Context())
+		var left atomic.Int64
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for ev := range seen {
+				if gone, ok := ev.(server.SessionRemoved); ok {
+					left.Store(int64(w.SubscriberCount("/99")))
+					if w.Session(gone.Session.ID()) != nil {
+						left.Add(1000)
+					}
+					return
+				}
+			}
+		}()
+		c := w.session()
+		s := w.Session(c.id)
+		for n := range 100 {
+			require.NoError(t, s.Subscribe("/"+strconv.Itoa(n)))
+		}
+		s.Disconnect()
+		<-ended
+		assert.Zero(t, left.Load())
 	})
 }

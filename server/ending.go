@@ -64,6 +64,9 @@ func (srv *Server) conclude(s *Session, x *ending) bool {
 	srv.sessions.remove(s, left.parts)
 	srv.users.set(s, "")
 	left.unsubscribe()
+	if left.reachable {
+		srv.emitEnd(s, left.subs, x)
+	}
 	s.farewell(&left, x)
 	w.flush(srv)
 	return left.reachable
@@ -117,14 +120,11 @@ func (srv *Server) finish(s *Session, x *ending, left *remains, w *wakes) bool {
 		srv.personal.Add(-1)
 	}
 	s.expiry.stop()
-	if left.reachable {
-		srv.emitEnd(s, left.subs, x)
-	}
 	return true
 }
 
-// emitEnd tells the events. The caller holds mu, so that nothing of the
-// session comes after.
+// emitEnd tells the events, when the server has nothing of the session any more.
+// Nothing of it comes after: emit sees that it has ended.
 func (srv *Server) emitEnd(s *Session, subs map[string]*subscription, x *ending) {
 	if !srv.events.Heard() {
 		return
@@ -135,7 +135,7 @@ func (srv *Server) emitEnd(s *Session, subs map[string]*subscription, x *ending)
 			all = append(all, ch)
 		}
 		slices.Sort(all)
-		srv.events.Tell(Unsubscribed{Session: s, Channels: all, Context: s.context()})
+		srv.events.Tell(Unsubscribed{Session: s, Channels: all, Context: s.Context()})
 	}
 	srv.events.Tell(SessionRemoved{Session: s, Reason: x.why, Text: x.text})
 }

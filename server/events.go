@@ -22,7 +22,8 @@ type SessionAdded struct {
 
 // SessionRemoved is the end of a session: Normal for a disconnect, Kicked,
 // Expired when its client was away for too long, or what else ended it. Text is
-// what [Session.Kick] was given, or the limit that has ended it.
+// what [Session.Kick] was given, or the limit that has ended it. The server has
+// neither the session nor its subscriptions any more.
 type SessionRemoved struct {
 	Session *Session
 	Reason  transport.Reason

@@ -246,6 +246,32 @@ func TestASocketCountsAsAConnectionBeforeItsGoroutineBegins(t *testing.T) {
 	require.Eventually(t, func() bool { status, _ := post(t, hs.URL, `[]`); return status == 400 }, 5*time.Second, 5*time.Millisecond)
 }
 
+// closing is closed before the socket has a goroutine.
+type closing struct {
+	transport.Acceptor
+	close func() error
+}
+
+func (c *closing) Serve(w http.ResponseWriter, r *http.Request, o *transport.Accept, serve func(transport.Conn)) {
+	late := *o
+	late.Go = func(f func()) bool { c.close(); return o.Go(f) }
+	c.Acceptor.Serve(w, r, &late, serve)
+}
+
+func TestASocketThatComesWhileTheServerClosesIsToldSo(t *testing.T) {
+	c := &closing{Acceptor: wsserver.NewAcceptor()}
+	srv, err := server.New(server.WithTransports(c))
+	require.NoError(t, err)
+	c.close = srv.Close
+	hs := httptest.NewServer(srv)
+	defer hs.Close()
+	ws, _, err := websocket.Dial(t.Context(), hs.URL, nil)
+	require.NoError(t, err)
+	defer ws.CloseNow()
+	_, _, err = ws.Read(t.Context())
+	assert.Equal(t, websocket.StatusGoingAway, websocket.CloseStatus(err))
+}
+
 func TestConnectionsBeyondTheLimitGet503(t *testing.T) {
 	for limit, l := range map[string]server.Limits{"conns": {Conns: 1}, "conns_per_addr": {ConnsPerAddr: 1}} {
 		srv, err := cometd.NewServer(server.WithLimits(l))
