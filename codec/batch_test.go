@@ -162,12 +162,12 @@ func TestViewsTellMissingFromEmpty(t *testing.T) {
 }
 
 func TestEscapesAreUndone(t *testing.T) {
-	m := detached(t, `{"cha\u006enel":"/\u00e9\/\ud83d\ude00","id":"\u0031","clientId":"a\\b","successful":true,"err\u006fr":"402::\"x\"\n",
+	m := detached(t, `{"cha\u006enel":"/\u00e9\/\ud83d\ude00","id":"\u0031","clientId":"a\\b","successful":true,"err\u006fr":"402::\"x\"\b\f\n\r\t",
 		"subscription":["/\u0061"],"adv\u0069ce":{"timeo\u0075t":5},"e\u0078t":{"\u0061":1},"z\u007a":"\u0041"}`)[0]
 	assert.Equal(t, "/é/😀", m.Channel)
 	assert.Equal(t, "1", m.ID)
 	assert.Equal(t, `a\b`, m.ClientID)
-	assert.Equal(t, "402::\"x\"\n", m.Error)
+	assert.Equal(t, "402::\"x\"\b\f\n\r\t", m.Error)
 	assert.Equal(t, []string{"/a"}, m.Subscription.Channels)
 	assert.Equal(t, int64(5), m.Advice.Timeout.Or(0).Milliseconds())
 	assert.Equal(t, `1`, string(m.Ext["a"]))
