@@ -155,7 +155,7 @@ func (t *tally) add(addr string, n int) {
 }
 
 // A seat is one request's place. A socket outlives the request that opened it,
-// so two may hold it, and the last one to leave frees it.
+// so others may hold it too, and the last one to leave frees it.
 type seat struct {
 	of      *seats
 	addr    string

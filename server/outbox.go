@@ -26,7 +26,7 @@ func (e *event) name() string {
 // Messages leave in batches. A batch is gone when the Conn has taken it, or,
 // after [Outbox.Retain], when the client has acknowledged it. All methods may
 // be called from any goroutine.
-type Outbox struct { // all of it guarded by session's mu; what a delivery touches comes first
+type Outbox struct { // what a delivery touches comes first (Session)
 	queue  []*event // waiting; the first flying are being sent
 	flying int
 	bytes  int
