@@ -50,14 +50,6 @@ func (s *Session) settled(l *link, events, sent, connect bool, w *wakes) {
 	s.schedule(w)
 }
 
-// respond sends the one payload that answers an exchange: events where they
-// may go along, then the replies. s is nil if it belongs to no session, h
-// unless the payload answers a connect.
-func (srv *Server) respond(s *Session, l *link, kind transport.Kind, replies [][]byte, h *held) {
-	r := srv.prepare(s, l, kind, replies, h)
-	r.send()
-}
-
 // A response is the payload that answers an exchange, with the events that it
 // takes along. Whoever prepares it sends it.
 type response struct {
@@ -69,6 +61,9 @@ type response struct {
 	connect bool // it answers one
 }
 
+// prepare makes the one payload that answers an exchange: events where they may
+// go along, then the replies. s is nil if it belongs to no session, h unless the
+// payload answers a connect.
 func (srv *Server) prepare(s *Session, l *link, kind transport.Kind, replies [][]byte, h *held) response {
 	var f flight
 	if s != nil {
@@ -114,6 +109,7 @@ func (s *Session) takeFor(l *link, kind transport.Kind, h *held) (f flight) {
 		f.taken = true
 		s.sender = l
 		s.lane = on
+		s.brought = false
 	}
 	if h != nil {
 		s.out.carries(h.batch, f.taken)
@@ -132,7 +128,7 @@ func (s *Session) takeFor(l *link, kind transport.Kind, h *held) (f flight) {
 // would otherwise miss the reply that it belongs to.
 // The caller holds mu, and has it again.
 func (s *Session) awaitFlight() {
-	if s.sender == nil || s.lane == laneConnect || !s.sender.peer.Once || !s.out.waiting() {
+	if s.sender == nil || !s.brought || s.lane == laneConnect || !s.sender.peer.Once || !s.out.waiting() {
 		return
 	}
 	if s.flown == nil {
@@ -155,7 +151,7 @@ func (s *Session) mayTake(l *link, kind transport.Kind, on lane) bool {
 	if s.laneFree(on) > 0 {
 		return false
 	}
-	return on == laneConnect || !s.onConnectOnly(l) && s.out.number == nil && s.stream == nil
+	return on == laneConnect || s.brought && !s.onConnectOnly(l) && s.out.number == nil && s.stream == nil
 }
 
 // filter lets the application see events that are about to leave.

@@ -15,9 +15,16 @@ func PeerOf(ctx context.Context) *transport.Peer {
 	return p
 }
 
+// askedBy is whose message the handler got that has ctx, or nil.
+func askedBy(ctx context.Context) *Session {
+	s, _ := ctx.Value(sessionKey{}).(*Session)
+	return s
+}
+
 type (
-	peerKey struct{}
-	varsKey struct{}
+	peerKey    struct{}
+	sessionKey struct{}
+	varsKey    struct{}
 )
 
 // callContext is the context of user code: it has the values of the HTTP
@@ -37,6 +44,8 @@ func (c *callContext) Value(key any) any {
 	switch key {
 	case peerKey{}:
 		return c.peer
+	case sessionKey{}:
+		return c.session
 	case batchKey{}:
 		return c.batch
 	}

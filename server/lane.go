@@ -4,10 +4,12 @@ import "time"
 
 // A polling client has two requests on their way at once: its connect, and one
 // for all else. Nothing orders their answers, so events that leave on both
-// could be read in the wrong order. Events therefore stay on one lane until
-// its last answer is known to have been read, which the next request on that
-// lane shows. A client whose connect is already held may send no other request
-// for long; for it the answer counts as read after laneGuard.
+// could be read in the wrong order. Events therefore leave with connects, and
+// with another answer only if its request has brought some of them: a publisher's
+// echo, a subscriber's latest value, what a handler sends. And they stay on one
+// lane until its last answer is known to have been read, which the next request
+// on that lane shows. A client whose connect is already held may send no other
+// request for long; for it the answer counts as read after laneGuard.
 type lane int8
 
 const (

@@ -262,8 +262,9 @@ func WithStrictHandshake() Option {
 // exchanges: over polling transports events leave with connect replies only,
 // and every refusal for an unknown session carries the advice to handshake.
 // The Rust crate cometd-client and gobayeux need it (docs/protocol.md §19).
-// The default lets events leave with any reply, and gives that advice on
-// handshake and connect replies alone, as the reference does.
+// The default lets what a request brings its own session leave with the reply,
+// and gives that advice on handshake and connect replies alone, as the reference
+// does.
 func WithSimpleClients() Option {
 	return func(c *config) error {
 		c.simpleClients = true
@@ -273,9 +274,11 @@ func WithSimpleClients() Option {
 
 // WithConnectOnly delivers events only together with connect replies, for all
 // sessions that use one of these connection types, or for all sessions if none
-// is named. Long-polling clients then get no events on other replies. The
-// default does that for callback-polling only; a WebSocket gets events at once.
-// [Outbox.OnConnectOnly] does it for one session.
+// is named. The default does that for callback-polling only: a WebSocket gets
+// events at once, and a long-polling client what its own request has brought it
+// before the reply to that. A network that keeps such a reply for more than a
+// tenth of a second may have it overtaken by the events of a connect; with this
+// option nothing can be. [Outbox.OnConnectOnly] does it for one session.
 func WithConnectOnly(connectionTypes ...string) Option {
 	return func(c *config) error {
 		if len(connectionTypes) == 0 {

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,52 @@ func TestAConnectThatIsNotHeldTakesNothingThatCouldOvertake(t *testing.T) {
 		assert.Empty(t, texts(c.all()))
 		time.Sleep(100 * time.Millisecond)
 		c.send(`{"channel":"/meta/connect","id":"c5","clientId":"$","advice":{"timeout":0}}`)
+		assert.Equal(t, []string{"2"}, texts(c.all()))
+	})
+}
+
+// What others published would otherwise be on its way with both kinds of answers,
+// all the time, and the network may keep one of them for longer than anybody
+// waits.
+func TestOnlyItsOwnMessagesRideOnAnAnswerThatIsNoConnects(t *testing.T) {
+	synced(t, bayeux.LongPolling, func(t *testing.T, w *world) {
+		c := w.session("/a")
+		c.send(`{"channel":"/meta/connect","id":"c3","clientId":"$","advice":{"timeout":0}}`) // nothing is held now
+		c.expect(bayeux.MetaConnect, "c3")
+		require.NoError(t, w.Publish(t.Context(), "/a", 1))
+		c.send(`{"channel":"/meta/subscribe","id":"s","clientId":"$","subscription":"/b"}`)
+		assert.Empty(t, texts(c.all()))
+		c.send(`{"channel":"/meta/connect","id":"c4","clientId":"$","advice":{"timeout":0}}`)
+		assert.Equal(t, []string{"1"}, texts(c.all()))
+		require.NoError(t, w.Publish(t.Context(), "/a", 2))
+		c.send(`{"channel":"/a","id":"p","clientId":"$","data":3}`)
+		assert.Empty(t, texts(c.all()), "the connect's answer may not have been read")
+		c.send(`{"channel":"/meta/connect","id":"c5","clientId":"$","advice":{"timeout":0}}`)
+		assert.Equal(t, []string{"2", "3"}, texts(c.all()))
+		c.send(`{"channel":"/meta/connect","id":"c6","clientId":"$","advice":{"timeout":0}}`)
+		assert.Empty(t, texts(c.all()))
+		c.send(`{"channel":"/a","id":"q","clientId":"$","data":4}`)
+		assert.Equal(t, []string{"4"}, texts(c.all()), "its own")
+	})
+}
+
+// A handler that publishes with its context, or sends, answers the client that asked.
+func TestWhatAHandlerBringsItsClientRidesOnTheAnswer(t *testing.T) {
+	synced(t, bayeux.LongPolling, func(t *testing.T, w *world) {
+		w.Handle("/start", func(ctx context.Context, _ *server.Session, _ *bayeux.Message) error {
+			return w.Publish(ctx, "/a", 1)
+		})
+		w.Handle("/service/start", func(_ context.Context, s *server.Session, _ *bayeux.Message) error {
+			return s.Send("/service/start", 2)
+		})
+		c := w.session("/a")
+		c.send(`{"channel":"/meta/connect","id":"c3","clientId":"$","advice":{"timeout":0}}`)
+		c.expect(bayeux.MetaConnect, "c3")
+		c.send(`{"channel":"/meta/connect","id":"c4","clientId":"$","advice":{"timeout":0}}`) // shows that c3's answer was read
+		c.expect(bayeux.MetaConnect, "c4")
+		c.send(`{"channel":"/start","id":"1","clientId":"$","data":0}`)
+		assert.Equal(t, []string{"1"}, texts(c.all()))
+		c.send(`{"channel":"/service/start","id":"2","clientId":"$","data":0}`)
 		assert.Equal(t, []string{"2"}, texts(c.all()))
 	})
 }

@@ -158,5 +158,6 @@ func (t *turn) answerExchange() {
 		t.add(t.connect.kick)
 		t.add(text) // always the last one
 	}
-	t.srv.respond(t.session, t.link, t.kind, t.replies, t.connect)
+	r := t.srv.prepare(t.session, t.link, t.kind, t.replies, t.connect)
+	r.send()
 }

@@ -30,6 +30,7 @@ type Session struct {
 	phase     phase
 	urgent    bool  // what waits is not only lazy
 	answering bool  // somebody is about to answer the held connect
+	brought   bool  // the payload that has the turn has brought it messages of its own
 	batching  int32 // open calls of Batch
 	stream    *link // where events leave; nil: on replies
 	sender    *link // its events are on their way there; nobody else may take any
@@ -172,7 +173,7 @@ func (s *Session) Send(ch string, data any) error {
 
 // deliver queues one event for this session alone.
 func (s *Session) deliver(e *event, o ChannelOptions) {
-	var w wakes
+	w := wakes{own: s}
 	s.pushAlone(e, &o, &w)
 	w.flush(s.srv)
 }
