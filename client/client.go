@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -252,19 +253,34 @@ func (c *Client) work(f func()) bool {
 }
 
 // lose tells the supervisor that session is gone, as something but a connect
-// has shown.
+// has shown. Ordinary requests wait for the next one.
 func (c *Client) lose(session string, why error) {
 	c.mu.Lock()
 	current := session != "" && session == c.session.id
-	if current && c.loss == nil {
-		c.loss = why
+	if current {
+		c.outbox.open(false)
+		c.loss = cmp.Or(c.loss, why)
 	}
 	c.mu.Unlock()
 	if current {
-		select {
-		case c.losses <- struct{}{}:
-		default:
-		}
+		c.tellLoss()
+	}
+}
+
+// tellLoss wakes the supervisor.
+func (c *Client) tellLoss() {
+	select {
+	case c.losses <- struct{}{}:
+	default:
+	}
+}
+
+// letOut lets ordinary requests go, unless the session is known to be gone.
+func (c *Client) letOut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.loss == nil {
+		c.outbox.open(true)
 	}
 }
 

@@ -99,6 +99,7 @@ func (c *Client) rest(l *link, d time.Duration) bool {
 	case <-t.C:
 	case <-c.nudged:
 	case <-c.losses:
+		c.tellLoss() // the next connect
 	case <-l.ctx.Done():
 	case <-c.ctx.Done():
 		return false
@@ -227,7 +228,7 @@ func (c *Client) answeredWell(l *link, b beat, useful bool) {
 	l.fresh, c.broken, c.connected = false, false, true
 	c.setFailure(nil)
 	c.step(bayeux.ConnectOK, l.typ(), c.lesser)
-	c.outbox.open(true)
+	c.letOut()
 	select {
 	case c.tried <- nil:
 	default:

@@ -145,8 +145,8 @@ func (l *link) refuse(rs []*request, err error) {
 	renew := errors.Is(err, transport.ErrUnauthorized) && l.c.cfg.tokenSource != nil
 	var again []*request
 	for _, r := range rs {
-		if renew && !r.homeless && !r.own() {
-			r.homeless = true
+		if renew && !r.renewed && !r.own() {
+			r.renewed = true
 			again = append(again, r)
 			continue
 		}

@@ -12,10 +12,11 @@ import (
 
 // Publish sends data to ch and returns when the server has answered: nil when
 // it accepted, which does not mean that anybody has received it, or its refusal,
-// a *bayeux.Error. Without a session it waits for one. If the connection breaks
-// after the message was sent, or the reply stays out for Timeouts.NetworkDelay,
-// the error is [ErrLost]; see [WithPublishRetry]. The end of ctx ends the wait,
-// and withdraws a message that was not sent yet.
+// a *bayeux.Error. Without a session it waits for one, and what was refused
+// because the session had gone goes into the next one, up to five times in a row.
+// If the connection breaks after the message was sent, or the reply stays out for
+// Timeouts.NetworkDelay, the error is [ErrLost]; see [WithPublishRetry]. The end
+// of ctx ends the wait, and withdraws a message that was not sent yet.
 //
 // A json.RawMessage, []byte or codec.Raw is JSON text; nil is null; all else is
 // encoded by [WithJSON]. Any number of goroutines may publish; the messages of
@@ -102,8 +103,8 @@ func (c *Client) withdraw(r *request, why error) {
 	}
 }
 
-// replied settles r with its reply. A publish that was refused because the
-// session is gone was not taken: it goes into the next one, once.
+// replied settles r with its reply. What was refused because the session is gone
+// was not taken: it goes into the next one.
 func (c *Client) replied(r *request, m *bayeux.Message) {
 	err := m.Err()
 	if r.own() {
@@ -112,10 +113,7 @@ func (c *Client) replied(r *request, m *bayeux.Message) {
 	}
 	if errors.Is(err, bayeux.ErrUnknownSession) {
 		c.lose(r.session, err)
-		again := !r.homeless || r.refuser == r.session // a connect answered before may have let it out once more
-		if again && r.kind != transport.Disconnect && !r.deserted.Load() {
-			r.homeless, r.refuser = true, r.session
-			c.outbox.open(false)
+		if r.movesOn() && r.kind != transport.Disconnect && !r.deserted.Load() {
 			c.requeue(r)
 			return
 		}
@@ -124,6 +122,23 @@ func (c *Client) replied(r *request, m *bayeux.Message) {
 	if err != nil {
 		c.hub.Tell(Failure{err})
 	}
+}
+
+// homes is how many sessions in a row may be gone when a request comes: they may
+// be short where a server is in trouble. One that has none for anybody, such as a
+// cluster that spreads a client's connections over its nodes, must not be asked
+// for ever.
+const homes = 5
+
+// movesOn notes that r's session is gone, and reports whether the next one is to
+// have r. The same session may refuse it twice: a connect answered before may
+// have let it out once more.
+func (r *request) movesOn() bool {
+	if r.homeless == 0 || r.refuser != r.session {
+		r.homeless++
+		r.refuser = r.session
+	}
+	return r.homeless < homes
 }
 
 // A Batch collects publishes to send in one payload, if that stays below

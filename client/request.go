@@ -40,8 +40,9 @@ type request struct {
 	sent     time.Time
 	session  string
 	conn     transport.Conn // its exchange, on a Once transport
-	homeless bool           // refused once because its session was gone
-	refuser  string         // that session
+	renewed  bool           // refused once because the token was out of date
+	homeless int            // sessions that were gone when it came
+	refuser  string         // the last of them
 	accepted bool           // a call whose result is still to come
 }
 

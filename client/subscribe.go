@@ -58,18 +58,15 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, err 
 	}
 	s.queue.early.Store(true)
 	wanted := false
-	added := c.topics.add(s, c.ID(), func(channels []string) {
+	err = c.register(ctx, s, func(channels []string) {
 		wanted = true
 		c.subscribing(r, channels, s.ext)
 		if !c.outbox.put(ordinary, r) {
 			c.settle(r, nil, c.closedErr())
 		}
 	})
-	switch {
-	case !added:
-		c.settle(r, nil, c.closedErr())
-	case !wanted:
-		c.settle(r, nil, nil)
+	if !wanted {
+		c.settle(r, nil, err)
 	}
 	c.flow.signal()
 	select {
@@ -78,6 +75,33 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, err 
 	case <-ctx.Done():
 		c.withdraw(r, ctx.Err())
 		return "", ctx.Err()
+	}
+}
+
+// register adds s to the topics, when no unsubscribe of its channels is under way
+// any more, which a server that does not answer those can hold up for
+// Timeouts.NetworkDelay.
+func (c *Client) register(ctx context.Context, s *Subscription, send func(channels []string)) error {
+	var patience <-chan time.Time
+	for after := true; ; {
+		added, left := c.topics.add(s, c.ID(), after, send)
+		switch {
+		case added:
+			return nil
+		case left == nil:
+			return c.closedErr()
+		case patience == nil:
+			patience = time.After(c.cfg.timeouts.NetworkDelay)
+		}
+		select {
+		case <-left:
+		case <-patience:
+			after = false
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.ctx.Done():
+			return c.closedErr()
+		}
 	}
 }
 
@@ -118,6 +142,11 @@ func (c *Client) unsubscribe(channels []string) <-chan answer {
 	r := c.newRequest(c.ctx, m, transport.Unsubscribe)
 	r.tries = endless
 	answers := r.await()
+	settled, left := r.settled, c.topics.leave(channels)
+	r.settled = func(m *bayeux.Message, err error) {
+		left()
+		settled(m, err)
+	}
 	c.asking.Add(1)
 	if c.ID() == "" || !c.outbox.put(ordinary, r) {
 		c.settle(r, nil, nil)

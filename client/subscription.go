@@ -84,7 +84,10 @@ func WithSubscribeExt(e bayeux.Ext) SubOption {
 // Subscribe subscribes to ch, which may end in a wildcard, /a/* or /a/**, or
 // have a filter that the server understands, /topic/T?Field=Value. It returns
 // when the server has accepted, or with its refusal, a *bayeux.Error; without a
-// session it waits for one until ctx ends, which withdraws the subscription.
+// session it waits for one until ctx ends, which withdraws the subscription. Five
+// sessions in a row that were gone when the request came are a refusal, too. An
+// unsubscribe of ch that is under way it lets come to its end first, within
+// Timeouts.NetworkDelay.
 //
 // Several subscriptions to one channel share one on the wire. After the
 // session was lost the client subscribes again by itself; a refusal then ends
@@ -130,7 +133,7 @@ func (c *Client) Listen(ch string, opts ...SubOption) (*Subscription, error) {
 	if c.closing.Load() {
 		return nil, c.closedErr()
 	}
-	if !c.topics.add(s, "", nil) {
+	if added, _ := c.topics.add(s, "", false, nil); !added {
 		return nil, c.closedErr()
 	}
 	return s, nil

@@ -350,7 +350,7 @@ func TestRoutesAreForgottenBeforeASubscribeIsSent(t *testing.T) {
 	var topics topics
 	topics.init()
 	before, sent := topics.generation.Load(), false
-	topics.add(&Subscription{channels: []string{"/a"}}, "", func([]string) {
+	topics.add(&Subscription{channels: []string{"/a"}}, "", true, func([]string) {
 		sent = true
 		assert.Greater(t, topics.generation.Load(), before)
 	})

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ type topics struct {
 	generation atomic.Uint64
 	left       func(keys []string) // told of what has no subscription any more
 	pause      backoff             // of a topic that has not been refused
+	leaving    sync.Map            // channels that the server is asked to forget: a chan that is closed then
 
 	mu    lock.Mutex[lock.Topics]
 	byCh  map[string]*topic
@@ -46,18 +48,28 @@ func (t *topics) init() {
 // add registers s, unless it is too late. send queues the request for those of
 // its channels that session has not accepted yet; t.mu is held meanwhile, so
 // that subscribes and unsubscribes of one channel keep their order.
-func (t *topics) add(s *Subscription, session string, send func(channels []string)) bool {
+//
+// Nothing is done while an unsubscribe of such a channel is under way, if after
+// is true: what comes until then is for nobody, and s would hear of it, and then
+// nothing until its own request is taken. The caller tries again when left is
+// closed.
+func (t *topics) add(s *Subscription, session string, after bool, send func(channels []string)) (added bool, left <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
-		return false
+		return false, nil
+	}
+	if after {
+		if left := t.leavingAny(s.channels); left != nil {
+			return false, left
+		}
 	}
 	t.generation.Add(1) // before the request: its first events may come at once
 	if s.listens {
 		for _, ch := range s.channels {
 			t.local[ch] = append(t.local[ch], s)
 		}
-		return true
+		return true, nil
 	}
 	var missing []string
 	for _, ch := range s.channels {
@@ -77,7 +89,32 @@ func (t *topics) add(s *Subscription, session string, send func(channels []strin
 	if len(missing) > 0 {
 		send(missing)
 	}
-	return true
+	return true, nil
+}
+
+// leave notes that the server is asked to forget channels, until left is called.
+func (t *topics) leave(channels []string) (left func()) {
+	done := make(chan struct{})
+	for _, ch := range channels {
+		t.leaving.Store(ch, done)
+	}
+	return func() {
+		for _, ch := range channels {
+			t.leaving.CompareAndDelete(ch, done)
+		}
+		close(done)
+	}
+}
+
+// leavingAny is what is closed when one of channels is not left any more; nil:
+// none is.
+func (t *topics) leavingAny(channels []string) <-chan struct{} {
+	for _, ch := range channels {
+		if done, ok := t.leaving.Load(ch); ok {
+			return done.(chan struct{})
+		}
+	}
+	return nil
 }
 
 // end lets no more in and returns those that are.

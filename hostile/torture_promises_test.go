@@ -23,6 +23,7 @@ type ear struct {
 	late  map[note]bool   // were left out, and may still come: their publisher does not know whether they were taken
 	heard map[string]int
 	gaps  int
+	gapAt time.Time // when the last one was told
 }
 
 func newEar(l *listener, sub string) *ear {
@@ -39,6 +40,7 @@ func (e *ear) gap(g client.Gap) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.gaps++
+	e.gapAt = time.Now()
 	for name := range e.next {
 		e.told[name] = true
 	}
@@ -57,7 +59,7 @@ func (e *ear) hear(_ context.Context, m *bayeux.Message) error {
 		return nil
 	}
 	want, before := e.next[v.From]
-	told := e.told[v.From]
+	told, gapAt := e.told[v.From], e.gapAt
 	e.next[v.From], e.told[v.From] = v.N+1, false
 	e.heard[v.From]++
 	e.mu.Unlock()
@@ -66,14 +68,14 @@ func (e *ear) hear(_ context.Context, m *bayeux.Message) error {
 	case v.N < want:
 		e.complain("%s: %d after %d", m.Channel, v.N, want-1)
 	case v.N > want:
-		e.judge(v, want, told)
+		e.judge(v, want, told, gapAt)
 	}
 	return nil
 }
 
 // judge complains of a hole, unless a gap was told or its numbers were perhaps
 // never taken.
-func (e *ear) judge(v note, want int, told bool) {
+func (e *ear) judge(v note, want int, told bool, gapAt time.Time) {
 	i, _ := strconv.Atoi(v.From)
 	if i >= len(e.l.w.publishers) {
 		return
@@ -84,7 +86,7 @@ func (e *ear) judge(v note, want int, told bool) {
 			continue
 		}
 		if !told {
-			e.complain("/t/%s: %d is missing before %d, and no gap was told", v.From, n, v.N)
+			e.complain("/t/%s: %d is missing before %d, and no gap was told; the last was %v ago", v.From, n, v.N, time.Since(gapAt))
 			return
 		}
 	}
