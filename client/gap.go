@@ -11,9 +11,9 @@ import (
 // session was lost, when a connection broke without an extension that makes up
 // for it (ext/ack, ext/replay), and when a full queue dropped its oldest.
 //
-// Over long-polling a request that was given up, which is when a Gap is told, may
-// reach the server later than the next one, and an answer that nobody reads take
-// messages along: they may be missing a moment after the Gap.
+// Over long-polling a connect that was given up, which is when a Gap is told, may
+// reach the server later than the next one. Most servers send messages along with
+// the answer, which nobody reads: they may be missing a moment after the Gap.
 type Gap struct {
 	Channel  string           // a channel of the subscription
 	From, To time.Time        // when the first and the last may have been missed; a zero From: long ago, nobody knows when

@@ -104,7 +104,7 @@ func (s *Session) takeFor(l *link, kind transport.Kind, h *held) (f flight) {
 	} else {
 		s.awaitFlight()
 	}
-	if s.mayTake(l, kind, on) {
+	if !(h != nil && h.stray) && s.mayTake(l, kind, on) {
 		f.events = s.out.take(nil, s.srv.limits.FrameBytes, none)
 		f.taken = true
 		s.sender = l

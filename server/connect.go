@@ -17,6 +17,7 @@ type held struct {
 	kick     []byte         // says so to the client before the reply
 	last     *bayeux.Advice // in place of the usual: the session has ended
 	leaving  bool           // its client is told to come to another server
+	stray    bool           // a later one has come before it
 	refusal  *bayeux.Error
 	until    time.Time // when it is answered at the latest
 	browser  string    // counted in the server's limit per browser
@@ -24,19 +25,25 @@ type held struct {
 }
 
 // connected processes a connect: it stops the clock, replaces the connect that
-// is held, and is held itself or answered with this payload.
+// is held, and is held itself or answered with this payload. A stray does nothing.
 func (t *turn) connected(m *bayeux.Message) {
 	s := t.session
 	h := held{link: t.link, id: m.ID, advise: m.Advice != nil}
 	s.mu.Lock()
+	h.stray = s.ids.overtaken(m.ID) && t.link.peer.Once
 	if s.phase == gone {
-		parts := s.part(&h)
+		parts := !h.stray && s.part(&h)
 		s.mu.Unlock()
 		if parts {
 			t.answer(&h)
 		} else {
 			t.refuse(m, unknownSession())
 		}
+		return
+	}
+	if h.stray {
+		s.mu.Unlock()
+		t.answer(&h)
 		return
 	}
 	old, stuck := s.replaceConnect(t)

@@ -70,15 +70,16 @@ func (t *turn) admit(s *Session, m *bayeux.Message) error {
 		srv.limited(broken, t.link.peer.Addr, nil)
 		return busy(broken+","+strconv.Itoa(limit), 10*time.Second)
 	}
-	if !s.open(t) || srv.draining.Load() || srv.isClosed() { // who ends all may have looked for sessions already
+	if !s.open(t, m.ID) || srv.draining.Load() || srv.isClosed() { // who ends all may have looked for sessions already
 		srv.end(s, transport.GoingAway)
 		return srv.elsewhere()
 	}
 	return nil
 }
 
-// open begins the session's life, and reports false if it has ended already.
-func (s *Session) open(t *turn) bool {
+// open begins the session's life with the handshake of that id, and reports false
+// if it has ended already.
+func (s *Session) open(t *turn, id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == gone {
@@ -86,6 +87,7 @@ func (s *Session) open(t *turn) bool {
 	}
 	s.phase = shaken
 	s.advised = t.link.peer.Type
+	s.ids.overtaken(id)
 	s.startClock()
 	if s.srv.events.Heard() {
 		s.srv.events.Tell(SessionAdded{Session: s, Context: t.context()})

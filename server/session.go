@@ -56,6 +56,7 @@ type Session struct {
 	own    atomic.Pointer[[]Extension]
 
 	held    held
+	ids     numbers
 	timer   *time.Timer // of the held connect
 	due     []byte      // the reply to a stream's connect waits for the writer
 	dueAt   uint64      // it leaves after this many events
