@@ -120,6 +120,7 @@ func (h *host) harm(w *chamber) {
 		h.harms.kicks++
 		for s := range h.server().Sessions() {
 			if w.rnd.IntN(8) == 0 {
+				w.lost.ended(s.ID()) // its client may know before we are back
 				s.Kick("torture")
 				break
 			}

@@ -18,6 +18,7 @@ type ear struct {
 	sub string // for people
 
 	mu    sync.Mutex
+	first map[string]int
 	next  map[string]int
 	told  map[string]bool // of a gap, since the last message
 	late  map[note]bool   // were left out, and may still come: their publisher does not know whether they were taken
@@ -27,7 +28,7 @@ type ear struct {
 }
 
 func newEar(l *listener, sub string) *ear {
-	return &ear{l: l, sub: sub, next: map[string]int{}, told: map[string]bool{}, late: map[note]bool{}, heard: map[string]int{}}
+	return &ear{l: l, sub: sub, first: map[string]int{}, next: map[string]int{}, told: map[string]bool{}, late: map[note]bool{}, heard: map[string]int{}}
 }
 
 func (e *ear) gap(g client.Gap) {
@@ -52,13 +53,14 @@ func (e *ear) hear(_ context.Context, m *bayeux.Message) error {
 		e.complain("not what was sent: %s %s", m.Channel, m.Data)
 		return nil
 	}
-	e.mu.Lock()
-	if e.late[v] { // its publisher gave up waiting before it went out again
-		delete(e.late, v)
-		e.mu.Unlock()
+	if e.comesLate(v) {
 		return nil
 	}
+	e.mu.Lock()
 	want, before := e.next[v.From]
+	if !before {
+		e.first[v.From] = v.N
+	}
 	told, gapAt := e.told[v.From], e.gapAt
 	e.next[v.From], e.told[v.From] = v.N+1, false
 	e.heard[v.From]++
@@ -73,15 +75,39 @@ func (e *ear) hear(_ context.Context, m *bayeux.Message) error {
 	return nil
 }
 
+// comesLate reports whether v's publisher had given up waiting before it went out,
+// and v has not been heard yet. What may be late is no message to begin with.
+func (e *ear) comesLate(v note) bool {
+	p := e.l.w.publisher(v.From)
+	givenUp := p != nil && p.gaveUp(v.N)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if first, before := e.first[v.From]; givenUp && (!before || v.N < first) {
+		return true
+	}
+	late := e.late[v]
+	delete(e.late, v)
+	return late
+}
+
+// publisher is the one of that name, nil if there is none.
+func (w *chamber) publisher(name string) *publisher {
+	i, err := strconv.Atoi(name)
+	if err != nil || i < 0 || i >= len(w.publishers) {
+		return nil
+	}
+	return w.publishers[i]
+}
+
 // judge complains of a hole, unless a gap was told or its numbers were perhaps
 // never taken.
 func (e *ear) judge(v note, want int, told bool, gapAt time.Time) {
-	i, _ := strconv.Atoi(v.From)
-	if i >= len(e.l.w.publishers) {
+	p := e.l.w.publisher(v.From)
+	if p == nil {
 		return
 	}
 	for n := want; n < v.N; n++ {
-		if e.l.w.publishers[i].isUnsure(n) {
+		if p.isUnsure(n) {
 			e.expectLate(note{v.From, n})
 			continue
 		}

@@ -26,6 +26,7 @@ type publisher struct {
 	c    *client.Client // nil: it publishes on the server
 
 	mu     sync.Mutex
+	now    int          // being published
 	unsure map[int]bool // may not have been taken
 	taken  int          // the last that surely was
 }
@@ -64,6 +65,7 @@ func (p *publisher) run(ctx context.Context) {
 func (p *publisher) begin(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.now = n
 	p.unsure[n] = true
 	delete(p.unsure, n-remembered)
 }
@@ -88,6 +90,12 @@ func (p *publisher) isUnsure(n int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.unsure[n]
+}
+
+func (p *publisher) gaveUp(n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.unsure[n] && n < p.now
 }
 
 func (p *publisher) end() {
