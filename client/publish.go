@@ -12,9 +12,9 @@ import (
 
 // Publish sends data to ch and returns when the server has answered: nil when
 // it accepted, which does not mean that anybody has received it, or its refusal,
-// a *bayeux.Error. Without a session it waits for one, and what was refused
-// because the session had gone goes into the next one, up to five times in a row.
-// If the connection breaks after the message was sent, or the reply stays out for
+// a *bayeux.Error. Without a session it waits for one, and what is refused because
+// the session has gone goes into the next one, unless five in a row had gone. If
+// the connection breaks after the message was sent, or the reply stays out for
 // Timeouts.NetworkDelay, the error is [ErrLost]; see [WithPublishRetry]. The end
 // of ctx ends the wait, and withdraws a message that was not sent yet.
 //
@@ -113,7 +113,8 @@ func (c *Client) replied(r *request, m *bayeux.Message) {
 	}
 	if errors.Is(err, bayeux.ErrUnknownSession) {
 		c.lose(r.session, err)
-		if r.movesOn() && r.kind != transport.Disconnect && !r.deserted.Load() {
+		r.homeless++
+		if r.homeless < homes && r.kind != transport.Disconnect && !r.deserted.Load() {
 			c.requeue(r)
 			return
 		}
@@ -129,17 +130,6 @@ func (c *Client) replied(r *request, m *bayeux.Message) {
 // cluster that spreads a client's connections over its nodes, must not be asked
 // for ever.
 const homes = 5
-
-// movesOn notes that r's session is gone, and reports whether the next one is to
-// have r. The same session may refuse it twice: a connect answered before may
-// have let it out once more.
-func (r *request) movesOn() bool {
-	if r.homeless == 0 || r.refuser != r.session {
-		r.homeless++
-		r.refuser = r.session
-	}
-	return r.homeless < homes
-}
 
 // A Batch collects publishes to send in one payload, if that stays below
 // Limits.SendBytes, else in few. It belongs to one goroutine.

@@ -42,7 +42,6 @@ type request struct {
 	conn     transport.Conn // its exchange, on a Once transport
 	renewed  bool           // refused once because the token was out of date
 	homeless int            // sessions that were gone when it came
-	refuser  string         // the last of them
 	accepted bool           // a call whose result is still to come
 }
 
