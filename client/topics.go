@@ -30,7 +30,7 @@ type topics struct {
 	generation atomic.Uint64
 	left       func(keys []string) // told of what has no subscription any more
 	pause      backoff             // of a topic that has not been refused
-	leaving    sync.Map            // channels that the server is asked to forget: a chan that is closed then
+	leaving    sync.Map            // channels that the server is asked to forget: a chan that is closed then. Not under mu, which who settles may hold
 
 	mu    lock.Mutex[lock.Topics]
 	byCh  map[string]*topic

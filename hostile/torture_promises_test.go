@@ -24,7 +24,6 @@ type ear struct {
 	late  map[note]bool   // were left out, and may still come: their publisher does not know whether they were taken
 	heard map[string]int
 	gaps  int
-	gapAt time.Time // when the last one was told
 }
 
 func newEar(l *listener, sub string) *ear {
@@ -41,7 +40,6 @@ func (e *ear) gap(g client.Gap) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.gaps++
-	e.gapAt = time.Now()
 	for name := range e.next {
 		e.told[name] = true
 	}
@@ -61,7 +59,7 @@ func (e *ear) hear(_ context.Context, m *bayeux.Message) error {
 	if !before {
 		e.first[v.From] = v.N
 	}
-	told, gapAt := e.told[v.From], e.gapAt
+	told, gaps := e.told[v.From], e.gaps
 	e.next[v.From], e.told[v.From] = v.N+1, false
 	e.heard[v.From]++
 	e.mu.Unlock()
@@ -70,7 +68,7 @@ func (e *ear) hear(_ context.Context, m *bayeux.Message) error {
 	case v.N < want:
 		e.complain("%s: %d after %d", m.Channel, v.N, want-1)
 	case v.N > want:
-		e.judge(v, want, told, gapAt)
+		e.judge(v, want, told, gaps)
 	}
 	return nil
 }
@@ -101,7 +99,7 @@ func (w *chamber) publisher(name string) *publisher {
 
 // judge complains of a hole, unless a gap was told or its numbers were perhaps
 // never taken.
-func (e *ear) judge(v note, want int, told bool, gapAt time.Time) {
+func (e *ear) judge(v note, want int, told bool, gaps int) {
 	p := e.l.w.publisher(v.From)
 	if p == nil {
 		return
@@ -112,7 +110,7 @@ func (e *ear) judge(v note, want int, told bool, gapAt time.Time) {
 			continue
 		}
 		if !told {
-			e.complain("/t/%s: %d is missing before %d, and no gap was told; the last was %v ago", v.From, n, v.N, time.Since(gapAt))
+			e.complain("/t/%s: %d is missing before %d, and no gap was told; there were %d", v.From, n, v.N, gaps)
 			return
 		}
 	}

@@ -30,7 +30,7 @@ func (t *turn) connected(m *bayeux.Message) {
 	s := t.session
 	h := held{link: t.link, id: m.ID, advise: m.Advice != nil}
 	s.mu.Lock()
-	h.stray = s.ids.overtaken(m.ID) && t.link.peer.Once
+	h.stray = s.ids.note(m.ID) && t.link.peer.Once
 	if s.phase == gone {
 		parts := !h.stray && s.part(&h)
 		s.mu.Unlock()

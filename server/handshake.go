@@ -87,7 +87,7 @@ func (s *Session) open(t *turn, id string) bool {
 	}
 	s.phase = shaken
 	s.advised = t.link.peer.Type
-	s.ids.overtaken(id)
+	s.ids.note(id)
 	s.startClock()
 	if s.srv.events.Heard() {
 		s.srv.events.Tell(SessionAdded{Session: s, Context: t.context()})

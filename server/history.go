@@ -169,7 +169,7 @@ func (srv *Server) expectedChannel(name string, s *Session) *channel {
 func (p *publishing) keep() {
 	p.wakes, p.lent = &p.own, true // delivery is another goroutine's
 	if p.from != nil {
-		p.own.own = p.from
+		p.own.cause = p.from
 	}
 	p.kept = p.srv.history.Append(p.context(), p.channel.name, p.data, func(data codec.Raw) {
 		var failed error // is in the log

@@ -42,7 +42,7 @@ func (s *Server) Publish(ctx context.Context, ch string, data any) (err error) {
 	defer s.recovered(ch, &err)
 	p := newPublishing(s, raw)
 	defer p.free()
-	p.ctx, p.wakes, p.own.own = ctx, &p.own, askedBy(ctx)
+	p.ctx, p.wakes, p.own.cause = ctx, &p.own, askedBy(ctx)
 	p.onto(s.createChannel(string(c), nil))
 	if p.route.watched() {
 		p.message = &bayeux.Message{Channel: string(c), Data: raw.AppendTo(nil)}

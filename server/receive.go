@@ -72,7 +72,7 @@ func (t *turn) process(views []codec.View) {
 		return
 	}
 	s := t.findSession(&views[0])
-	if t.session, t.wakes.own = s, s; s != nil {
+	if t.session, t.wakes.cause = s, s; s != nil {
 		s.running.Add(1)
 		defer s.running.Add(-1)
 		defer s.extendClock() // also for the time that handlers took

@@ -174,7 +174,7 @@ func (s *Session) Send(ch string, data any) error {
 
 // deliver queues one event for this session alone.
 func (s *Session) deliver(e *event, o ChannelOptions) {
-	w := wakes{own: s}
+	w := wakes{cause: s}
 	s.pushAlone(e, &o, &w)
 	w.flush(s.srv)
 }

@@ -18,10 +18,10 @@ type numbers struct {
 // that does not, and has such ids by chance, is answered at once, once.
 const numbered = 3
 
-// overtaken notes the id of a handshake or a connect, and reports whether a later
-// one has come before it. A client that begins to count again, as a page does that
+// note notes the id of a handshake or a connect, and reports whether it was
+// overtaken: whether a later one has come before it. A client that begins to count again, as a page does that
 // was loaded again, may have one connect taken for a stray.
-func (n *numbers) overtaken(id string) bool {
+func (n *numbers) note(id string) (overtaken bool) {
 	number, err := strconv.ParseUint(id, 10, 64)
 	switch {
 	case err != nil:

@@ -225,7 +225,7 @@ func (srv *Server) subscribe(s *Session, name string, t *turn) (fresh bool, refu
 // the options of channels promise a new subscriber. A turn lets others go first
 // where those are many.
 func (srv *Server) list(ch *channel, sub *subscription, t *turn) bool {
-	w := wakes{own: sub.session}
+	w := wakes{cause: sub.session}
 	defer w.flush(srv)
 	if !ch.subscribe(sub, srv.channels.options(ch.name), &w) {
 		return false

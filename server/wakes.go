@@ -12,7 +12,7 @@ type wakes struct {
 	links  []*link    // their token is taken: they must be flushed
 	held   []*Session // their connect is to be answered
 	doomed []*Session // their outbox was full
-	own    *Session   // whose payload, or whose alone, all this is; nil: nobody's
+	cause  *Session   // whose payload brings it, or who gets it alone; nil: nobody
 	taken  int        // outboxes that have taken the event that is being broadcast
 	full   bool       // all outboxes together are
 	gone   []*event   // scratch
@@ -37,7 +37,7 @@ func (w *wakes) link(l *link) {
 // forget lets go of what lies in memory that is used again.
 func (w *wakes) forget() {
 	clear(w.gone[:cap(w.gone)])
-	w.own = nil
+	w.cause = nil
 }
 
 // flush wakes everybody and forgets them.
@@ -103,7 +103,7 @@ func (s *Session) push(e *event, o *ChannelOptions, w *wakes) bool {
 		return true
 	}
 	w.taken++
-	s.brought = s.brought || w.own == s
+	s.brought = s.brought || w.cause == s
 	if e.lazy && !s.urgent {
 		s.waitLazily(o)
 		return true
