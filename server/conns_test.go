@@ -23,19 +23,19 @@ func TestConnectionsThatHaveAskedNothingYetAreCounted(t *testing.T) {
 		defer other.Close()
 		defer c.Close()
 		srv.ConnState(c, http.StateNew)
-		assert.Equal(t, i+1, srv.seats.fresh)
+		assert.Equal(t, i+1, srv.seats.fresh.Len())
 		all = append(all, c)
 	}
 	for i, c := range all[:10] {
 		srv.ConnState(c, http.StateActive)
 		srv.ConnState(c, http.StateIdle)
 		srv.ConnState(c, http.StateActive)
-		assert.Equal(t, 19-i, srv.seats.fresh)
+		assert.Equal(t, 19-i, srv.seats.fresh.Len())
 	}
 	for i, c := range all[5:] {
 		srv.ConnState(c, []http.ConnState{http.StateClosed, http.StateHijacked}[i%2])
 	}
-	assert.Zero(t, srv.seats.fresh)
+	assert.Zero(t, srv.seats.fresh.Len())
 	assert.Len(t, srv.seats.peers, 5)
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"net"
 	"net/http"
+	"time"
 )
 
 // ConnState is for the field of this name in an http.Server, and makes
@@ -16,6 +17,9 @@ import (
 // have asked nothing yet, such as those that browsers keep in store:
 // http.Server.Shutdown would wait five seconds for them.
 //
+// And Limits.Header holds: who has sent a part of a header in that time is
+// answered 408, and counted; who has sent nothing is closed.
+//
 // Up to an eighth more connections than the limit, but at least eight, are let
 // in, so that there is one to answer a request with 503; others are closed at
 // once. A proxy's address has the connections of all its clients, unless it is
@@ -23,7 +27,7 @@ import (
 func (s *Server) ConnState(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		broken, fresh := s.seats.open(c, &s.config)
+		broken, fresh := s.open(c)
 		if broken != "" {
 			s.limited(broken, c.RemoteAddr().String(), nil)
 			c.Close()
@@ -32,9 +36,13 @@ func (s *Server) ConnState(c net.Conn, state http.ConnState) {
 			s.bell.Wait()
 		}
 	case http.StateActive:
-		s.seats.asks(c)
+		if p := s.seats.asks(c); p != nil && s.isLate(p) {
+			s.refuseHeader(c)
+		}
 	case http.StateHijacked, http.StateClosed:
-		s.seats.close(c)
+		if p := s.seats.close(c); p != nil && s.isLate(p) && handshakes(c) {
+			s.limited(limitHeader, c.RemoteAddr().String(), nil)
+		}
 	}
 }
 
@@ -53,53 +61,69 @@ func withRoom(limit int) int {
 
 // open counts a connection, or says which limit it breaks, and how many have
 // asked nothing yet.
-func (t *seats) open(c net.Conn, conf *config) (broken string, fresh int) {
+func (s *Server) open(c net.Conn) (broken string, fresh int) {
+	t := &s.seats
 	addr := hostOf(c.RemoteAddr().String())
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if broken, err := t.conns.full(addr, conf, withRoom); err != nil {
-		return broken, t.fresh
+	if broken, err := t.conns.full(addr, &s.config, withRoom); err != nil {
+		return broken, t.fresh.Len()
 	}
 	if t.peers == nil {
 		t.peers = map[net.Conn]*peer{}
 	}
-	t.peers[c] = &peer{addr, true}
+	p := &peer{conn: c, addr: addr, since: time.Now()}
+	p.fresh = t.fresh.PushBack(p)
+	t.peers[c] = p
 	t.conns.add(addr, 1)
-	t.fresh++
-	return "", t.fresh
+	s.expectHeader()
+	return "", t.fresh.Len()
 }
 
-// asks notes that a connection has sent something.
-func (t *seats) asks(c net.Conn) {
+// asks notes that a connection has sent something, and returns its peer the
+// first time.
+func (t *seats) asks(c net.Conn) *peer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if p := t.peers[c]; p != nil && p.fresh {
-		t.fresh--
-		p.fresh = false
+	if p := t.peers[c]; p != nil && t.notFresh(p) {
+		return p
 	}
+	return nil
 }
 
-// close forgets a connection, if it was counted.
-func (t *seats) close(c net.Conn) {
+// close forgets a connection, if it was counted, and returns its peer if that
+// has asked nothing.
+func (t *seats) close(c net.Conn) *peer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if p := t.peers[c]; p != nil {
-		delete(t.peers, c)
-		t.conns.add(p.addr, -1)
-		if p.fresh {
-			t.fresh--
-		}
+	p := t.peers[c]
+	if p == nil {
+		return nil
 	}
+	delete(t.peers, c)
+	t.conns.add(p.addr, -1)
+	if t.notFresh(p) {
+		return p
+	}
+	return nil
+}
+
+// notFresh reports whether p was fresh until now. The caller holds mu.
+func (t *seats) notFresh(p *peer) bool {
+	if p.fresh == nil {
+		return false
+	}
+	t.fresh.Remove(p.fresh)
+	p.fresh = nil
+	return true
 }
 
 // closeFresh closes the connections that have asked nothing yet.
 func (t *seats) closeFresh() {
 	t.mu.Lock()
-	all := make([]net.Conn, 0, t.fresh)
-	for c, p := range t.peers {
-		if p.fresh {
-			all = append(all, c)
-		}
+	all := make([]net.Conn, 0, t.fresh.Len())
+	for e := t.fresh.Front(); e != nil; e = e.Next() {
+		all = append(all, e.Value.(*peer).conn)
 	}
 	t.mu.Unlock()
 	for _, c := range all {

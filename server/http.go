@@ -1,6 +1,7 @@
 package server
 
 import (
+	"container/list"
 	"fmt"
 	"net"
 	"net/http"
@@ -129,13 +130,17 @@ type seats struct {
 	taken tally
 	conns tally              // open connections: those of net/http, and sockets
 	peers map[net.Conn]*peer // those of net/http
-	fresh int                // peers that have asked nothing yet
+	fresh list.List          // those of them that have asked nothing yet, the oldest first
+
+	watched bool // there will be a look at the time of the fresh
 }
 
 // A peer is a connection of net/http.
 type peer struct {
+	conn  net.Conn
 	addr  string
-	fresh bool // has asked nothing yet
+	since time.Time
+	fresh *list.Element // nil once it has asked something
 }
 
 // A tally is a number in all and for each address.

@@ -55,6 +55,7 @@ type Limits struct {
 	// that Interval.
 	HeldPerBrowser, HeldPerBrowserHTTP2 int
 
+	Header        time.Duration // from accepting a connection to the end of its first header, TLS included; default 10s. With [Server.ConnState] only; later headers have the http.Server's ReadHeaderTimeout
 	Handshake     time.Duration // from accepting a socket to its handshake; default 10s
 	Body          time.Duration // for reading a request's body, or skipping one that is not wanted; default 10s
 	Write         time.Duration // without progress in a write; default 10s
@@ -85,6 +86,7 @@ const (
 	limitConnsPerAddr    = "conns_per_addr"
 	limitHeldPerBrowser  = "held_per_browser"
 	limitHeldPerBrowser2 = "held_per_browser_http2"
+	limitHeader          = "header"
 	limitHandshake       = "handshake"
 	limitBody            = transport.LimitBody // and transport.LimitCallback, of a transport's option
 	limitWrite           = "write"
@@ -114,7 +116,7 @@ func (l Limits) withDefaults() Limits {
 		IDBytes: 64, Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16, ChannelsCreated: 1000, Channels: 250_000, ChannelsPerAddr: 25_000,
 		Sessions: 100_000, SessionsPerAddr: 2000, Conns: none, ConnsPerAddr: 1000, Events: 512,
 		HeldPerBrowser: 1, HeldPerBrowserHTTP2: none,
-		Handshake: 10 * time.Second, Body: 10 * time.Second, Write: 10 * time.Second, HandshakeRate: none,
+		Header: 10 * time.Second, Handshake: 10 * time.Second, Body: 10 * time.Second, Write: 10 * time.Second, HandshakeRate: none,
 	}
 	return Limits{
 		MessageBytes:    cmp.Or(l.MessageBytes, def.MessageBytes),
@@ -139,6 +141,7 @@ func (l Limits) withDefaults() Limits {
 		Conns:           cmp.Or(l.Conns, def.Conns),
 		ConnsPerAddr:    cmp.Or(l.ConnsPerAddr, def.ConnsPerAddr),
 		Events:          cmp.Or(l.Events, def.Events),
+		Header:          cmp.Or(l.Header, def.Header),
 		Handshake:       cmp.Or(l.Handshake, def.Handshake),
 		Body:            cmp.Or(l.Body, def.Body),
 		Write:           cmp.Or(l.Write, def.Write),

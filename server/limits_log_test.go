@@ -63,6 +63,15 @@ var breaches = []struct {
 		w.tabs(hs)
 		hs.Close()
 	}},
+	{"header", bayeux.LongPolling, server.Limits{Header: 20 * time.Millisecond}, func(w *world) {
+		hs := httptest.NewUnstartedServer(w.Server)
+		hs.Config.ConnState = w.ConnState
+		hs.Start()
+		half, in := say(w.t, hs, "POST / HTTP/1.1\r\nHost: x")
+		io.Copy(io.Discard, in)
+		half.Close()
+		hs.Close()
+	}},
 	{"handshake", "", server.Limits{Handshake: 20 * time.Millisecond}, func(w *world) { w.client().conn() }},
 	{"body", bayeux.LongPolling, server.Limits{Body: 20 * time.Millisecond}, func(w *world) {
 		half, in := say(w.t, w.http, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n[")

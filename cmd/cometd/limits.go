@@ -76,6 +76,7 @@ func (l *limits) bounds() server.Limits {
 		Channels:        l.MaxTotalChannels,
 		ServerBytes:     int(l.MaxTotalQueue),
 		HandshakeRate:   l.HandshakeRate,
+		Header:          l.HeaderTimeout,
 		Handshake:       l.HandshakeTimeout,
 		Body:            l.BodyTimeout,
 		Write:           l.WriteTimeout,
