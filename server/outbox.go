@@ -152,13 +152,14 @@ func (o *Outbox) dropOldest(how Overflow) *event {
 	o.queue[0] = nil
 	o.queue = o.queue[1:]
 	o.base++
+	o.skip()
 	return e
 }
 
-// forget ends that e, at its place, is the latest of its channel. Its place was a
-// lower one if messages were dropped while e was on its way.
+// forget ends that e, at its place, is what a newer message of its channel takes
+// the place of.
 func (o *Outbox) forget(e *event, place uint64) {
-	if at, ok := o.latest[e.channel]; ok && at <= place {
+	if at, ok := o.latest[e.channel]; ok && at == place {
 		delete(o.latest, e.channel)
 	}
 }
@@ -212,6 +213,11 @@ func (o *Outbox) take(dst [][]byte, limit, messages int) [][]byte {
 		dst = append(dst, e.text)
 		n++
 	}
+	if len(o.latest) > 0 { // these stay what they are, also if they come back, and their places change
+		for i, e := range o.queue[:n] {
+			o.forget(e, o.base+uint64(i))
+		}
+	}
 	o.flying, o.rewound = n, false
 	o.sent = max(o.sent, o.base+uint64(n))
 	return dst
@@ -233,9 +239,6 @@ func (o *Outbox) settle(sent bool) {
 
 // drop removes the first n events.
 func (o *Outbox) drop(n int) {
-	for i, e := range o.queue[:n] {
-		o.forget(e, o.base+uint64(i))
-	}
 	o.free(o.queue[:n]...)
 	clear(o.queue[:n])
 	o.base += uint64(n)

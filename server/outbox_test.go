@@ -40,6 +40,39 @@ func TestLatestOfAChannelIsForgottenWhenItHasLeft(t *testing.T) {
 	assert.Empty(t, s.out.latest)
 }
 
+// Those that were on their way when others were dropped, and came back, stay where
+// they are: the newest comes last.
+func TestTheLatestOfAChannelComesAfterThoseBeforeIt(t *testing.T) {
+	srv, err := New()
+	require.NoError(t, err)
+	defer srv.Close()
+	s := &Session{srv: srv}
+	s.out.session = s
+	channels := map[byte]*channel{}
+	limits := &Limits{SessionBytes: none, SessionMessages: 4}
+	push := func(names ...string) {
+		for _, name := range names {
+			if channels[name[0]] == nil {
+				channels[name[0]] = &channel{name: "/" + name[:1]}
+			}
+			s.out.push(&event{text: []byte(name), channel: channels[name[0]]}, KeepLatest, limits, nil)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	push("A1", "B1")
+	s.out.take(nil, none, none)
+	push("C1", "D1", "E1")
+	s.out.settle(false)
+	limits.SessionMessages = none
+	push("B2", "E2")
+	var queue []string
+	for _, e := range s.out.queue {
+		queue = append(queue, string(e.text))
+	}
+	assert.Equal(t, []string{"A1", "B1", "D1", "E2", "B2"}, queue)
+}
+
 // A token may be renewed in the moment in which it expires.
 func TestATimeToExpireThatWasReplacedEndsNothing(t *testing.T) {
 	srv, err := New()

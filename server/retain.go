@@ -21,9 +21,11 @@ type retention struct {
 	via      *transport.Peer // to whom numbered events leave: who has said what it has
 	unmarked bool            // via has not been told the number of the next event
 
-	batch uint64     // the last number that was given to a connect reply
-	due   uint64     // the number of the reply in Session.due
-	marks []batchEnd // what a client has that acknowledges a batch
+	batch uint64 // the last number that was given to a connect reply
+	due   uint64 // the number of the reply in Session.due
+
+	skipped uint64     // events that were dropped and never sent: they have a place and no number
+	marks   []batchEnd // what a client has that acknowledges a batch
 }
 
 // A batchEnd says that the reply of that number carried all events from the
@@ -56,8 +58,9 @@ func (o *Outbox) Retain() {
 // messages leave at once. mark encodes a message that tells the number of the
 // message which follows it; it leaves before the first message on each
 // connection, and its client counts on from there. Over polling transports
-// messages leave with connect replies. It is false, and does nothing, for a
-// session that has a Filter, because a client would count other messages.
+// messages leave with connect replies. mark runs while the session is locked: it
+// must not use the server. Number is false, and does nothing, for a session that
+// has a Filter, because a client would count other messages.
 func (o *Outbox) Number(mark func(first uint64) []byte) bool {
 	o.session.mu.Lock()
 	defer o.session.mu.Unlock()
@@ -105,7 +108,7 @@ func (o *Outbox) Acknowledge(n uint64) {
 func (o *Outbox) Received(p *transport.Peer, n uint64) {
 	s := o.session
 	s.mu.Lock()
-	o.release(min(n, o.sent))
+	o.release(min(n, o.sent-o.skipped) + o.skipped) // the place after number n
 	if p != nil && o.via != p {
 		o.via, o.unmarked = p, true
 		o.rewind()
@@ -147,7 +150,7 @@ func (o *Outbox) begin(dst [][]byte) [][]byte {
 		o.kept = 0
 	case o.unmarked && len(o.queue) > o.kept:
 		o.unmarked = false
-		dst = append(dst, o.number(o.base+uint64(o.kept)+1))
+		dst = append(dst, o.number(o.base+uint64(o.kept)+1-o.skipped))
 	}
 	return dst
 }
@@ -181,11 +184,22 @@ func (o *Outbox) carries(number uint64, events bool) {
 // opens reports whether events may leave to p. The caller holds mu.
 func (o *Outbox) opens(p *transport.Peer) bool { return o.number == nil || o.via == p }
 
-// fixed is how many messages at the front may not be dropped or replaced: a
-// number that was told stays that of its message.
+// fixed is how many messages at the front may not be dropped or replaced: what
+// may be sent again is the same again, and a number that was told stays that of
+// its message.
 func (o *Outbox) fixed() int {
-	if o.number == nil {
+	if !o.retain {
 		return o.busy()
 	}
 	return max(o.busy(), int(o.sent-o.base))
+}
+
+// skip notes that an event was dropped, behind all that may be sent again: their
+// places are one more now, and their numbers as before.
+func (o *Outbox) skip() {
+	o.sent++
+	o.skipped++
+	for i := range o.marks {
+		o.marks[i].end++
+	}
 }

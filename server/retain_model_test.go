@@ -15,7 +15,7 @@ import (
 // These models play both ends of the acknowledgement extension, the server's
 // Outbox and the client's ack.Receiver, over a network that loses, delays,
 // repeats and reorders what it can. The reference queue is the counting of
-// events: 0, 1, 2, … must come out.
+// events: 0, 1, 2, … must come out, but for those that the outbox had to drop.
 //
 // A long run, of more than a million steps:
 //
@@ -26,6 +26,7 @@ type network struct {
 	out       *Outbox
 	receiver  ack.Receiver
 	published int
+	dropped   map[int]bool
 	got       []int
 }
 
@@ -36,14 +37,26 @@ func newNetwork(t *rapid.T, a ack.Answer) *network {
 	s := &Session{srv: srv}
 	s.out.session = s
 	s.out.Retain()
-	n := &network{out: &s.out}
+	n := &network{out: &s.out, dropped: map[int]bool{}}
 	n.receiver.Begin(a)
 	return n
 }
 
-func (n *network) publish(*rapid.T) {
+// publish drops, now and then, the oldest event that may be dropped.
+func (n *network) publish(t *rapid.T) {
+	limits := &Limits{SessionBytes: none, SessionMessages: none}
 	n.lock(func() {
-		n.out.push(&event{text: strconv.AppendInt(nil, int64(n.published), 10)}, CloseSession, &Limits{SessionBytes: none, SessionMessages: none}, nil)
+		if rapid.IntRange(0, 3).Draw(t, "drops") == 0 {
+			limits.SessionMessages = len(n.out.queue)
+		}
+		e := &event{text: strconv.AppendInt(nil, int64(n.published), 10)}
+		gone, fits := n.out.push(e, DropOldest, limits, nil)
+		if !fits { // all that waits may have been sent: a session would end here
+			gone, _ = n.out.push(e, CloseSession, &Limits{SessionBytes: none, SessionMessages: none}, nil)
+		}
+		for _, e := range gone {
+			n.dropped[numberOf(e.text)] = true
+		}
 	})
 	n.published++
 }
@@ -56,23 +69,37 @@ func (n *network) lock(f func()) {
 
 // hear is the client that gets an event.
 func (n *network) hear(text []byte) {
-	e, err := strconv.Atoi(string(text))
-	if err != nil {
-		panic(fmt.Sprintf("not an event: %s", text))
-	}
+	e := numberOf(text)
 	if n.receiver.Event(uint64(e)) {
 		n.got = append(n.got, e)
 	}
 }
 
-// check requires that all that came is a gapless beginning of the queue.
+func numberOf(text []byte) int {
+	e, err := strconv.Atoi(string(text))
+	if err != nil {
+		panic(fmt.Sprintf("not an event: %s", text))
+	}
+	return e
+}
+
+// check requires that all that came is a beginning of the queue, without a gap but
+// where events were dropped.
 func (n *network) check(t *rapid.T) {
+	next := 0
 	for i, e := range n.got {
-		if i != e {
-			t.Fatalf("event %d came in the place of %d: %v", e, i, n.got[max(0, i-5):])
+		for n.dropped[next] {
+			next++
 		}
+		if next != e {
+			t.Fatalf("event %d came in the place of %d: %v", e, next, n.got[max(0, i-5):])
+		}
+		next++
 	}
 }
+
+// rest is how many events are still to come.
+func (n *network) rest() int { return n.published - len(n.dropped) - len(n.got) }
 
 // A poll is a connect that the server has got and not answered.
 type poll struct {
@@ -164,7 +191,7 @@ func TestModelOfBatchesLosesAndRepeatsNothing(t *testing.T) {
 			"broken": func(*rapid.T) { p := any(true); finish(p, false, part(p)) },
 			"":       n.check,
 		})
-		for len(n.got) < n.published || len(polls) > 0 {
+		for n.rest() > 0 || len(polls) > 0 {
 			for len(polls) > 0 { // the network recovers
 				p := polls[0]
 				if p.number == 0 {
@@ -172,12 +199,12 @@ func TestModelOfBatchesLosesAndRepeatsNothing(t *testing.T) {
 				}
 				finish(p, true, whole(p))
 			}
-			if len(n.got) < n.published {
+			if n.rest() > 0 {
 				awaited = arrive(n.receiver.Connect())
 			}
 		}
 		n.check(t)
-		require.Len(t, n.got, n.published)
+		require.Zero(t, n.rest())
 	})
 }
 
@@ -281,7 +308,7 @@ func TestModelOfNumbersLosesAndRepeatsNothing(t *testing.T) {
 			open()
 			hear(now)
 		}
-		for len(n.got) < n.published {
+		for n.rest() > 0 {
 			if len(now.frames) > 0 {
 				read()
 				continue
