@@ -59,7 +59,8 @@ func (p *publishing) encode() (*event, error) {
 }
 
 // deliver queues e for every subscriber and returns how many there are. A
-// channel that was swept while user code looked at the message is made again.
+// channel that was swept while user code looked at the message is made again, and
+// who has subscribed to a new pattern meanwhile is not missed.
 func (p *publishing) deliver(e *event) int {
 	p.mute, p.wakes.taken = p.silent(), 0
 	each := len(p.route.deliver) > 0 || p.srv.personal.Load() > 0
@@ -80,13 +81,16 @@ func (p *publishing) deliver(e *event) int {
 	}
 }
 
-// begun notes a message on its channel, whose order the caller holds. It is
-// false if the channel has been swept.
-func (p *publishing) begun(e *event) bool {
+// current reports whether the channel and the route are those of now: neither has
+// the channel been swept, nor is there a pattern that the route does not know.
+// The caller holds the channel's order.
+func (p *publishing) current() bool {
+	return !p.channel.gone && p.route.generation == p.srv.channels.generation.Load()
+}
+
+// begin notes a message on its channel, whose order the caller holds.
+func (p *publishing) begin(e *event) {
 	ch := p.channel
-	if ch.gone {
-		return false
-	}
 	ch.published.Add(1)
 	ch.idle.Store(0)
 	if p.route.options.SendLast {
@@ -95,7 +99,6 @@ func (p *publishing) begun(e *event) bool {
 		}
 		ch.last = e
 	}
-	return true
 }
 
 // silent reports whether the publisher does not get its own message
@@ -109,9 +112,10 @@ func (p *publishing) queue(e *event) (n int, ok bool) {
 	ch := p.channel
 	ch.order.Lock()
 	defer ch.order.Unlock()
-	if !p.begun(e) {
+	if !p.current() {
 		return 0, false
 	}
+	p.begin(e)
 	switch busiest, patterns := p.route.heard(); patterns {
 	case 0:
 		return 0, true
@@ -153,48 +157,58 @@ func (p *publishing) give(s *Session, e *event) int {
 // queueEach is queue for messages that extensions want to see once per
 // subscriber: each gets a message of its own, and pays for its encoding. The
 // order of the channel holds all the same, because all is encoded before
-// anything is queued.
+// anything is queued, also for those who have subscribed meanwhile.
 func (p *publishing) queueEach(e *event) (n int, ok bool) {
-	type copied struct {
-		session *Session
-		event   *event
+	copies := make(map[*Session]*event)
+	ch := p.channel
+	for {
+		for _, s := range slices.Collect(p.route.audience()) {
+			if _, has := copies[s]; !has && !(p.mute && s == p.from) {
+				copies[s] = p.eventFor(s, e)
+			}
+		}
+		ch.order.Lock()
+		if !p.current() {
+			ch.order.Unlock()
+			return 0, false
+		}
+		if p.reaches(copies) {
+			break
+		}
+		ch.order.Unlock()
 	}
-	var all []copied
-	for _, s := range slices.Collect(p.route.audience()) {
-		if p.mute && s == p.from {
+	defer ch.order.Unlock()
+	p.begin(e)
+	for s := range p.route.audience() {
+		own := copies[s]
+		if own == nil {
 			continue
 		}
-		if own := p.eventFor(s, e); own != nil {
-			all = append(all, copied{s, own})
+		push := s.pushAlone
+		if own == e {
+			push = s.push
 		}
-	}
-	ch := p.channel
-	ch.order.Lock()
-	defer ch.order.Unlock()
-	if !p.begun(e) {
-		return 0, false
-	}
-	for _, c := range all {
-		push := c.session.pushAlone
-		if c.event == e {
-			push = c.session.push
-		}
-		if push(c.event, &p.route.options, p.wakes) {
+		if push(own, &p.route.options, p.wakes) {
 			n++
 		}
 	}
 	return n, true
 }
 
+// reaches reports whether there is a copy for everybody who is to have one.
+func (p *publishing) reaches(copies map[*Session]*event) bool {
+	for s := range p.route.audience() {
+		if _, has := copies[s]; !has && !(p.mute && s == p.from) {
+			return false
+		}
+	}
+	return true
+}
+
 // eventFor is e as the extensions leave it for one subscriber; nil if one
 // deletes it.
 func (p *publishing) eventFor(s *Session, e *event) *event {
-	own := s.extended()
-	wanted := len(p.route.deliver) > 0
-	for i := range own {
-		wanted = wanted || own[i].Deliver != nil && own[i].matches(p.channel.name)
-	}
-	if !wanted {
+	if !p.shown(s) {
 		return e
 	}
 	m := &bayeux.Message{Channel: p.channel.name, Data: p.data.AppendTo(nil)}
@@ -207,7 +221,7 @@ func (p *publishing) eventFor(s *Session, e *event) *event {
 			return nil
 		}
 	}
-	for _, x := range slices.Backward(own) {
+	for _, x := range slices.Backward(s.extended()) {
 		if x.matches(m.Channel) && p.srv.call(&x, x.Deliver, ctx, s, m) != nil {
 			return nil
 		}
@@ -218,6 +232,27 @@ func (p *publishing) eventFor(s *Session, e *event) *event {
 		return nil
 	}
 	return &event{text: text, channel: e.channel, lazy: e.lazy, born: e.born}
+}
+
+// ownOf is e, which was published on ch before, as the extensions leave it for one
+// subscriber of now; nil if one deletes it.
+func (srv *Server) ownOf(s *Session, ch string, e *event) *event {
+	p := publishing{srv: srv, channel: &channel{name: ch}, route: srv.channels.routeTo(ch)}
+	if !p.shown(s) {
+		return e
+	}
+	p.message = new(bayeux.Message)
+	if p.message.UnmarshalJSON(e.text) != nil || p.reread() != nil {
+		return e
+	}
+	return p.eventFor(s, e)
+}
+
+// shown reports whether an extension wants to see what s gets.
+func (p *publishing) shown(s *Session) bool {
+	return len(p.route.deliver) > 0 || slices.ContainsFunc(s.extended(), func(x Extension) bool {
+		return x.Deliver != nil && x.matches(p.channel.name)
+	})
 }
 
 // context is that of the publisher.

@@ -234,16 +234,38 @@ func (ch *channel) hasLast() bool {
 
 // subscribe lists sub, and queues the latest message for it if that is wanted;
 // nothing comes between the two. It is false if ch has been swept meanwhile.
-func (ch *channel) subscribe(sub *subscription, o ChannelOptions, w *wakes) bool {
-	ch.order.Lock()
-	defer ch.order.Unlock()
-	if !ch.list(sub) {
-		return false
+func (ch *channel) subscribe(sub *subscription, o ChannelOptions, w *wakes) (listed bool) {
+	if !o.SendLast {
+		return ch.list(sub)
 	}
-	if o.SendLast && ch.last != nil {
-		sub.session.pushAlone(ch.last, &o, w)
+	ch.withLast(sub.session, func(last *event) {
+		if listed = ch.list(sub); listed && last != nil {
+			sub.session.pushAlone(last, &o, w)
+		}
+	})
+	return listed
+}
+
+// withLast calls f with the latest message as s gets it, nil if there is none for
+// it. Nothing is published meanwhile. What user code makes of the message for s it
+// has made before, and again if another was published then.
+func (ch *channel) withLast(s *Session, f func(*event)) {
+	for {
+		ch.order.Lock()
+		last := ch.last
+		ch.order.Unlock()
+		own := last
+		if last != nil {
+			own = s.srv.ownOf(s, ch.name, last)
+		}
+		ch.order.Lock()
+		if ch.last == last {
+			defer ch.order.Unlock()
+			f(own)
+			return
+		}
+		ch.order.Unlock()
 	}
-	return true
 }
 
 func (ch *channel) list(sub *subscription) bool {
@@ -275,10 +297,9 @@ func (ch *channel) unsubscribe(sub *subscription) {
 
 // sendLast queues the latest message for a session that is subscribed to a
 // pattern which matches ch. It is false if the session takes none any more.
-func (ch *channel) sendLast(s *Session, o ChannelOptions, w *wakes) bool {
-	ch.order.Lock()
-	defer ch.order.Unlock()
-	return s.pushAlone(ch.last, &o, w)
+func (ch *channel) sendLast(s *Session, o ChannelOptions, w *wakes) (takes bool) {
+	ch.withLast(s, func(last *event) { takes = last == nil || s.pushAlone(last, &o, w) })
+	return takes
 }
 
 // lasts are the channels that keep their latest message: who subscribes to a

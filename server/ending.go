@@ -112,7 +112,9 @@ func (srv *Server) finish(s *Session, x *ending, left *remains, w *wakes) bool {
 		s.tellKicked(&left.held, kickMessage(x.text), w)
 	} else {
 		s.discard(w)
-		s.tellLimit(&left.held, x.refusal)
+		if left.reachable {
+			s.tellLimit(&left.held, x.refusal)
+		}
 	}
 	left.parts = s.parting != nil
 	left.cancel = s.cancel
@@ -178,7 +180,7 @@ func (s *Session) farewell(left *remains, x *ending) {
 // mu.
 func (s *Session) tellLimit(h *held, refusal *bayeux.Error) {
 	switch {
-	case refusal == nil || s.phase == fresh:
+	case refusal == nil:
 	case h.link != nil && h.link.peer.Once:
 		h.refusal, h.last = refusal, handshakeAgain(0)
 	case h.link == nil && s.stream == nil, s.sender != nil && s.sender == s.stream:

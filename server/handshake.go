@@ -70,9 +70,15 @@ func (t *turn) admit(s *Session, m *bayeux.Message) error {
 		srv.limited(broken, t.link.peer.Addr, nil)
 		return busy(broken+","+strconv.Itoa(limit), 10*time.Second)
 	}
-	if !s.open(t, m.ID) || srv.draining.Load() || srv.isClosed() { // who ends all may have looked for sessions already
+	opened := s.open(t, m.ID)
+	switch {
+	case srv.draining.Load() || srv.isClosed(): // who ends all may have looked for sessions already
 		srv.end(s, transport.GoingAway)
+		srv.sessions.remove(s, false)
 		return srv.elsewhere()
+	case !opened: // user code has ended it, before it was listed
+		srv.sessions.remove(s, false)
+		return &bayeux.Error{Code: 403, Message: "handshake_denied"}
 	}
 	return nil
 }

@@ -56,22 +56,34 @@ type Joining struct {
 // Context is done when the session has ended or unsubscribed.
 func (j *Joining) Context() context.Context { return j.ctx }
 
-// Send delivers one message of the past. Wait for [Joining.Room] before, or the
-// session may end because its outbox is full.
+// Send delivers one message of the past, as the extensions leave it for the session
+// ([Extension].Deliver). Wait for [Joining.Room] before, or the session may end
+// because its outbox is full.
 func (j *Joining) Send(ch string, data codec.Raw) {
-	if j.ctx.Err() == nil {
-		j.Session.deliver(j.Session.srv.eventOf(codec.AppendEvent(nil, ch, data)), ChannelOptions{})
-	}
+	j.send(ch, codec.AppendEvent(nil, ch, data))
 }
 
-// SendMessage is Send for a message that is not an event alone: the session gets
-// it as it is.
+// SendMessage is Send for a message that is not an event alone, but has an Ext.
 func (j *Joining) SendMessage(m *bayeux.Message) error {
 	text, err := codec.AppendMessage(nil, m)
-	if err == nil && j.ctx.Err() == nil {
-		j.Session.deliver(j.Session.srv.eventOf(text), ChannelOptions{})
+	if err == nil {
+		j.send(m.Channel, text)
 	}
 	return err
+}
+
+func (j *Joining) send(ch string, text []byte) {
+	s := j.Session
+	if j.ctx.Err() != nil {
+		return
+	}
+	e := s.srv.eventOf(text)
+	if bayeux.Channel(ch).Kind() == bayeux.Broadcast {
+		e = s.srv.ownOf(s, ch, e)
+	}
+	if e != nil {
+		s.deliver(e, ChannelOptions{})
+	}
 }
 
 // Room waits until at most half of what the session's outbox may hold is in it.
@@ -96,12 +108,12 @@ func (j *Joining) Room() error {
 	}
 }
 
-// Live gives the subscription, from now on, what is published. It neither
-// blocks nor calls user code, so a History may call it where it has made sure
-// that nothing is delivered meanwhile.
+// Live gives the subscription, from now on, what is published; it has had the
+// latest message with the past. Live neither blocks nor calls user code, so a
+// History may call it where it has made sure that nothing is delivered meanwhile.
 func (j *Joining) Live() {
 	if j.ctx.Err() == nil {
-		j.Session.srv.list(j.sub.channel, j.sub, nil)
+		j.sub.channel.list(j.sub)
 	}
 }
 

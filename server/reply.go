@@ -131,7 +131,7 @@ func (t *turn) finish() {
 func (t *turn) answerStream() {
 	l, s := t.link, t.session
 	if t.connect != nil {
-		s.answer(t.connect)
+		defer s.answer(t.connect) // always the last one
 	}
 	if len(t.replies) == 0 {
 		return

@@ -42,6 +42,7 @@ type Session struct {
 
 	deadline atomic.Int64 // when it expires, by package clock; 0: the clock stands still
 	running  atomic.Int32 // payloads being processed
+	lazyBy   uint32       // when a timer makes what waits urgent, by package clock in milliseconds; 0: none does
 
 	// Since when the payload that has the turn, and a connect that does not need
 	// it, are processed, by package clock; 0: there is none.
@@ -52,8 +53,9 @@ type Session struct {
 	// take it.
 	turn lock.Turn[lock.Processing]
 
-	noEcho atomic.Bool
-	own    atomic.Pointer[[]Extension]
+	noEcho  atomic.Bool
+	created int32 // channels
+	own     atomic.Pointer[[]Extension]
 
 	held    held
 	ids     numbers
@@ -62,7 +64,6 @@ type Session struct {
 	dueAt   uint64      // it leaves after this many events
 	parting *parting    // what a client that was away has yet to be told; nil: nothing
 	subs    map[string]*subscription
-	created int    // channels
 	via     string // the connection type of what carried its last message, but for more on one stream
 	advised string // the connection type it was last given advice for
 	timing  Timing
@@ -76,7 +77,6 @@ type Session struct {
 
 	why      transport.Reason // of its end
 	bound    bool             // its client has presented the cookie: only with it from now on
-	lazing   bool             // a timer will make what waits urgent
 	guarding bool             // a timer will wake it once its lane is free
 	personal bool             // an extension of its own wants to see each event
 
@@ -218,7 +218,8 @@ func (s *Session) Kick(reason string) { s.srv.endWith(s, &ending{why: transport.
 func (s *Session) SetEcho(on bool) { s.noEcho.Store(!on) }
 
 // SetTiming changes the session's own timing; fields left zero are the
-// server's. The client is told with the next connect reply.
+// server's. The client is told with the reply to its next connect: one that is
+// held already says what was true when it came.
 func (s *Session) SetTiming(t Timing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

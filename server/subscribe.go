@@ -108,7 +108,7 @@ func deniedMeta(name string) *bayeux.Error {
 func (t *turn) mayCreate(name string, m *bayeux.Message, what string) *bayeux.Error {
 	srv, s := t.srv, t.session
 	s.mu.Lock()
-	tooMany := over(s.created+1, srv.limits.ChannelsCreated)
+	tooMany := over(int(s.created)+1, srv.limits.ChannelsCreated)
 	s.mu.Unlock()
 	if tooMany {
 		return s.limitError(limitChannelsCreated, srv.limits.ChannelsCreated)

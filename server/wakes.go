@@ -3,6 +3,7 @@ package server
 import (
 	"time"
 
+	"github.com/gocometd/cometd/internal/clock"
 	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
@@ -175,21 +176,29 @@ func (s *Session) wakeIn(d time.Duration) {
 // waitLazily sets the time by which lazy messages leave at the latest. The
 // caller holds mu.
 func (s *Session) waitLazily(o *ChannelOptions) {
-	if s.lazing {
-		return
-	}
-	s.lazing = true
 	d := o.Lazy
 	if d < 0 {
 		d = s.srv.timingFor(s.via, s.timing).Lazy
 	}
-	time.AfterFunc(d, s.endLaziness)
+	by := uint32((clock.Now() + d).Milliseconds()) | 1
+	if s.lazyBy != 0 && s.lazyBy <= by {
+		return
+	}
+	s.lazyBy = by // earlier than before, if this channel is less lazy
+	time.AfterFunc(d, func() {
+		s.mu.Lock()
+		due := s.lazyBy == by
+		s.mu.Unlock()
+		if due {
+			s.endLaziness()
+		}
+	})
 }
 
 // endLaziness makes what waits leave now.
 func (s *Session) endLaziness() {
 	s.mu.Lock()
-	s.lazing = false
+	s.lazyBy = 0
 	s.urgent = len(s.out.queue) > s.out.kept // also what is being sent, and may have to wait again
 	s.mu.Unlock()
 	s.wake()

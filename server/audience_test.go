@@ -1,0 +1,127 @@
+package server_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/server"
+)
+
+// Who has been told that it is subscribed gets what is queued from then on, also
+// where the message was under way before its pattern existed.
+func TestWhoSubscribesToANewPatternWhileAMessageIsUnderWayGetsIt(t *testing.T) {
+	var joins func()
+	policy := server.Policy{Publish: func(context.Context, *server.Session, *server.Publication) error {
+		joins()
+		return nil
+	}}
+	everywhere(t, func(t *testing.T, w *world) {
+		joins = func() {}
+		w.Configure("/price/*", server.ChannelOptions{SendLast: true})
+		publisher, late := w.session("/price/a"), w.session()
+		publisher.ask(`{"channel":"/price/a","id":"1","clientId":"$","data":1}`)
+		joins = func() {
+			joins = func() {}
+			require.NoError(t, w.Session(late.id).Subscribe("/price/*"))
+		}
+		publisher.ask(`{"channel":"/price/a","id":"2","clientId":"$","data":2}`)
+		assert.Equal(t, []string{"1", "2"}, late.data(2))
+	}, server.WithPolicy(policy))
+}
+
+// Each gets a message of its own; who comes while these are made has one made too.
+func TestWhoSubscribesWhileMessagesAreMadeForEachGetsOne(t *testing.T) {
+	var w *world
+	var late *wire
+	var joined atomic.Bool
+	mark := func(_ context.Context, s *server.Session, m *bayeux.Message) error {
+		if late != nil && s.ID() != late.id && joined.CompareAndSwap(false, true) {
+			if err := w.Session(late.id).Subscribe("/a"); err != nil {
+				return err
+			}
+		}
+		m.Data = []byte(`"for one"`)
+		return nil
+	}
+	everywhere(t, func(t *testing.T, ww *world) {
+		w, late = ww, nil
+		joined.Store(false)
+		publisher := w.session("/a")
+		late = w.session()
+		publisher.ask(`{"channel":"/a","id":"1","clientId":"$","data":1}`)
+		assert.Equal(t, []string{`"for one"`}, publisher.data(1))
+		assert.Equal(t, []string{`"for one"`}, late.data(1))
+		late.quiet()
+	}, server.WithExtension(server.Extension{Name: "each", Channels: []string{"/a"}, Deliver: mark}))
+}
+
+// What an extension hides from a session is hidden in the latest message too.
+func TestTheLatestMessageIsAsTheExtensionsLeaveItForEachSession(t *testing.T) {
+	var blind string
+	redact := func(_ context.Context, s *server.Session, m *bayeux.Message) error {
+		if s.ID() == blind {
+			return assert.AnError
+		}
+		m.Data = []byte(`"redacted"`)
+		return nil
+	}
+	for name, pattern := range map[string]string{"channel": "/a/b", "pattern": "/a/*"} {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, w *world) {
+				require.NoError(t, w.Publish(t.Context(), "/a/b", "secret"))
+				one, other := w.session(), w.session()
+				blind = other.id
+				for _, c := range []*wire{one, other} {
+					c.ask(`{"channel":"/meta/subscribe","id":"s","clientId":"$","subscription":"` + pattern + `"}`)
+				}
+				assert.Equal(t, []string{`"redacted"`}, one.data(1))
+				other.quiet()
+			}, server.WithChannel("/a/*", server.ChannelOptions{SendLast: true}),
+				server.WithExtension(server.Extension{Name: "redact", Channels: []string{"/a/*"}, Deliver: redact}))
+		})
+	}
+}
+
+// A policy may end the session that it was asked about: it is nowhere afterwards.
+func TestASessionThatEndsInItsHandshakeIsForgotten(t *testing.T) {
+	for name, end := range map[string]func(s *server.Session){
+		"kicked":   func(s *server.Session) { s.Kick("no") },
+		"flooded":  func(s *server.Session) { s.Send("/a", 1); s.Send("/a", 2) },
+		"too late": func(s *server.Session) { s.Expire(time.Now().Add(-time.Hour), 0); <-s.Context().Done() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			policy := server.Policy{Handshake: func(_ context.Context, s *server.Session, _ *bayeux.Message) error {
+				end(s)
+				return nil
+			}}
+			everywhere(t, func(t *testing.T, w *world) {
+				for range 3 {
+					m := w.client().ask(`{"channel":"/meta/handshake","id":"1","version":"1.0"}`)
+					assert.Equal(t, "403::handshake_denied", m.Error)
+				}
+				assert.Zero(t, w.Stats().Sessions)
+				for range w.Sessions() {
+					assert.Fail(t, "there is a session")
+				}
+			}, server.WithPolicy(policy), server.WithLimits(server.Limits{SessionMessages: 1}))
+		})
+	}
+}
+
+// A message that may wait for a minute does not make others wait that long.
+func TestAShortLazinessDoesNotWaitForALongOne(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		c := w.session("/slow", "/fast")
+		require.NoError(t, w.Publish(t.Context(), "/slow", 1))
+		require.NoError(t, w.Publish(t.Context(), "/fast", 2))
+		began := time.Now()
+		assert.Equal(t, []string{"1", "2"}, c.data(2))
+		assert.Less(t, time.Since(began), 5*time.Second)
+	}, server.WithChannel("/slow", server.ChannelOptions{Lazy: time.Minute}), server.WithChannel("/fast", server.ChannelOptions{Lazy: 100 * time.Millisecond}))
+}
