@@ -70,6 +70,12 @@ func (c *Client) keep(l *link) verdict {
 			l = c.upgrade(l)
 			b = beat{soon: l.fresh}
 		case again:
+			if l.onTrial() {
+				if back, err := c.goBack(l, v.err); err == nil {
+					l, b = back, beat{soon: true}
+					continue
+				}
+			}
 			if l, v = c.restore(l, v, b.probe); v.next != again {
 				return v
 			}
@@ -114,6 +120,9 @@ func (c *Client) connect(l *link, b beat) (*bayeux.Message, error) {
 	switch {
 	case b.probe:
 		patience = min(patience, probePatience)
+		fallthrough
+	case l.onTrial():
+		patience = min(patience, upgradePatience)
 		fallthrough
 	case b.soon:
 		m.Advice = &bayeux.Advice{Timeout: bayeux.SpanOf(0)}
@@ -194,9 +203,16 @@ func stalled(typ string) error {
 }
 
 // afterKick is the connect's reply that came with the server's disconnect: it
-// counts if it says why.
+// counts if it says why. That the server does not know the session any more, and
+// its usual advice for that, says nothing new: the connect may have come after the
+// disconnect was sent.
 func afterKick(a answer, kicked error) (*bayeux.Message, error) {
-	if kicked != nil && a.err == nil && (a.m == nil || a.m.Advice == nil) {
+	if kicked == nil {
+		return a.m, a.err
+	}
+	silent := a.err == nil && (a.m == nil || a.m.Advice == nil)
+	e, refused := errors.AsType[*bayeux.Error](a.err)
+	if silent || refused && errors.Is(e, bayeux.ErrUnknownSession) && !isNone(e.Advice) {
 		return nil, kicked
 	}
 	return a.m, a.err

@@ -35,8 +35,11 @@ func newEndpoint(raw string, cfg *config) (*endpoint, error) {
 		e.http.Timeout = 0
 	}
 	if e.http.Transport == nil {
-		e.own = http.DefaultTransport.(*http.Transport).Clone()
-		e.http.Transport = e.own
+		e.http.Transport = http.DefaultTransport
+		if def, ok := http.DefaultTransport.(*http.Transport); ok { // else the program has put one of its own there
+			e.own = def.Clone()
+			e.http.Transport = e.own
+		}
 	}
 	if e.http.Jar == nil {
 		e.jar = &jar{through: e.http.Transport, url: u, seed: cfg.cookies}

@@ -68,8 +68,8 @@ func (l *link) exchange(out *writer, in *reader, conn transport.Conn, rs []*requ
 		})
 		defer func() { in.timeout.Stop(); in.timeout = nil }()
 	}
-	err := out.send(l, conn, rs)
-	if err == nil {
+	sent, err := out.send(l, conn, rs)
+	if sent && err == nil {
 		err = ended(l.typ(), in.receive(conn))
 	}
 	if err != nil && late.Load() {

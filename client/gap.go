@@ -9,7 +9,8 @@ import (
 // A Gap tells that messages may have been missed, and stands where they would:
 // after the last message before it, before the first one after. It comes when a
 // session was lost, when a connection broke without an extension that makes up
-// for it (ext/ack, ext/replay), and when a full queue dropped its oldest.
+// for it (ext/ack, ext/replay), and when a full queue dropped its oldest; to
+// listeners too ([Client.Listen]), but for those of meta channels.
 //
 // Over long-polling a connect that was given up, which is when a Gap is told, may
 // reach the server later than the next one. Most servers send messages along with
@@ -60,11 +61,16 @@ func (c *Client) tellGap(g Gap) {
 	c.hub.Tell(g)
 }
 
-// markGap puts a gap into every subscription that has been accepted, or has heard
-// something before its reply, from when the server was last heard until now.
+// markGap is markGapSince the server was last heard.
 func (c *Client) markGap(reason transport.Reason, newSession bool) {
-	g := Gap{From: c.lastHeard(), To: time.Now(), Reason: reason}
-	for _, t := range c.topics.wanted() {
+	c.markGapSince(c.lastHeard(), reason, newSession)
+}
+
+// markGapSince puts a gap from a time until now into every subscription that has
+// been accepted, or has heard something before its reply, and into those of Listen.
+func (c *Client) markGapSince(from time.Time, reason transport.Reason, newSession bool) {
+	g := Gap{From: from, To: time.Now(), Reason: reason}
+	for _, t := range append(c.topics.wanted(), c.topics.listening()...) {
 		if g.Channel = t.key; c.cfg.recovers(t.key, newSession) {
 			continue
 		}

@@ -198,12 +198,13 @@ func (c *Client) begin(l *link, m *bayeux.Message, offered []string) (*link, err
 		}
 	}
 	c.plan = c.plan.Opened(typ, time.Now())
+	alive := c.alive
 	c.advice, c.alive, c.connected = m.Advice, time.Now(), false
 	c.forgetWorked()
 	c.setSession("")
 	c.cfg.sessionBegins(m.ClientID)
 	if c.before {
-		c.renew()
+		c.renew(alive)
 	}
 	c.before = true
 	c.setSession(m.ClientID)
@@ -217,8 +218,9 @@ func (c *Client) begin(l *link, m *bayeux.Message, offered []string) (*link, err
 
 var errOver = errors.New("the session is over")
 
-// renew takes the subscriptions over into a new session.
-func (c *Client) renew() {
+// renew takes the subscriptions over into a new session. The old one was alive
+// then; who has told since that it is not was heard too, but is no part of it.
+func (c *Client) renew(alive time.Time) {
 	if c.cfg.forget {
 		for _, t := range c.topics.accepted() {
 			for _, s := range t.subs {
@@ -227,7 +229,7 @@ func (c *Client) renew() {
 		}
 		return
 	}
-	c.markGap(transport.Expired, true)
+	c.markGapSince(alive, transport.Expired, true)
 	c.resubscribe()
 }
 

@@ -26,7 +26,6 @@ type link struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
-	fresh  bool          // the supervisor's: no connect has been answered over it
 	begun  atomic.Bool   // since the last connect the server has sent something, whole or not
 	free   chan struct{} // an exchange has ended
 	turn   chan struct{} // held by who handles a payload: two lanes take turns
@@ -34,6 +33,10 @@ type link struct {
 	// announced are here. The reader makes it before it hands over such a reply.
 	complete   chan struct{}
 	credential string // that the stream was opened with
+
+	// The supervisor's:
+	fresh   bool             // no connect has been answered over it
+	instead transport.Dialer // of the exchanges that it is to be better than
 
 	mu      lock.Mutex[lock.ClientLink]
 	pending map[uint64]*request // sent, not answered
@@ -78,23 +81,27 @@ func (c *Client) link(d transport.Dialer, conn transport.Conn) *link {
 
 func (l *link) typ() string { return l.dialer.Type() }
 
+// onTrial reports whether the session may have to go back to exchanges.
+func (l *link) onTrial() bool { return l.fresh && l.instead != nil }
+
 // why is the reason for which the link broke.
 func (l *link) why() error { return context.Cause(l.ctx) }
 
-// settleDown waits until nothing is under way, at most for d. The caller has
-// seen to it that nothing new starts.
-func (l *link) settleDown(d time.Duration) {
+// settleDown waits until nothing is under way, at most for d, and reports whether
+// it is so. The caller has seen to it that nothing new starts.
+func (l *link) settleDown(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for l.busy() {
 		select {
 		case <-l.free:
 		case <-timer.C:
-			return
+			return false
 		case <-l.c.ctx.Done():
-			return
+			return false
 		}
 	}
+	return true
 }
 
 func (l *link) busy() bool {
@@ -104,6 +111,18 @@ func (l *link) busy() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.pending) > 0
+}
+
+// awaitsResult reports whether a call has its reply and not yet its result.
+func (l *link) awaitsResult() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.pending {
+		if r.call {
+			return true
+		}
+	}
+	return false
 }
 
 // fail breaks the link; the first reason stays.
@@ -190,7 +209,7 @@ func (l *link) write() {
 			return
 		}
 		own := rs[0].own()
-		err := out.send(l, l.conn, rs)
+		_, err := out.send(l, l.conn, rs)
 		if !own {
 			l.c.outbox.done()
 		}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -25,7 +26,8 @@ type outbox struct {
 	shut   bool // the ordinary lane waits for a session
 	single bool // the server takes one message at a time
 	closed bool
-	inHand int // payloads of the ordinary lane that were taken and are not done with
+	placed uint64 // the place of the latest request in the ordinary lane
+	inHand int    // payloads of the ordinary lane that were taken and are not done with
 	wake   [2]chan struct{}
 }
 
@@ -46,6 +48,12 @@ func (o *outbox) put(lane int, rs ...*request) bool {
 	if o.closed {
 		return false
 	}
+	if lane == ordinary {
+		for _, r := range rs {
+			o.placed++
+			r.place = o.placed
+		}
+	}
 	o.lanes[lane] = append(o.lanes[lane], rs...)
 	o.signal(lane)
 	return true
@@ -61,22 +69,32 @@ func (o *outbox) close() []*request {
 	return rs
 }
 
-// putBack returns requests to the front of the ordinary lane, in the order in
-// which they were made: what goroutines published keeps its order. A closed
-// outbox does not take them.
+// putBack returns requests to the ordinary lane, each to its place: what
+// goroutines published keeps its order, however many of its messages come back,
+// at once or one after the other. A closed outbox does not take them.
 func (o *outbox) putBack(rs []*request) bool {
-	slices.SortFunc(rs, func(a, b *request) int { return int(int64(a.id) - int64(b.id)) })
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
 		return false
 	}
-	o.lanes[ordinary] = slices.Concat(rs, o.lanes[ordinary])
+	slices.SortStableFunc(rs, func(a, b *request) int { return cmp.Compare(a.place, b.place) })
+	waiting := o.lanes[ordinary]
+	if n := len(rs); n > 0 && (len(waiting) == 0 || rs[n-1].place < waiting[0].place) {
+		waiting = slices.Concat(rs, waiting)
+	} else {
+		for _, r := range rs {
+			i, _ := slices.BinarySearchFunc(waiting, r.place+1, func(r *request, place uint64) int { return cmp.Compare(r.place, place) })
+			waiting = slices.Insert(waiting, i, r)
+		}
+	}
+	o.lanes[ordinary] = waiting
 	o.signal(ordinary)
 	return true
 }
 
-// putFirst puts requests before all others: they must reach a new session first.
+// putFirst puts requests before all others, also those that come back: they must
+// reach a new session first.
 func (o *outbox) putFirst(rs []*request) {
 	o.mu.Lock()
 	o.lanes[ordinary] = slices.Concat(rs, o.lanes[ordinary])

@@ -240,12 +240,19 @@ func (q *queue) takeMessage() (e entry, ok bool) {
 }
 
 // end lets no more in. Without drain what waits is given up, for the caller to
-// finish.
+// finish; with it, it counts no more for the others, as it may wait for ever.
 func (q *queue) end(err error, drain bool) (first bool, left []entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.ended {
 		q.ended, q.err, first = true, err, true
+		all := q.bytes
+		q.bytes = new(atomic.Int64)
+		for i := range q.n {
+			bytes := int64(q.at(q.first + i).bytes)
+			all.Add(-bytes)
+			q.bytes.Add(bytes)
+		}
 	}
 	if !drain {
 		for q.n > 0 {

@@ -25,6 +25,7 @@ type request struct {
 	settled func(m *bayeux.Message, err error)
 
 	id       uint64        // on the wire, in decimal; kept when it is sent again
+	place    uint64        // in the ordinary lane: after those that were put there before it; 0: before all
 	slot     bool          // holds one of Limits.Pending
 	called   bool          // its settled function releases the slot
 	patience time.Duration // for the reply; 0: somebody else watches

@@ -18,6 +18,9 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 	c.outbox.open(false)
 	c.step(bayeux.ConnectionLost, l.typ(), v.err)
 	worked := c.worked
+	if worked >= c.backoff.lasting() {
+		c.backoff.reset()
+	}
 	due, appointed := c.appointed()
 	c.forgetWorked()
 	for tries := 1; ; tries++ {
@@ -118,19 +121,20 @@ func (c *Client) reopen(l *link, tries int) (*link, error) {
 	return next, nil
 }
 
-// upgradePatience is short because no connect is under way meanwhile, and the
-// session must not expire for it.
+// upgradePatience is short because no connect is held meanwhile, and the session
+// must not expire for it.
 const upgradePatience = 3 * time.Second
 
 // upgrade moves the session from exchanges to a better transport, when it is
 // time to try and that opens. It is called between two connects, so nothing is
-// on its way that could be overtaken but ordinary requests, which it awaits.
+// on its way that could be overtaken but ordinary requests, which it awaits; with
+// one that is slow, or a call whose result may come with any exchange, it stays.
 func (c *Client) upgrade(l *link) *link {
 	if l.conn != nil {
 		return l
 	}
 	typ, ok := c.plan.Better(l.typ(), time.Now())
-	if !ok {
+	if !ok || l.awaitsResult() {
 		return l
 	}
 	conn, err := c.dial(c.dialers[typ], min(c.cfg.timeouts.Open, upgradePatience))
@@ -140,12 +144,30 @@ func (c *Client) upgrade(l *link) *link {
 		return l
 	}
 	c.outbox.open(false)
-	l.settleDown(c.cfg.timeouts.NetworkDelay)
+	if !l.settleDown(upgradePatience) {
+		conn.Close(transport.Normal)
+		c.plan = c.plan.Failed(typ, time.Now(), true) // not with the next connect again
+		c.letOut()
+		return l
+	}
 	l.close(nil)
 	next := c.link(c.dialers[typ], conn) // not before: its writer would overtake an exchange
-	next.fresh = true
+	next.fresh, next.instead = true, l.dialer
 	c.plan, c.lesser = c.plan.Opened(typ, time.Now()), nil
 	return next
+}
+
+// goBack returns to the exchanges that l, a stream, was to be better than, because
+// no connect was answered over it: something between may let an upgrade through and
+// swallow what follows. The session is the same; what was on its way may be lost.
+func (c *Client) goBack(l *link, why error) (*link, error) {
+	c.outbox.open(false)
+	c.step(bayeux.ConnectionLost, l.typ(), why)
+	c.cfg.log.Warn("no answer over the better transport, going back", "transport", l.typ(), "err", why)
+	l.close(why)
+	c.tellBreak(l, why)
+	c.plan, c.lesser = c.plan.Failed(l.typ(), time.Now(), true), why
+	return c.open(l.instead, c.cfg.timeouts.Open)
 }
 
 // leave disconnects: the client closes.

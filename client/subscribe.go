@@ -173,17 +173,20 @@ func (c *Client) resubscribe() {
 	c.outbox.putFirst(rs)
 }
 
-// renewal asks for a channel again. A refusal that may pass is met by asking
-// later, or in another session if that is the advice; any other ends the
-// channel's subscriptions.
+// renewal asks for a channel again. A refusal that may pass, and one of the whole
+// payload, is met by asking later, or in another session if that is the advice;
+// any other ends the channel's subscriptions.
 func (c *Client) renewal(ch string, ext bayeux.Ext) *request {
 	r := c.newRequest(c.ctx, &bayeux.Message{Channel: bayeux.MetaSubscribe}, transport.Subscribe)
 	r.tries, r.renewal = endless, true
 	c.asking.Add(1)
 	r.settled = func(_ *bayeux.Message, err error) {
-		e, refused := errors.AsType[*bayeux.Error](err)
-		if !refused || errors.Is(err, bayeux.ErrUnknownSession) {
+		e, answered := errors.AsType[*bayeux.Error](err)
+		if c.ctx.Err() != nil || !answered && !refused(err) || errors.Is(err, bayeux.ErrUnknownSession) {
 			return // accepted, or the next session asks again
+		}
+		if !answered {
+			e = &bayeux.Error{Code: 503, Advice: &bayeux.Advice{Interval: bayeux.SpanOf(retryAfter(err))}}
 		}
 		if e.Code >= 500 || asksAgain(e.Advice) {
 			if pause, ok := c.topics.refused(ch, c.exhausted); ok {

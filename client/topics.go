@@ -238,6 +238,19 @@ func (t *topics) wanted() (all []topic) {
 	return all
 }
 
+// listening are the channels of Listen, but for those of meta messages, which the
+// client's own requests bring.
+func (t *topics) listening() (all []topic) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, ch := range slices.Sorted(maps.Keys(t.local)) {
+		if bayeux.Channel(ch).Kind() != bayeux.Meta {
+			all = append(all, topic{channel: ch, key: ch, was: true, subs: slices.Clone(t.local[ch])})
+		}
+	}
+	return all
+}
+
 // subscribers are those that a refusal of channels concerns.
 func (t *topics) subscribers(channels []string) (subs []*Subscription) {
 	t.mu.Lock()

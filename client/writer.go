@@ -18,8 +18,9 @@ type writer struct {
 }
 
 // send encodes rs, remembers them as pending, and sends them. Those that an
-// extension deleted are settled and not sent.
-func (w *writer) send(l *link, conn transport.Conn, rs []*request) error {
+// extension deleted are settled and not sent; if none is left, it reports that
+// there is no answer to wait for.
+func (w *writer) send(l *link, conn transport.Conn, rs []*request) (sent bool, err error) {
 	w.buf, w.ends, w.requests = w.buf[:0], w.ends[:0], w.requests[:0]
 	id := l.c.identity()
 	for _, r := range rs {
@@ -33,7 +34,7 @@ func (w *writer) send(l *link, conn transport.Conn, rs []*request) error {
 		w.requests = append(w.requests, r)
 	}
 	if len(w.requests) == 0 {
-		return nil
+		return false, nil
 	}
 	w.messages = w.messages[:0]
 	start := 0
@@ -50,9 +51,9 @@ func (w *writer) send(l *link, conn transport.Conn, rs []*request) error {
 	if f := l.c.cfg.hooks.Sent; f != nil {
 		f(l.typ(), len(w.messages), p.Len())
 	}
-	err := conn.Send(&p)
+	err = conn.Send(&p)
 	clear(w.requests)
-	return err
+	return true, err
 }
 
 // append encodes one request for the session id.
