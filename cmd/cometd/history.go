@@ -31,7 +31,8 @@ func (h *history) open() (server.Option, func() error, error) {
 		return nil, nil, fmt.Errorf("--history: %w", err)
 	}
 	store, err := boltstore.Open(filepath.Join(h.History, historyFile),
-		replayserver.Rule{Pattern: "/presence/**", Messages: 1}, // the chat page's, worth nothing later
+		replayserver.Rule{Pattern: "/presence", Messages: 1}, // the chat page's, worth nothing later
+		replayserver.Rule{Pattern: "/presence/**", Messages: 1},
 		replayserver.Rule{Pattern: "/**", Age: h.HistoryAge, Messages: h.HistoryMessages})
 	if err != nil {
 		return nil, nil, fmt.Errorf("--history: %w", err)

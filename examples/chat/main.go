@@ -15,7 +15,6 @@ import (
 	"io"
 	"log"
 	"os"
-	"os/signal"
 
 	"github.com/gocometd/cometd"
 	"github.com/gocometd/cometd/bayeux"
@@ -36,9 +35,7 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, flag.Arg(0), "/chat/"+*room, *name, os.Stdin, os.Stdout); err != nil {
+	if err := run(context.Background(), flag.Arg(0), "/chat/"+*room, *name, os.Stdin, os.Stdout); err != nil {
 		log.Fatal(err)
 	}
 }

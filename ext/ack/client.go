@@ -18,7 +18,7 @@ func Client() client.Extension {
 	x := &extension{seed: maphash.MakeSeed()}
 	return client.Extension{
 		Name:     "ack",
-		Requests: []string{bayeux.MetaHandshake, bayeux.MetaConnect},
+		Requests: []string{bayeux.MetaHandshake, bayeux.MetaConnect, Channel},
 		Opened:   x.opened,
 		Outgoing: x.outgoing,
 		Incoming: x.incoming,
@@ -50,12 +50,22 @@ func (x *extension) outgoing(_ context.Context, m *bayeux.Message) error {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if on, _ := x.receiver.Enabled(); !on {
+	on, numbers := x.receiver.Enabled()
+	switch {
+	case m.Channel == Channel && !numbers:
+		return errOld
+	case m.Channel == Channel: // the number of now: it may have waited, and its session be over
+		m.Data = strconv.AppendUint(nil, x.receiver.have, 10)
+		return nil
+	case !on:
 		return nil
 	}
 	x.bytes, x.messages = 0, 0
 	return m.Ext.Set(Name, x.receiver.Connect())
 }
+
+// errOld keeps an acknowledgement from a session that has none.
+var errOld = errors.New("ack: the session that it was for is over")
 
 // What Incoming deletes.
 var (

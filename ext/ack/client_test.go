@@ -146,6 +146,31 @@ func TestOneExtensionForTwoClientsPanics(t *testing.T) {
 	c.Close()
 }
 
+// An acknowledgement may wait until its session is over. The next one counts from
+// the beginning, or not at all.
+func TestAnAcknowledgementIsForTheSessionThatGetsIt(t *testing.T) {
+	e := ack.Client()
+	session := func(a ack.Answer) {
+		m := &bayeux.Message{Channel: bayeux.MetaHandshake, Outcome: bayeux.Succeeded}
+		require.NoError(t, m.Ext.Set(ack.Name, a.Ext()))
+		require.NoError(t, e.Incoming(t.Context(), m))
+	}
+	tells := func() (string, error) {
+		m := &bayeux.Message{Channel: ack.Channel, Data: []byte("5000")}
+		err := e.Outgoing(t.Context(), m)
+		return string(m.Data), err
+	}
+	session(ack.Answer{Enabled: true, Numbers: true})
+	require.NoError(t, e.Incoming(t.Context(), &bayeux.Message{Channel: "/a", Data: []byte("1")}))
+	data, err := tells()
+	assert.NoError(t, err)
+	assert.Equal(t, "1", data)
+	session(ack.Answer{Enabled: true})
+	_, err = tells()
+	assert.ErrorContains(t, err, "session")
+	assert.Contains(t, e.Requests, ack.Channel, "it is asked")
+}
+
 // On the channel of acknowledgement, too, what is no number of the server's is an
 // event, and so is everything where the server does not acknowledge.
 func TestWhatIsNoMarkIsAnEvent(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -164,12 +166,13 @@ func (x *extension) subscribed(m *bayeux.Message) {
 	expired := positionRefused(m) && !asked.own
 	var told []client.Gap
 	now := time.Now()
+	named := x.namedBy(m.Error, asked.keys)
 	for _, key := range asked.keys {
 		p := x.keys[key]
 		if p == nil || m.Outcome != bayeux.Failed {
 			continue
 		}
-		if p.stage = unasked; expired && !p.refused {
+		if p.stage = unasked; expired && !p.refused && (len(named) == 0 || slices.Contains(named, key)) {
 			p.refused = true
 			p.received = 0 // ids may begin anew
 			told = append(told, client.Gap{Channel: key, From: p.heard, To: now, Reason: transport.Expired})
@@ -183,6 +186,18 @@ func (x *extension) subscribed(m *bayeux.Message) {
 	for _, g := range told {
 		x.client.ReportGap(g)
 	}
+}
+
+// namedBy are the keys whose position an error names, as in "The replayId {5} you
+// provided was invalid": the others of a subscribe that was refused whole may go on
+// where they are.
+func (x *extension) namedBy(text string, keys []string) (named []string) {
+	for _, key := range keys {
+		if p := x.keys[key]; p != nil && strings.Contains(text, fmt.Sprintf("{%d}", p.asked)) {
+			named = append(named, key)
+		}
+	}
+	return named
 }
 
 func positionRefused(m *bayeux.Message) bool {

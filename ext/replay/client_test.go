@@ -123,6 +123,64 @@ func TestAnExpiredPositionFallsBackAndIsTold(t *testing.T) {
 	}
 }
 
+// A subscribe of several channels is refused as a whole, for one of them.
+func TestAnExpiredPositionCostsNoOtherChannelItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, replayserver.NewMemory(replayserver.Rule{Pattern: "/a", Messages: 1}, replayserver.Rule{Pattern: "/b"}))
+		positions := new(replay.Memory)
+		var last replay.ID
+		for i := range 3 {
+			require.NoError(t, srv.Publish(t.Context(), "/a", i))
+			require.NoError(t, srv.Publish(t.Context(), "/b", i))
+		}
+		c := dial(t, srv, replay.Config{First: replay.All})
+		all, err := c.Subscribe(t.Context(), "/b")
+		require.NoError(t, err)
+		for m := range all.Messages(t.Context()) {
+			_, err = m.Ext.Decode(replay.Name, &last)
+			require.NoError(t, err)
+			if string(m.Data) == "1" {
+				break
+			}
+		}
+		c.Close()
+		require.NoError(t, positions.Save(t.Context(), "/a", 1))
+		require.NoError(t, positions.Save(t.Context(), "/b", last))
+		c = dial(t, srv, replay.Config{Store: positions})
+		var gaps []string
+		sub, err := c.Subscribe(t.Context(), "/a", client.WithChannels("/b"), client.WithOnGap(func(g client.Gap) { gaps = append(gaps, g.Channel) }))
+		require.NoError(t, err)
+		var got []string
+		for m := range sub.Messages(t.Context()) {
+			if got = append(got, m.Channel+" "+string(m.Data)); len(got) == 2 {
+				break
+			}
+		}
+		assert.ElementsMatch(t, []string{"/a 2", "/b 2"}, got)
+		assert.Equal(t, []string{"/a"}, gaps)
+		c.Close()
+		srv.Close()
+	})
+}
+
+func TestIDOf(t *testing.T) {
+	for data, want := range map[string]replay.ID{
+		`{"event":{"replayId":7}}`:                         7,
+		`{"event":{"replayId":"7"},"x":1}`:                 7,
+		`{"event":{"replayId":7},"Event":"created"}`:       7,
+		`{"event":{"replayId":7,"ReplayID":8},"EVENT":{}}`: 7,
+		`{"Event":{"replayId":7}}`:                         0,
+		`{"event":{"ReplayId":7}}`:                         0,
+		`{"event":7}`:                                      0,
+		`[7]`:                                              0,
+		``:                                                 0,
+	} {
+		got, ok := replay.IDOf([]byte(data))
+		assert.Equal(t, want, got, data)
+		assert.Equal(t, want != 0, ok, data)
+	}
+}
+
 // What the server no longer has was published after the last message that came.
 func TestTheGapOfAnExpiredPositionBeginsWithTheLastMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

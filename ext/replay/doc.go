@@ -23,6 +23,13 @@
 // each. Who unsubscribes gives up what was not handled, and gets it after
 // subscribing again.
 //
+// Ids are the server's, and believed wherever they come: on a channel that the
+// server does not keep, an event.replayId of a publisher's own is taken for one. So
+// do not subscribe to a pattern that spans kept channels and others on which
+// strangers publish. And do not combine a pattern with client.KeepLatest: newer
+// messages of one channel then go before older ones of another, which a program
+// that ends in between has not handled and does not get again.
+//
 // When the server no longer has what comes after a position, the subscription
 // goes on as Config.Expired says and is told by a client.Gap.
 package replay

@@ -48,15 +48,15 @@ func ParseID(text json.RawMessage) (ID, bool) {
 	return ID(n), err == nil
 }
 
-// IDOf finds a message's id where Salesforce has it: data.event.replayId.
+// IDOf finds a message's id where Salesforce has it: data.event.replayId. Fields
+// whose names differ in case are others.
 func IDOf(data json.RawMessage) (ID, bool) {
-	var d struct {
-		Event struct {
-			ID json.RawMessage `json:"replayId"`
-		} `json:"event"`
-	}
-	if len(data) == 0 || data[0] != '{' || json.Unmarshal(data, &d) != nil {
+	if len(data) == 0 || data[0] != '{' {
 		return 0, false
 	}
-	return ParseID(d.Event.ID)
+	var fields, event map[string]json.RawMessage // not a struct, whose fields take names in any case
+	if json.Unmarshal(data, &fields) != nil || json.Unmarshal(fields["event"], &event) != nil {
+		return 0, false
+	}
+	return ParseID(event["replayId"])
 }

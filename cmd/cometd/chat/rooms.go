@@ -217,7 +217,7 @@ func (r *Rooms) announce(ctx context.Context) {
 		for name, people := range r.changes() {
 			r.publish(ctx, peoplePath+name, people)
 		}
-		r.publish(ctx, listPath, r.list())
+		r.publish(ctx, listPath, directory{r.list()})
 		select {
 		case <-time.After(pauseRoom):
 		case <-ctx.Done():
@@ -229,6 +229,12 @@ func (r *Rooms) announce(ctx context.Context) {
 func (r *Rooms) publish(ctx context.Context, ch string, data any) {
 	// Fails only once the server is closed, and then nobody listens.
 	_ = r.srv.Publish(ctx, ch, data)
+}
+
+// A directory is an announcement: the rooms that somebody is in. It is an object, so
+// that it stays what it is in a history.
+type directory struct {
+	Rooms []listing `json:"rooms"`
 }
 
 // present is an announcement: some of the people in a room, and how many in all.

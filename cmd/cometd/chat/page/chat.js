@@ -307,7 +307,7 @@ window.visualViewport?.addEventListener("resize", () => {
 // ---- begin
 
 keep("me", me);
-bayeux.subscribe("/presence", m => { elsewhere = m.data; show(); });
+bayeux.subscribe("/presence", m => { elsewhere = m.data.rooms; show(); });
 (recall("rooms") ?? ["lobby"]).forEach(open);
 goTo(roomName(location.hash.slice(1)) || [...rooms.keys()][0] || "lobby");
 showConnection();
