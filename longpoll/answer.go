@@ -27,7 +27,7 @@ var (
 )
 
 // piece is how much of an answer has to leave within one stall limit.
-const piece = 64 << 10
+const piece = 16 << 10
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
@@ -120,6 +120,11 @@ func (h *held) write(t text) error {
 func (h *held) lost(err error) error {
 	e := &transport.Error{Type: h.peer.Type, Op: "send", Reason: transport.Internal, Err: err}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.cut { // the deadline was Close's, and no limit
+			return transport.ErrClosed
+		}
 		e.Reason = transport.Stalled
 	}
 	return e

@@ -109,6 +109,7 @@ func TestAnUpgradeIsOfHTTP11AndNamesOneVersion(t *testing.T) {
 		}
 		assert.Equal(t, want, resp.StatusCode, name)
 		assert.Equal(t, want == http.StatusUpgradeRequired, resp.Header.Get("Sec-WebSocket-Version") == "13", name)
+		assert.Equal(t, want == http.StatusUpgradeRequired, resp.Header.Get("Upgrade") == "websocket", "%s: RFC 9110 §15.5.22", name)
 		assert.Empty(t, resp.Cookies(), name)
 	}
 }

@@ -23,8 +23,10 @@ func refused(w http.ResponseWriter, r *http.Request, o *transport.Accept) bool {
 	switch {
 	case r.ContentLength != 0: // the body would be read as frames
 		w.Header().Set("Connection", "close")
-	case status == http.StatusUpgradeRequired: // §4.4
+	case status == http.StatusUpgradeRequired: // §4.4, and RFC 9110 §15.5.22
 		w.Header().Set("Sec-WebSocket-Version", "13")
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
 	}
 	http.Error(w, text, status)
 	return true

@@ -98,9 +98,11 @@ func DeflateTaken(offered bool, answer []string) (taken, takeover bool, err erro
 	return taken, takeover && taken, nil
 }
 
+// windowBits is a number from 8 to 15 without a sign or a leading zero (RFC 7692
+// §7.1.2).
 func windowBits(value string) bool {
 	n, err := strconv.Atoi(value)
-	return err == nil && n >= 8 && n <= 15
+	return err == nil && n >= 8 && n <= 15 && value == strconv.Itoa(n)
 }
 
 // An extension is one element of a Sec-WebSocket-Extensions header.

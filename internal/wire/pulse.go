@@ -46,7 +46,7 @@ func (s *Socket) beat() {
 	case s.err != nil || s.shut:
 	case p.asked && reading && reads == p.reads: // the same read waits still
 		s.cut(ErrSilent)
-	case reading && quiet >= p.every:
+	case reading && quiet >= p.every && !(s.busy && len(s.control) > 0): // what we owe goes first: there is one place to wait
 		p.asked, p.reads = true, reads
 		p.timer.Reset(p.wait)
 		s.put(control(fin|opPing, nil, s.cfg.Client))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 )
 
@@ -203,15 +204,18 @@ func (r *Reader) exceeds(n int64) bool {
 	limit, before := int64(r.limit), int64(0)
 	switch {
 	case r.zip != nil:
-		before, limit = r.zip.came, 2*limit+1024
+		before, limit = r.zip.came, compressed(limit)
 		r.zip.came += n
 	case r.frame.first&rsv1 != 0:
-		limit = 2*limit + 1024
+		limit = compressed(limit)
 	case r.open:
 		before = int64(r.size)
 	}
 	return r.limit > 0 && n > limit-before
 }
+
+// compressed is how many bytes may come for a message of at most limit.
+func compressed(limit int64) int64 { return 2*min(limit, math.MaxInt64/4) + 1024 }
 
 // control takes a ping, a pong or a close frame.
 func (r *Reader) control(h head) error {
