@@ -84,6 +84,23 @@ func TestChatPageInABrowser(t *testing.T) {
 	}
 }
 
+// What a history adds to messages disturbs nobody.
+func TestChatPageWithAHistory(t *testing.T) {
+	browser := openBrowser(t)
+	address, _ := serving(t, "127.0.0.1:0", "--history", t.TempDir())
+	ada := browser.open(t, "http://"+address, "Ada")
+	grace := browser.open(t, "http://"+address, "Grace")
+	ada.await(peopleAre("Ada (you)/WebSocket", "Grace/WebSocket"))
+	ada.say("hello, history")
+	grace.await(bubblesEnd("hello, history"))
+	grace.say("and back")
+	ada.await(bubblesEnd("and back"))
+	ada.await(`!document.querySelector(".sending")`)
+	for _, w := range []*window{ada, grace} {
+		assert.Empty(t, w.complaints(), w.name)
+	}
+}
+
 // On a phone the panels are sheets, nothing is wider than the screen, and one
 // can chat.
 func TestChatPageOnAPhone(t *testing.T) {

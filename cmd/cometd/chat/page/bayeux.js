@@ -274,9 +274,12 @@ export class Bayeux extends EventTarget {
     this.#break(Object.assign(passing(error), { interval: advice?.interval }));
   }
 
+  // deliver hands a message over; a function that fails takes nothing from the
+  // others, nor from the messages behind.
   #deliver(message) {
     for (const [pattern, functions] of this.#subscriptions) {
-      if (covers(pattern, message.channel)) functions.forEach(f => f(message));
+      if (!covers(pattern, message.channel)) continue;
+      functions.forEach(f => { try { f(message); } catch (error) { reportError(error); } });
     }
   }
 
