@@ -306,21 +306,22 @@ func TestABodyThatDoesNotComeIsGivenUp(t *testing.T) {
 
 // A server that closes does not wait for a body.
 func TestCloseFreesWhoReadsABody(t *testing.T) {
-	failed := make(chan error, 1)
-	s := httptest.NewServer(handler(NewAcceptor(), &transport.Accept{Body: time.Minute}, func(c transport.Conn) {
-		r, _ := c.Receive()
-		r.Read(make([]byte, 1))
-		time.AfterFunc(10*time.Millisecond, func() { c.Close(transport.GoingAway) })
-		_, err := io.ReadAll(r)
-		failed <- err
-	}))
-	defer s.Close()
-	c, in := raw(t, s)
-	io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n[")
-	assert.Equal(t, transport.GoingAway, transport.ReasonOf(<-failed))
-	resp, err := http.ReadResponse(in, nil)
-	require.NoError(t, err)
-	assert.Equal(t, 503, resp.StatusCode)
+	for _, form := range []string{"application/json", "application/json;charset=utf-16"} { // which is read as a whole
+		failed := make(chan error, 1)
+		s := httptest.NewServer(handler(NewAcceptor(), &transport.Accept{Body: time.Minute}, func(c transport.Conn) {
+			r, _ := c.Receive()
+			time.AfterFunc(10*time.Millisecond, func() { c.Close(transport.GoingAway) })
+			_, err := io.ReadAll(r)
+			failed <- err
+		}))
+		defer s.Close()
+		c, in := raw(t, s)
+		io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: "+form+"\r\nContent-Length: 10\r\n\r\n[")
+		assert.Equal(t, transport.GoingAway, transport.ReasonOf(<-failed), form)
+		resp, err := http.ReadResponse(in, nil)
+		require.NoError(t, err)
+		assert.Equal(t, 503, resp.StatusCode)
+	}
 }
 
 func TestARefusedBodyIsNotWaitedFor(t *testing.T) {

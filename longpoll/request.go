@@ -48,7 +48,7 @@ func plain(contentType string) bool {
 	return false
 }
 
-// convert turns a body of another type into UTF-8 JSON.
+// convert has a body of another type turned into UTF-8 JSON, if that can be.
 func (h *held) convert(contentType string) *transport.Error {
 	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -62,21 +62,38 @@ func (h *held) convert(contentType string) *transport.Error {
 	case decode == nil && !form:
 		return nil
 	}
-	text, err := io.ReadAll(&h.body)
-	if err != nil {
-		return h.failure()
-	}
-	if decode != nil {
-		text = decode(text)
-	}
-	if form {
-		if text, err = formText(text); err != nil {
-			return bad(http.StatusBadRequest, err)
-		}
-	}
-	h.body = bounded{}
-	h.body.set(bytes.NewReader(text), h.accept.Limit, h.bodyEnded)
+	c := &converted{decode: decode, form: form}
+	c.raw.set(h.r.Body, h.accept.Limit, func(err error) error { return err })
+	h.body.set(c, h.accept.Limit, h.bodyEnded)
 	return nil
+}
+
+// A converted is a body of another type as UTF-8 JSON. All of it is read when the
+// first of it is wanted, and not before: then Close can free who waits for it.
+type converted struct {
+	raw    bounded
+	decode func([]byte) []byte // nil: it is UTF-8
+	form   bool
+	text   *bytes.Reader
+}
+
+func (c *converted) Read(p []byte) (int, error) {
+	if c.text == nil {
+		text, err := io.ReadAll(&c.raw)
+		if err != nil {
+			return 0, err
+		}
+		if c.decode != nil {
+			text = c.decode(text)
+		}
+		if c.form {
+			if text, err = formText(text); err != nil {
+				return 0, bad(http.StatusBadRequest, err)
+			}
+		}
+		c.text = bytes.NewReader(text)
+	}
+	return c.text.Read(p)
 }
 
 // bodyEnded is called when the last of the body has been read, or reading it
