@@ -237,6 +237,9 @@ func (p *publishing) eventFor(s *Session, e *event) *event {
 // ownOf is e, which was published on ch before, as the extensions leave it for one
 // subscriber of now; nil if one deletes it.
 func (srv *Server) ownOf(s *Session, ch string, e *event) *event {
+	if srv.personal.Load() == 0 && !slices.ContainsFunc(srv.extensions, func(x Extension) bool { return x.Deliver != nil }) {
+		return e // without a route, of which there may be very many to make
+	}
 	p := publishing{srv: srv, channel: &channel{name: ch}, route: srv.channels.routeTo(ch)}
 	if !p.shown(s) {
 		return e

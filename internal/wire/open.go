@@ -126,13 +126,21 @@ func extensions(values []string) (all []extension) {
 	return all
 }
 
+// unquoted takes a pair of quotes off.
+func unquoted(value string) string {
+	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
+		return value[1 : n-1]
+	}
+	return value
+}
+
 // onlyHas reports whether all parameters are good, and none is there twice.
 func (x extension) onlyHas(good func(key, value string) bool) bool {
 	met := map[string]bool{}
 	for _, p := range x.params {
-		key, value, _ := strings.Cut(p, "=")
-		key, value = strings.TrimSpace(key), strings.Trim(strings.TrimSpace(value), `"`)
-		if met[key] || !good(key, value) {
+		key, value, valued := strings.Cut(p, "=")
+		key, value = strings.TrimSpace(key), unquoted(strings.TrimSpace(value))
+		if met[key] || valued && value == "" || !good(key, value) {
 			return false
 		}
 		met[key] = true
