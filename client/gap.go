@@ -81,7 +81,7 @@ func (c *Client) markGapSince(from time.Time, reason transport.Reason, newSessio
 				told = true
 			}
 		}
-		if told || t.was {
+		if (told || t.was) && !(t.listens && c.topics.subscribedTo(t.key)) { // once for a channel
 			c.tellGap(g)
 		}
 	}

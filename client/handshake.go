@@ -227,6 +227,7 @@ func (c *Client) renew(alive time.Time) {
 				s.fail(lost(t.channel, errOver), true)
 			}
 		}
+		c.markGapSince(alive, transport.Expired, true) // to those that listen
 		return
 	}
 	c.markGapSince(alive, transport.Expired, true)

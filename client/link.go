@@ -113,7 +113,7 @@ func (l *link) busy() bool {
 	return len(l.pending) > 0
 }
 
-// awaitsResult reports whether a call has its reply and not yet its result.
+// awaitsResult reports whether the result of a call is to come.
 func (l *link) awaitsResult() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

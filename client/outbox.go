@@ -78,7 +78,7 @@ func (o *outbox) putBack(rs []*request) bool {
 	if o.closed {
 		return false
 	}
-	slices.SortStableFunc(rs, func(a, b *request) int { return cmp.Compare(a.place, b.place) })
+	slices.SortFunc(rs, func(a, b *request) int { return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.id, b.id)) })
 	waiting := o.lanes[ordinary]
 	if n := len(rs); n > 0 && (len(waiting) == 0 || rs[n-1].place < waiting[0].place) {
 		waiting = slices.Concat(rs, waiting)

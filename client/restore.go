@@ -166,7 +166,7 @@ func (c *Client) goBack(l *link, why error) (*link, error) {
 	c.cfg.log.Warn("no answer over the better transport, going back", "transport", l.typ(), "err", why)
 	l.close(why)
 	c.tellBreak(l, why)
-	c.plan, c.lesser = c.plan.Failed(l.typ(), time.Now(), true), why
+	c.plan, c.lesser = c.plan.Failed(l.typ(), time.Now(), true).Opened(l.instead.Type(), time.Now()), why
 	return c.open(l.instead, c.cfg.timeouts.Open)
 }
 

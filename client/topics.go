@@ -22,6 +22,7 @@ type topic struct {
 	session string  // the one that has accepted it; "" before the first reply
 	was     bool    // accepted once: the client subscribes again by itself
 	pause   backoff // between refusals of that, in whatever sessions
+	listens bool    // by Listen: the server knows nothing of it
 }
 
 // topics are what the client wants to hear. Every change makes a new
@@ -245,10 +246,17 @@ func (t *topics) listening() (all []topic) {
 	defer t.mu.Unlock()
 	for _, ch := range slices.Sorted(maps.Keys(t.local)) {
 		if bayeux.Channel(ch).Kind() != bayeux.Meta {
-			all = append(all, topic{channel: ch, key: ch, was: true, subs: slices.Clone(t.local[ch])})
+			all = append(all, topic{channel: ch, key: ch, was: true, listens: true, subs: slices.Clone(t.local[ch])})
 		}
 	}
 	return all
+}
+
+// subscribedTo reports whether key was accepted by some session.
+func (t *topics) subscribedTo(key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(t.byKey[key], func(tp *topic) bool { return tp.was })
 }
 
 // subscribers are those that a refusal of channels concerns.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/clock"
 	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
@@ -34,7 +35,7 @@ func (s *Session) settled(l *link, events, sent, connect bool, w *wakes) {
 			s.flown = nil
 		}
 		if l.peer.Once {
-			s.laneAt = time.Now()
+			s.laneAt = clock.Now()
 		}
 		s.urgent = s.urgent && s.out.waiting()
 		if s.stream != nil && s.stream != l {

@@ -64,10 +64,14 @@ func (p *publishing) encode() (*event, error) {
 func (p *publishing) deliver(e *event) int {
 	p.mute, p.wakes.taken = p.silent(), 0
 	each := len(p.route.deliver) > 0 || p.srv.personal.Load() > 0
+	var copies map[*Session]*event
+	if each {
+		copies = make(map[*Session]*event)
+	}
 	for {
 		n, ok := 0, false
 		if each {
-			n, ok = p.queueEach(e)
+			n, ok = p.queueEach(e, copies)
 		} else {
 			n, ok = p.queue(e)
 		}
@@ -157,9 +161,9 @@ func (p *publishing) give(s *Session, e *event) int {
 // queueEach is queue for messages that extensions want to see once per
 // subscriber: each gets a message of its own, and pays for its encoding. The
 // order of the channel holds all the same, because all is encoded before
-// anything is queued, also for those who have subscribed meanwhile.
-func (p *publishing) queueEach(e *event) (n int, ok bool) {
-	copies := make(map[*Session]*event)
+// anything is queued, also for those who have subscribed meanwhile. copies are
+// those that were made before, and nil for whom one was deleted.
+func (p *publishing) queueEach(e *event, copies map[*Session]*event) (n int, ok bool) {
 	ch := p.channel
 	for {
 		for _, s := range slices.Collect(p.route.audience()) {
@@ -187,6 +191,8 @@ func (p *publishing) queueEach(e *event) (n int, ok bool) {
 		push := s.pushAlone
 		if own == e {
 			push = s.push
+		} else {
+			own.channel = ch
 		}
 		if push(own, &p.route.options, p.wakes) {
 			n++
@@ -237,7 +243,7 @@ func (p *publishing) eventFor(s *Session, e *event) *event {
 // ownOf is e, which was published on ch before, as the extensions leave it for one
 // subscriber of now; nil if one deletes it.
 func (srv *Server) ownOf(s *Session, ch string, e *event) *event {
-	if srv.personal.Load() == 0 && !slices.ContainsFunc(srv.extensions, func(x Extension) bool { return x.Deliver != nil }) {
+	if !srv.delivers() {
 		return e // without a route, of which there may be very many to make
 	}
 	p := publishing{srv: srv, channel: &channel{name: ch}, route: srv.channels.routeTo(ch)}
@@ -249,6 +255,11 @@ func (srv *Server) ownOf(s *Session, ch string, e *event) *event {
 		return e
 	}
 	return p.eventFor(s, e)
+}
+
+// delivers reports whether any extension wants to see what sessions get.
+func (srv *Server) delivers() bool {
+	return srv.personal.Load() > 0 || slices.ContainsFunc(srv.extensions, func(x Extension) bool { return x.Deliver != nil })
 }
 
 // shown reports whether an extension wants to see what s gets.

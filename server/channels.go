@@ -236,6 +236,8 @@ func (ch *channel) hasLast() bool {
 // nothing comes between the two. It is false if ch has been swept meanwhile.
 func (ch *channel) subscribe(sub *subscription, o ChannelOptions, w *wakes) (listed bool) {
 	if !o.SendLast {
+		ch.order.Lock()
+		defer ch.order.Unlock()
 		return ch.list(sub)
 	}
 	ch.withLast(sub.session, func(last *event) {
@@ -246,11 +248,15 @@ func (ch *channel) subscribe(sub *subscription, o ChannelOptions, w *wakes) (lis
 	return listed
 }
 
+// roundsForLast is how often the latest message is made for a session while others
+// are published. What follows at once then is newer anyway.
+const roundsForLast = 8
+
 // withLast calls f with the latest message as s gets it, nil if there is none for
 // it. Nothing is published meanwhile. What user code makes of the message for s it
 // has made before, and again if another was published then.
 func (ch *channel) withLast(s *Session, f func(*event)) {
-	for {
+	for round := 1; ; round++ {
 		ch.order.Lock()
 		last := ch.last
 		ch.order.Unlock()
@@ -259,7 +265,7 @@ func (ch *channel) withLast(s *Session, f func(*event)) {
 			own = s.srv.ownOf(s, ch.name, last)
 		}
 		ch.order.Lock()
-		if ch.last == last {
+		if ch.last == last || round == roundsForLast {
 			defer ch.order.Unlock()
 			f(own)
 			return

@@ -17,8 +17,11 @@ import (
 // have asked nothing yet, such as those that browsers keep in store:
 // http.Server.Shutdown would wait five seconds for them.
 //
-// And Limits.Header holds: who has sent a part of a header in that time is
-// answered 408, and counted; who has sent nothing is closed.
+// And Limits.Header holds: who has sent a part of a header in that time, or has not
+// come through the handshake of TLS, is counted, and answered 408 where that is
+// possible; who has sent nothing else is closed. ConnState then panics with
+// http.ErrAbortHandler, as a handler may, to end the connection: a hook of your own
+// should call it last.
 //
 // Up to an eighth more connections than the limit, but at least eight, are let
 // in, so that there is one to answer a request with 503; others are closed at

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -45,6 +46,14 @@ func serveWithConnState(t *testing.T, secure bool, limits server.Limits, front h
 	return srv, hs
 }
 
+// patience leaves time for a handshake of TLS on a busy machine.
+func patience(secure bool) time.Duration {
+	if secure {
+		return 500 * time.Millisecond
+	}
+	return 50 * time.Millisecond
+}
+
 // dialled is a connection on which nothing has been said, over TLS if hs has it.
 func dialled(t *testing.T, hs *httptest.Server) net.Conn {
 	c, err := net.Dial("tcp", hs.Listener.Addr().String())
@@ -61,7 +70,7 @@ func dialled(t *testing.T, hs *httptest.Server) net.Conn {
 
 func TestAHeaderThatTakesTooLongIsRefusedByName(t *testing.T) {
 	for _, secure := range []bool{false, true} {
-		srv, hs := withConnState(t, secure, server.Limits{Header: 50 * time.Millisecond})
+		srv, hs := withConnState(t, secure, server.Limits{Header: patience(secure)})
 		for i := range 3 {
 			c := dialled(t, hs)
 			_, err := io.WriteString(c, "POST /cometd HTTP/1.1\r\nHost: x\r\nContent-Le")
@@ -71,7 +80,7 @@ func TestAHeaderThatTakesTooLongIsRefusedByName(t *testing.T) {
 			assert.Equal(t, http.StatusRequestTimeout, answer.StatusCode)
 			text, err := io.ReadAll(answer.Body)
 			assert.NoError(t, err, "it is closed")
-			assert.Equal(t, "cometd: the header took longer than 50ms\n", string(text))
+			assert.Equal(t, fmt.Sprintf("cometd: the header took longer than %v\n", patience(secure)), string(text))
 			assert.EqualValues(t, i+1, srv.Stats().Limited["header"])
 		}
 	}
@@ -81,7 +90,7 @@ func TestAHeaderThatTakesTooLongIsRefusedByName(t *testing.T) {
 // the request that they have not made yet.
 func TestAConnectionThatAsksNothingIsClosedWithoutAWord(t *testing.T) {
 	for _, secure := range []bool{false, true} {
-		srv, hs := withConnState(t, secure, server.Limits{Header: 50 * time.Millisecond})
+		srv, hs := withConnState(t, secure, server.Limits{Header: patience(secure)})
 		text, err := io.ReadAll(dialled(t, hs))
 		assert.NoError(t, err)
 		assert.Empty(t, text)
@@ -106,16 +115,16 @@ func TestTheTimeOfAHeaderBeginsWithItsConnection(t *testing.T) {
 	const limit = 200 * time.Millisecond
 	_, hs := withConnState(t, false, server.Limits{Header: limit})
 	for range 3 {
-		first, begun := dialled(t, hs), time.Now()
-		io.ReadAll(first)
-		assert.GreaterOrEqual(t, time.Since(begun), limit-10*time.Millisecond)
+		begun := time.Now()
+		io.ReadAll(dialled(t, hs))
+		assert.GreaterOrEqual(t, time.Since(begun), limit)
 	}
 }
 
 // A limit on headers is none on what follows: neither on a body, nor on an
 // answer, nor on a pause.
 func TestWhoHasAskedInTimeIsLeftAlone(t *testing.T) {
-	const limit = 100 * time.Millisecond
+	const limit = 500 * time.Millisecond
 	for _, secure := range []bool{false, true} {
 		srv, hs := withConnState(t, secure, server.Limits{Header: limit})
 		asks := dialled(t, hs)

@@ -108,14 +108,20 @@ func (j *Joining) Room() error {
 	}
 }
 
-// Live gives the subscription, from now on, what is published; it has had the
-// latest message with the past. Live neither blocks nor calls user code, so a
-// History may call it where it has made sure that nothing is delivered meanwhile.
+// Live gives the subscription, from now on, what is published, and the latest
+// messages that are due to it of channels that are not kept: of those there was no
+// past. Live neither blocks nor calls user code, so a History may call it where it
+// has made sure that nothing is delivered meanwhile; where an extension has a
+// Deliver there are no latest messages, therefore.
 func (j *Joining) Live() {
 	if j.ctx.Err() == nil {
-		j.sub.channel.list(j.sub)
+		j.Session.srv.list(j.sub.channel, j.sub, nil, j.Session.srv.unkept)
 	}
 }
+
+// unkept reports whether who has had the past may get a channel's latest message
+// beside it.
+func (srv *Server) unkept(ch string) bool { return !srv.history.Keeps(ch) && !srv.delivers() }
 
 // roomy reports whether the outbox is at most half full. The caller holds mu.
 func (o *Outbox) roomy() bool {

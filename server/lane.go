@@ -1,6 +1,10 @@
 package server
 
-import "time"
+import (
+	"time"
+
+	"github.com/gocometd/cometd/internal/clock"
+)
 
 // A polling client has two requests on their way at once: its connect, and one
 // for all else. Nothing orders their answers, so events that leave on both
@@ -39,6 +43,6 @@ func (s *Session) laneFree(on lane) time.Duration {
 	case on == laneOther:
 		return laneGuard // the next connect, which is due, takes them
 	default:
-		return laneGuard - time.Since(s.laneAt)
+		return laneGuard - (clock.Now() - s.laneAt)
 	}
 }

@@ -33,6 +33,7 @@ type Outbox struct { // what a delivery touches comes first (Session)
 	base   uint64 // how many events have left the queue's front, ever
 
 	onConnect bool
+	overflown bool // it takes no more: its session is about to end
 	retention
 	session *Session            // whose mu guards all that is here
 	latest  map[*channel]uint64 // for KeepLatest: base + place in queue

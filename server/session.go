@@ -42,7 +42,7 @@ type Session struct {
 
 	deadline atomic.Int64 // when it expires, by package clock; 0: the clock stands still
 	running  atomic.Int32 // payloads being processed
-	lazyBy   uint32       // when a timer makes what waits urgent, by package clock in milliseconds; 0: none does
+	lazyBy   uint32       // when lazy makes what waits urgent, by package clock in milliseconds; 0: it does not. Under mu
 
 	// Since when the payload that has the turn, and a connect that does not need
 	// it, are processed, by package clock; 0: there is none.
@@ -54,12 +54,13 @@ type Session struct {
 	turn lock.Turn[lock.Processing]
 
 	noEcho  atomic.Bool
-	created int32 // channels
+	created int32 // channels; under mu
 	own     atomic.Pointer[[]Extension]
 
 	held    held
 	ids     numbers
 	timer   *time.Timer // of the held connect
+	lazy    *time.Timer // of lazy messages
 	due     []byte      // the reply to a stream's connect waits for the writer
 	dueAt   uint64      // it leaves after this many events
 	parting *parting    // what a client that was away has yet to be told; nil: nothing
@@ -72,7 +73,7 @@ type Session struct {
 	user    string
 
 	flown  chan struct{} // closed when the sender's events have left, for who waits
-	laneAt time.Time     // when the last answer on the lane has left
+	laneAt time.Duration // when the last answer on the lane has left, by package clock
 	lane   lane
 
 	why      transport.Reason // of its end

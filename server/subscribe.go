@@ -211,7 +211,7 @@ func (srv *Server) subscribe(s *Session, name string, t *turn) (fresh bool, refu
 		if err != nil || known {
 			return false, err
 		}
-		if srv.list(ch, sub, t) {
+		if srv.list(ch, sub, t, nil) {
 			if s.ended() {
 				return false, unknownSession() // its client makes a new one, and asks again
 			}
@@ -222,12 +222,14 @@ func (srv *Server) subscribe(s *Session, name string, t *turn) (fresh bool, refu
 }
 
 // list lists a subscription and gives its session the latest messages that
-// the options of channels promise a new subscriber. A turn lets others go first
-// where those are many.
-func (srv *Server) list(ch *channel, sub *subscription, t *turn) bool {
+// the options of channels promise a new subscriber, of those that wanted, unless
+// nil, says. A turn lets others go first where those are many.
+func (srv *Server) list(ch *channel, sub *subscription, t *turn, wanted func(ch string) bool) bool {
 	w := wakes{cause: sub.session}
 	defer w.flush(srv)
-	if !ch.subscribe(sub, srv.channels.options(ch.name), &w) {
+	o := srv.channels.options(ch.name)
+	o.SendLast = o.SendLast && (wanted == nil || wanted(ch.name))
+	if !ch.subscribe(sub, o, &w) {
 		return false
 	}
 	if !ch.wild || !srv.channels.rules.sendLast() {
@@ -243,7 +245,11 @@ func (srv *Server) list(ch *channel, sub *subscription, t *turn) bool {
 	letOthers()
 	for _, c := range found {
 		letOthers()
-		if o := srv.channels.options(c.name); o.SendLast && !c.sendLast(sub.session, o, &w) {
+		o := srv.channels.options(c.name)
+		if !o.SendLast || wanted != nil && !wanted(c.name) {
+			continue
+		}
+		if !c.sendLast(sub.session, o, &w) {
 			break
 		}
 	}

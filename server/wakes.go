@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gocometd/cometd/internal/clock"
@@ -59,9 +60,7 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 		}
 		srv.run(s.answerHeld)
 	}
-	for _, s := range w.doomed {
-		srv.overflow(s)
-	}
+	srv.overflowAll(w.doomed)
 	for _, d := range w.drops {
 		lock.None()
 		srv.hooks.Dropped(d.session, d.channel, d.n, d.why)
@@ -75,6 +74,32 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 	clear(w.doomed)
 	clear(w.drops)
 	w.links, w.held, w.doomed, w.drops = w.links[:0], later, w.doomed[:0], w.drops[:0]
+}
+
+// endedAtOnce is how many sessions end on the goroutine whose message filled their
+// outboxes. More are no business of whoever published it.
+const endedAtOnce = 8
+
+// overflowAll ends sessions whose outbox was full. Where a message was one too many
+// for very many, others go first now and then.
+func (srv *Server) overflowAll(doomed []*Session) {
+	if len(doomed) <= endedAtOnce {
+		for _, s := range doomed {
+			srv.overflow(s)
+		}
+		return
+	}
+	doomed = slices.Clone(doomed) // which is scratch
+	srv.run(func() {
+		begun := time.Now()
+		for _, s := range doomed {
+			srv.overflow(s)
+			if time.Since(begun) > taskTurn {
+				srv.bell.Wait()
+				begun = time.Now()
+			}
+		}
+	})
 }
 
 // overflow ends a session whose outbox was full.
@@ -92,7 +117,7 @@ func (srv *Server) overflow(s *Session) {
 func (s *Session) push(e *event, o *ChannelOptions, w *wakes) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase == gone {
+	if s.phase == gone || s.out.overflown {
 		return false
 	}
 	var fits bool
@@ -119,6 +144,7 @@ func (s *Session) dropped(w *wakes, fits bool) {
 	s.out.lost += uint64(len(w.gone))
 	s.srv.stats.dropped.Add(uint64(len(w.gone)))
 	if !fits {
+		s.out.overflown = true
 		w.doomed = append(w.doomed, s)
 	}
 	if s.srv.hooks.Dropped == nil {
@@ -181,18 +207,15 @@ func (s *Session) waitLazily(o *ChannelOptions) {
 		d = s.srv.timingFor(s.via, s.timing).Lazy
 	}
 	by := uint32((clock.Now() + d).Milliseconds()) | 1
-	if s.lazyBy != 0 && s.lazyBy <= by {
+	if s.lazyBy != 0 && int32(by-s.lazyBy) >= 0 {
 		return
 	}
 	s.lazyBy = by // earlier than before, if this channel is less lazy
-	time.AfterFunc(d, func() {
-		s.mu.Lock()
-		due := s.lazyBy == by
-		s.mu.Unlock()
-		if due {
-			s.endLaziness()
-		}
-	})
+	if s.lazy == nil {
+		s.lazy = time.AfterFunc(d, s.endLaziness)
+	} else {
+		s.lazy.Reset(d)
+	}
 }
 
 // endLaziness makes what waits leave now.

@@ -167,6 +167,9 @@ func (x *extension) subscribed(m *bayeux.Message) {
 	var told []client.Gap
 	now := time.Now()
 	named := x.namedBy(m.Error, asked.keys)
+	if slices.ContainsFunc(asked.keys, func(key string) bool { p := x.keys[key]; return p != nil && p.refused }) {
+		named = nil // a second one: the others are likely to be as old, and each refusal costs a pause
+	}
 	for _, key := range asked.keys {
 		p := x.keys[key]
 		if p == nil || m.Outcome != bayeux.Failed {

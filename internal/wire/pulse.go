@@ -46,9 +46,13 @@ func (s *Socket) beat() {
 	case s.err != nil || s.shut:
 	case p.asked && reading && reads == p.reads: // the same read waits still
 		s.cut(ErrSilent)
-	case reading && quiet >= p.every && !(s.busy && len(s.control) > 0): // what we owe goes first: there is one place to wait
+	case reading && quiet >= p.every:
 		p.asked, p.reads = true, reads
 		p.timer.Reset(p.wait)
+		if s.busy && len(s.control) > 0 { // what we owe goes first: there is one place to wait
+			s.mu.Unlock()
+			return
+		}
 		s.put(control(fin|opPing, nil, s.cfg.Client))
 		return
 	case quiet >= p.every:
