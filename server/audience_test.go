@@ -88,6 +88,37 @@ func TestTheLatestMessageIsAsTheExtensionsLeaveItForEachSession(t *testing.T) {
 	}
 }
 
+// A message that is one too many for very many ends each of them once, and nobody
+// gets what comes behind a hole.
+func TestAMessageThatFillsVeryManyOutboxesEndsEachSessionOnce(t *testing.T) {
+	const n = 50
+	everywhere(t, func(t *testing.T, w *world) {
+		for range n {
+			w.session("/a")
+		}
+		var held []*server.Session
+		for s := range w.Sessions() {
+			held = append(held, s)
+		}
+		batch(held, func() {
+			for i := range 5 {
+				require.NoError(t, w.Publish(t.Context(), "/a", i))
+			}
+		})
+		require.Eventually(t, func() bool { w.settle(); return w.Stats().Sessions == 0 }, 10*time.Second, time.Millisecond)
+		assert.EqualValues(t, n, w.Stats().Limited["session_queue"])
+	}, server.WithLimits(server.Limits{SessionMessages: 2}))
+}
+
+// batch holds back what is sent to all of them while f runs.
+func batch(sessions []*server.Session, f func()) {
+	if len(sessions) == 0 {
+		f()
+		return
+	}
+	sessions[0].Batch(func() { batch(sessions[1:], f) })
+}
+
 // A policy may end the session that it was asked about: it is nowhere afterwards.
 func TestASessionThatEndsInItsHandshakeIsForgotten(t *testing.T) {
 	for name, end := range map[string]func(s *server.Session){

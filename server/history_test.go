@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -42,7 +43,7 @@ func (h *shelf) history() *server.History {
 			return func() error { <-safe; return nil }
 		},
 		Join: func(_ context.Context, _ *server.Session, ch string, _ *bayeux.Message) (func(*server.Joining), error) {
-			if ch != "/kept" {
+			if ch != "/kept" && ch != "/**" {
 				return nil, nil
 			}
 			return func(j *server.Joining) { h.joining = j }, nil
@@ -69,6 +70,30 @@ func TestAPublishIsToldAndDeliveredWhenItIsSafe(t *testing.T) {
 		assert.NotNil(t, server.PeerOf(h.asked[0]), "the publisher's context")
 		assert.Equal(t, t.Context(), h.asked[2])
 	}, server.WithHistory(h.history()))
+}
+
+// Channels that are not kept have no past, but a latest message; those that are kept
+// have had it with the past.
+func TestWhoHasHadThePastGetsTheLatestMessageOfOtherChannels(t *testing.T) {
+	h := &shelf{}
+	onBoth(t, func(t *testing.T, w *world) {
+		*h = shelf{}
+		kept := make(chan error)
+		go func() { kept <- w.Publish(context.Background(), "/kept", 1) }()
+		require.Eventually(t, func() bool { h.mu.Lock(); defer h.mu.Unlock(); return len(h.deliver) == 1 }, 10*time.Second, time.Millisecond)
+		h.deliver[0]()
+		require.NoError(t, <-kept)
+		require.NoError(t, w.Publish(t.Context(), "/price/a", 2))
+		for _, pattern := range []string{"/**", "/kept"} {
+			c := w.session(pattern)
+			assert.Empty(t, c.all())
+			h.joining.Live()
+			if pattern == "/**" {
+				assert.Equal(t, []string{"2"}, c.data(1))
+			}
+			c.quiet()
+		}
+	}, server.WithHistory(h.history()), server.WithChannel("/**", server.ChannelOptions{SendLast: true}))
 }
 
 // What cannot be encoded for its subscribers is kept all the same: the log says
