@@ -139,15 +139,17 @@ func TestListenersAreToldGapsToo(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			gaps := make(chan Gap, 10)
 			c := start(t, dialers(d), WithHooks(Hooks{Gap: func(g Gap) { gaps <- g }}))
-			for _, ch := range []string{"/service/news", bayeux.MetaConnect} {
+			for _, ch := range []string{"/service/news", bayeux.MetaConnect, "/a"} {
 				_, err := c.Listen(ch)
 				require.NoError(t, err)
 			}
-			require.NoError(t, c.Wait(t.Context()))
+			_, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
 			time.Sleep(time.Minute)
 			f.expel()
 			time.Sleep(time.Minute)
-			require.Len(t, gaps, 1, "meta messages are the client's own")
+			require.Len(t, gaps, 2, "meta messages are the client's own, and each channel's gap is told once")
+			assert.Equal(t, "/a", (<-gaps).Channel)
 			assert.Equal(t, "/service/news", (<-gaps).Channel)
 		})
 	})
@@ -176,6 +178,50 @@ func TestAWayBackThatCarriesNothingCostsNoSession(t *testing.T) {
 			require.Equal(t, strconv.Itoa(i), got)
 		}
 	})
+}
+
+// What an exchange may still bring, and what takes its time, is not left behind for
+// a better transport.
+func TestTheWayBackWaitsForWhatIsUnderWay(t *testing.T) {
+	for name, busy := range map[string]func(ctx context.Context, c *Client) error{
+		"a call":  func(ctx context.Context, c *Client) error { _, err := c.Call(ctx, "/service/slow", 1); return err },
+		"a reply": func(ctx context.Context, c *Client) error { return c.Publish(ctx, "/slow", 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, stream, poll := pair()
+				stream.set(errNoUpgrade)
+				f.first = func(w *wire, m *bayeux.Message) bool {
+					switch m.Channel {
+					case "/slow":
+						time.Sleep(8 * time.Second)
+					case "/service/slow":
+						time.AfterFunc(8*time.Second, func() {
+							f.mu.Lock()
+							defer f.mu.Unlock()
+							s := f.sessions[m.ClientID]
+							s.queue = append(s.queue, &bayeux.Message{Channel: m.Channel, ID: m.ID, Data: []byte("1"), Outcome: bayeux.Succeeded})
+							select {
+							case s.woken <- struct{}{}:
+							default:
+							}
+						})
+					}
+					return false
+				}
+				c := start(t, dialers(stream, poll), WithUpgradeAfter(time.Minute), WithTimeouts(Timeouts{NetworkDelay: 30 * time.Second}))
+				require.NoError(t, c.Wait(t.Context()))
+				stream.set(nil)
+				for end := time.Now().Add(12 * time.Minute); time.Now().Before(end); {
+					require.NoError(t, busy(t.Context(), c))
+				}
+				assert.Equal(t, bayeux.LongPolling, c.Stats().Transport)
+				time.Sleep(6 * time.Minute)
+				assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
+				assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+			})
+		})
+	}
 }
 
 // Each of these connections has worked for longer than a failure lasts.

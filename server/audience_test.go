@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -61,6 +62,47 @@ func TestWhoSubscribesWhileMessagesAreMadeForEachGetsOne(t *testing.T) {
 	}, server.WithExtension(server.Extension{Name: "each", Channels: []string{"/a"}, Deliver: mark}))
 }
 
+// Patterns that come meanwhile, of whatever channels, cost nobody a second message.
+func TestEachSubscribersMessageIsMadeOnce(t *testing.T) {
+	var w *world
+	var made atomic.Int32
+	count := func(context.Context, *server.Session, *bayeux.Message) error {
+		return w.Session(w.wire[0].id).Subscribe("/other" + strconv.Itoa(int(made.Add(1))) + "/*")
+	}
+	everywhere(t, func(t *testing.T, ww *world) {
+		w = ww
+		made.Store(0)
+		all := []*wire{w.session("/a"), w.session("/a"), w.session("/a")}
+		require.NoError(t, w.Publish(t.Context(), "/a", 1))
+		for _, c := range all {
+			assert.Equal(t, []string{"1"}, c.data(1))
+		}
+		assert.EqualValues(t, len(all), made.Load())
+	}, server.WithExtension(server.Extension{Name: "each", Channels: []string{"/a"}, Deliver: count}))
+}
+
+// Another may be published while the latest message is made for who subscribes.
+func TestTheLatestMessageIsTheLatestWhenItIsQueued(t *testing.T) {
+	var w *world
+	var publishes atomic.Bool
+	next := func(ctx context.Context, _ *server.Session, _ *bayeux.Message) error {
+		if publishes.CompareAndSwap(true, false) {
+			return w.Publish(ctx, "/a/b", 2)
+		}
+		return nil
+	}
+	everywhere(t, func(t *testing.T, ww *world) {
+		w = ww
+		require.NoError(t, w.Publish(t.Context(), "/a/b", 1))
+		c := w.session()
+		publishes.Store(true)
+		c.ask(`{"channel":"/meta/subscribe","id":"s","clientId":"$","subscription":"/a/b"}`)
+		assert.Equal(t, []string{"2"}, c.data(1))
+		c.quiet()
+	}, server.WithChannel("/a/*", server.ChannelOptions{SendLast: true}),
+		server.WithExtension(server.Extension{Name: "next", Channels: []string{"/a/*"}, Deliver: next}))
+}
+
 // What an extension hides from a session is hidden in the latest message too.
 func TestTheLatestMessageIsAsTheExtensionsLeaveItForEachSession(t *testing.T) {
 	var blind string
@@ -82,7 +124,10 @@ func TestTheLatestMessageIsAsTheExtensionsLeaveItForEachSession(t *testing.T) {
 				}
 				assert.Equal(t, []string{`"redacted"`}, one.data(1))
 				other.quiet()
-			}, server.WithChannel("/a/*", server.ChannelOptions{SendLast: true}),
+				require.NoError(t, w.Publish(t.Context(), "/b/c", "for all"))
+				other.ask(`{"channel":"/meta/subscribe","id":"t","clientId":"$","subscription":"/b/c"}`)
+				assert.Equal(t, []string{`"for all"`}, other.data(1))
+			}, server.WithChannel("/b/*", server.ChannelOptions{SendLast: true}), server.WithChannel("/a/*", server.ChannelOptions{SendLast: true}),
 				server.WithExtension(server.Extension{Name: "redact", Channels: []string{"/a/*"}, Deliver: redact}))
 		})
 	}
