@@ -354,7 +354,10 @@ class Socket {
     return this.#socket.readyState === WebSocket.OPEN;
   }
 
+  // send has a message lost that comes while the socket closes: whoever waits for
+  // the answer is told when it has closed.
   send(message) {
+    if (!this.isOpen) return;
     this.#socket.send(JSON.stringify([message]));
     this.#heard.sent(this, [message]);
   }
