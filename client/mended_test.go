@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -212,9 +213,17 @@ func TestTheWayBackWaitsForWhatIsUnderWay(t *testing.T) {
 				c := start(t, dialers(stream, poll), WithUpgradeAfter(time.Minute), WithTimeouts(Timeouts{NetworkDelay: 30 * time.Second}))
 				require.NoError(t, c.Wait(t.Context()))
 				stream.set(nil)
-				for end := time.Now().Add(12 * time.Minute); time.Now().Before(end); {
-					require.NoError(t, busy(t.Context(), c))
+				var all sync.WaitGroup
+				end := time.Now().Add(12 * time.Minute)
+				for i := range 3 { // at no moment is none under way
+					all.Go(func() {
+						time.Sleep(time.Duration(i) * 2500 * time.Millisecond)
+						for time.Now().Before(end) {
+							assert.NoError(t, busy(t.Context(), c))
+						}
+					})
 				}
+				all.Wait()
 				assert.Equal(t, bayeux.LongPolling, c.Stats().Transport)
 				time.Sleep(6 * time.Minute)
 				assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
