@@ -185,12 +185,13 @@ func (c *Client) renewal(ch string, ext bayeux.Ext) *request {
 		if c.ctx.Err() != nil || !answered && !refused(err) || errors.Is(err, bayeux.ErrUnknownSession) {
 			return // accepted, or the next session asks again
 		}
-		if !answered {
-			e = &bayeux.Error{Code: 503, Advice: &bayeux.Advice{Interval: bayeux.SpanOf(retryAfter(err))}}
+		passes, advice := true, (*bayeux.Advice)(nil)
+		if answered {
+			passes, advice = e.Code >= 500 || asksAgain(e.Advice), e.Advice
 		}
-		if e.Code >= 500 || asksAgain(e.Advice) {
+		if passes {
 			if pause, ok := c.topics.refused(ch, c.exhausted); ok {
-				c.renewLater(r.session, ch, ext, max(pause, interval(e.Advice)), e)
+				c.renewLater(r.session, ch, ext, max(pause, interval(advice), retryAfter(err)), advice, err)
 				return
 			}
 		}
@@ -204,8 +205,8 @@ func (c *Client) renewal(ch string, ext bayeux.Ext) *request {
 
 // renewLater asks again after a pause, unless the session that refused is over,
 // or is to be: the next one asks by itself.
-func (c *Client) renewLater(session, ch string, ext bayeux.Ext, pause time.Duration, refusal *bayeux.Error) {
-	if refusal.Advice.ShouldHandshake() {
+func (c *Client) renewLater(session, ch string, ext bayeux.Ext, pause time.Duration, advice *bayeux.Advice, refusal error) {
+	if advice.ShouldHandshake() {
 		c.lose(session, refusal)
 		return
 	}

@@ -19,8 +19,9 @@ type numbers struct {
 const numbered = 3
 
 // note notes the id of a handshake or a connect, and reports whether it was
-// overtaken: whether a later one has come before it. A client that begins to count again, as a page does that
-// was loaded again, may have one connect taken for a stray.
+// overtaken: whether a later one has come before it. A client that begins to count
+// again, as a page does that was loaded again, may have one connect taken for a
+// stray.
 func (n *numbers) note(id string) (overtaken bool) {
 	number, err := strconv.ParseUint(id, 10, 64)
 	switch {

@@ -8,8 +8,8 @@
 // that it has it. After a break that is shorter than the session's grace it
 // sends again what was lost, and [Client] drops what was not: the application
 // sees each message once, in order. (What the server's queue drops before it is
-// sent, as ChannelOptions.Overflow may say, is not sent.) After a longer break the session is gone,
-// and the subscriptions are told by a client.Gap.
+// sent, as ChannelOptions.Overflow may say, is not sent.) After a longer break the
+// session is gone, and the subscriptions are told by a client.Gap.
 //
 // # Two forms
 //
