@@ -101,6 +101,7 @@ func (p *publishing) begin(e *event) {
 		if ch.last == nil {
 			p.srv.channels.lasts.add(ch)
 		}
+		e.joins = p.srv.channels.joins.Load()
 		ch.last = e
 	}
 }
@@ -246,7 +247,7 @@ func (srv *Server) ownOf(s *Session, ch string, e *event) *event {
 	if !srv.delivers() {
 		return e // without a route, of which there may be very many to make
 	}
-	p := publishing{srv: srv, channel: &channel{name: ch}, route: srv.channels.routeTo(ch)}
+	p := publishing{srv: srv, channel: &channel{name: ch}, route: srv.channels.routeByName(ch)}
 	if !p.shown(s) {
 		return e
 	}

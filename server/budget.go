@@ -117,14 +117,15 @@ func (s *Server) loads() (all []load) {
 	return all
 }
 
-// backlog is how much the outbox holds, and since when the first of it.
+// backlog is how much the outbox holds, and since when the first of it waits. Of
+// what only waits to be acknowledged the last counts.
 func (o *Outbox) backlog() (since uint32, bytes int) {
 	o.session.mu.Lock()
 	defer o.session.mu.Unlock()
 	if len(o.queue) == 0 {
 		return 0, 0
 	}
-	return o.queue[0].born, o.bytes
+	return o.queue[min(o.kept, len(o.queue)-1)].born, o.bytes
 }
 
 // unload ends a session, or a stream whose session may go on over another. It

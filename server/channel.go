@@ -42,23 +42,23 @@ func (s *Server) Channel(name string) *Channel {
 // fails with 500::internal, and the next one tries again. OnCreate panics if
 // pattern is illegal or f is nil.
 func (s *Server) OnCreate(pattern string, f func(*Channel)) (remove func()) {
-	mustPattern(pattern)
+	p := mustPattern(pattern)
 	mustFunc(f != nil, "function for new channels")
-	return attach(&s.channels, &s.channels.rules.inits,
-		&rule[func(*Channel)]{match: bayeux.Channel(pattern).Match, at: pattern, f: f})
+	return attach(&s.channels, &s.channels.rules.inits, &rule[func(*Channel)]{match: p.Match, at: string(p), f: f})
 }
 
 // Configure sets the options of all channels that match pattern, those that
 // exist already included, as [WithChannel] does. Options given later for the
 // same pattern replace earlier ones.
 func (s *Server) Configure(pattern string, o ChannelOptions) error {
-	if _, err := bayeux.ParsePattern(pattern); err != nil {
+	p, err := parsePattern(pattern)
+	if err != nil {
 		return fmt.Errorf("server: channel options: %w", err)
 	}
 	r := &s.channels.rules
 	r.mu.Lock()
-	kept := slices.DeleteFunc(slices.Clone(r.configured), func(c channelRule) bool { return c.pattern == pattern })
-	r.configured = append(kept, channelRule{pattern, o})
+	kept := slices.DeleteFunc(slices.Clone(r.configured), func(c channelRule) bool { return c.pattern == string(p) })
+	r.configured = append(kept, channelRule{string(p), o})
 	r.mu.Unlock()
 	s.channels.generation.Add(1)
 	return nil

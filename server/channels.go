@@ -23,6 +23,9 @@ type registry struct {
 	rules  rules
 	lasts  lasts
 
+	// joins counts the subscriptions to patterns that are given latest messages.
+	joins atomic.Uint64
+
 	// generation counts the changes of rules and of the set of patterns. A
 	// channel's cached route holds while it stays the same.
 	generation atomic.Uint64
@@ -258,7 +261,7 @@ const roundsForLast = 8
 func (ch *channel) withLast(s *Session, f func(*event)) {
 	for round := 1; ; round++ {
 		ch.order.Lock()
-		last := ch.last
+		last := ch.latest(s.srv)
 		ch.order.Unlock()
 		own := last
 		if last != nil {
@@ -272,6 +275,15 @@ func (ch *channel) withLast(s *Session, f func(*event)) {
 		}
 		ch.order.Unlock()
 	}
+}
+
+// latest is the last message as one that has come just now: for how long it has
+// been kept is no delay of the session that gets it. The caller holds order.
+func (ch *channel) latest(srv *Server) *event {
+	if e, now := ch.last, srv.sweeps.Load(); e != nil && e.born != now {
+		ch.last = &event{text: e.text, channel: e.channel, lazy: e.lazy, born: now, joins: e.joins}
+	}
+	return ch.last
 }
 
 func (ch *channel) list(sub *subscription) bool {
@@ -301,10 +313,13 @@ func (ch *channel) unsubscribe(sub *subscription) {
 	}
 }
 
-// sendLast queues the latest message for a session that is subscribed to a
-// pattern which matches ch. It is false if the session takes none any more.
-func (ch *channel) sendLast(s *Session, o ChannelOptions, w *wakes) (takes bool) {
-	ch.withLast(s, func(last *event) { takes = last == nil || s.pushAlone(last, &o, w) })
+// sendLast queues the latest message for a session that is subscribed to a pattern
+// which matches ch, unless the message came after that many joins, and so by the
+// pattern. It is false if the session takes none any more.
+func (ch *channel) sendLast(s *Session, joins uint64, o ChannelOptions, w *wakes) (takes bool) {
+	ch.withLast(s, func(last *event) {
+		takes = last == nil || ch.last.joins >= joins || s.pushAlone(last, &o, w)
+	})
 	return takes
 }
 

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -192,6 +193,52 @@ func TestAListenerMayChangeAndRefuse(t *testing.T) {
 		assert.Equal(t, "", publish("2"))
 		assert.Equal(t, []string{"20"}, c.data(1))
 		c.quiet()
+	})
+}
+
+// Spaces around a channel and a slash behind it are dropped before the
+// application sees it, so that no check of its own can be passed by.
+func TestHoweverAChannelIsWrittenTheApplicationSeesItsName(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		var x *told
+		see := func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+			x.say(m.Channel)
+			return nil
+		}
+		w.Handle("/a/*", see)
+		w.HandleService("/service/x", func(ctx context.Context, s *server.Session, m *bayeux.Message) (any, error) {
+			return server.NoAnswer, see(ctx, s, m)
+		})
+		events := w.Events(t.Context())
+		c := w.session()
+		w.Session(c.id).Extend(server.Extension{Channels: []string{"/a/b", "/service/x"}, Incoming: see, Outgoing: see})
+		for _, name := range []string{"/a/b", "/service/x"} {
+			for _, written := range []string{name, name + "/", "  " + name + " ", name + "/ "} {
+				x = new(told)
+				m := c.ask(fmt.Sprintf(`{"channel":%q,"id":"1","clientId":"$","data":1}`, written))
+				assert.Equal(t, bayeux.Succeeded, m.Outcome)
+				assert.Equal(t, written, m.Channel, "the client may look for it")
+				assert.Equal(t, []string{name, name, name}, x.said(), "%q", written)
+			}
+		}
+		long := c.ask(fmt.Sprintf(`{"channel":"/a%s","id":"1","clientId":"$","data":1}`, strings.Repeat(" ", 256)))
+		assert.Equal(t, "405:channel_bytes,256:channel_invalid", long.Error)
+
+		c.ask(`{"channel":"/meta/subscribe","id":"2","clientId":"$","subscription":["/c/"," /d"]}`)
+		c.ask(`{"channel":"/meta/unsubscribe","id":"3","clientId":"$","subscription":"/c/"}`)
+		var told []string
+		for ev := range events {
+			switch ev := ev.(type) {
+			case server.Subscribed:
+				told = append(told, ev.Channels...)
+			case server.Unsubscribed:
+				told = append(told, ev.Channels...)
+			}
+			if len(told) == 3 {
+				break
+			}
+		}
+		assert.Equal(t, []string{"/c", "/d", "/c"}, told)
 	})
 }
 

@@ -112,6 +112,9 @@ func (srv *Server) finish(s *Session, x *ending, left *remains, w *wakes) bool {
 		s.tellKicked(&left.held, kickMessage(x.text), w)
 	} else {
 		s.discard(w)
+		if s.lazy != nil {
+			s.lazy.Stop() // else it keeps the session until then
+		}
 		if left.reachable {
 			s.tellLimit(&left.held, x.refusal)
 		}
@@ -229,7 +232,7 @@ func (s *Session) part(h *held) bool {
 // giveUp lets go of sessions that have ended, whether their clients know or
 // not.
 func (srv *Server) giveUp(now func(*Session) bool) {
-	for _, s := range srv.sessions.parting() {
+	for _, s := range srv.sessions.allParting() {
 		var w wakes
 		s.mu.Lock()
 		if now(s) {

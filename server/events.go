@@ -31,9 +31,9 @@ type SessionRemoved struct {
 }
 
 // Subscribed are the channels and patterns of one subscribe that were granted and
-// are new to the session, without service channels.
-// Context is that of the message, as in [SessionAdded], or the session's own
-// where [Session.Subscribe] did it.
+// are new to the session, without service channels. Context is that of the
+// message, as in [SessionAdded], or the session's own where [Session.Subscribe]
+// did it.
 type Subscribed struct {
 	Session  *Session
 	Channels []string

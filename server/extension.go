@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 
@@ -36,7 +37,9 @@ type Extension struct {
 	Outgoing func(ctx context.Context, s *Session, m *bayeux.Message) error
 
 	// Deliver sees a broadcast message once for each session that gets it.
-	// Messages on its channels are then encoded for each session apart.
+	// Messages on its channels are then encoded for each session apart. On
+	// channels that a [History] keeps it holds up all that are kept, so it should
+	// be quick there, and may not publish on a channel that is kept.
 	Deliver func(ctx context.Context, s *Session, m *bayeux.Message) error
 }
 
@@ -52,13 +55,27 @@ func (e *Extension) matches(ch string) bool {
 	return false
 }
 
+// parsed is the extension with its patterns in the form that matches.
+func (e Extension) parsed() (Extension, error) {
+	e.Channels = slices.Clone(e.Channels)
+	for i, pattern := range e.Channels {
+		p, err := parsePattern(pattern)
+		if err != nil {
+			return e, err
+		}
+		e.Channels[i] = string(p)
+	}
+	return e, nil
+}
+
 // Extend adds an extension for this session alone, whose functions run after
 // the server's on the way in and before them on the way out. Opened and Closed
 // are not called. One with a Deliver costs every broadcast of the server a
 // look at it. It panics if one of e.Channels is illegal.
 func (s *Session) Extend(e Extension) {
-	for _, p := range e.Channels {
-		mustPattern(p)
+	e, err := e.parsed()
+	if err != nil {
+		panic(fmt.Sprintf("server: %v", err))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

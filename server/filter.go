@@ -21,7 +21,7 @@ type Filter func(ctx context.Context, s *Session, data any) (any, error)
 // pattern, to run in this order, and returns what removes them. It panics if
 // pattern is illegal or a template, or a filter is nil.
 func (s *Server) Filter(pattern string, filters ...Filter) (remove func()) {
-	mustPattern(pattern)
+	p := mustPattern(pattern)
 	for _, f := range filters {
 		mustFunc(f != nil, "filter")
 	}
@@ -33,8 +33,7 @@ func (s *Server) Filter(pattern string, filters ...Filter) (remove func()) {
 		}
 		return data, nil
 	}
-	return attach(&s.channels, &s.channels.rules.filters,
-		&rule[Filter]{match: bayeux.Channel(pattern).Match, at: pattern, f: chain})
+	return attach(&s.channels, &s.channels.rules.filters, &rule[Filter]{match: p.Match, at: string(p), f: chain})
 }
 
 // Strings makes a [Filter] that applies f to every string in the data, at any
@@ -59,10 +58,9 @@ func NoScripts() Filter { return Replace(script, "") }
 
 // Replace is a [Filter] that replaces what matches re in every string, until
 // nothing does, so that no match can be put together from what is left. A string
-// that still matches after 32 passes, or of which they make twice what the first
-// left, is refused with 403::data_rejected: it was made to. replacement may
-// refer to groups as regexp.Expand does; if it matches re itself, one pass is
-// made.
+// that still matches after 32 passes, or has become more than twice as long as
+// after the first, is refused with 403::data_rejected. replacement may refer to
+// groups as regexp.Expand does; if it matches re itself, one pass is made.
 func Replace(re *regexp.Regexp, replacement string) Filter {
 	again := !re.MatchString(replacement)
 	return Strings(func(s string) (string, error) {

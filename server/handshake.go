@@ -36,10 +36,6 @@ func (t *turn) handshake(v *codec.View) {
 		t.link.carry(s)
 	}
 	t.replyHandshake(s, m)
-	t.srv.log.LogAttrs(context.Background(), slog.LevelDebug, "session added", slog.Any("session", s), slog.String("transport", s.peer.Type))
-	if f := t.srv.hooks.SessionOpened; f != nil {
-		f(s)
-	}
 }
 
 // admit decides about a session and makes it reachable.
@@ -57,7 +53,7 @@ func (t *turn) admit(s *Session, m *bayeux.Message) error {
 			return err
 		}
 	}
-	if err := t.incoming(srv.channels.routeTo(m.Channel), m); err != nil {
+	if err := t.incoming(srv.channels.routeByName(m.Channel), m); err != nil {
 		return err
 	}
 	if f := srv.policy.Handshake; f != nil {
@@ -71,6 +67,9 @@ func (t *turn) admit(s *Session, m *bayeux.Message) error {
 		return busy(broken+","+strconv.Itoa(limit), 10*time.Second)
 	}
 	opened := s.open(t, m.ID)
+	if opened {
+		srv.sessionBegun(s)
+	}
 	switch {
 	case srv.draining.Load() || srv.isClosed(): // who ends all may have looked for sessions already
 		srv.end(s, transport.GoingAway)
@@ -81,6 +80,14 @@ func (t *turn) admit(s *Session, m *bayeux.Message) error {
 		return &bayeux.Error{Code: 403, Message: "handshake_denied"}
 	}
 	return nil
+}
+
+// sessionBegun tells log and hooks, before anything can tell them of its end.
+func (srv *Server) sessionBegun(s *Session) {
+	srv.log.LogAttrs(context.Background(), slog.LevelDebug, "session added", slog.Any("session", s), slog.String("transport", s.peer.Type))
+	if f := srv.hooks.SessionOpened; f != nil {
+		f(s)
+	}
 }
 
 // open begins the session's life with the handshake of that id, and reports false
@@ -186,8 +193,12 @@ func (t *turn) disconnect(m *bayeux.Message) {
 	h := s.takeHeld()
 	s.mu.Unlock()
 	t.srv.end(s, transport.Normal)
-	if h.link == t.link {
-		h.last = &bayeux.Advice{Reconnect: bayeux.NoReconnect}
+	h.last = &bayeux.Advice{Reconnect: bayeux.NoReconnect}
+	switch h.link {
+	case nil:
+	case t.link:
 		t.add(t.srv.connectReply(s, &h))
+	default: // it has moved to polling meanwhile
+		s.answerApart(&h)
 	}
 }

@@ -20,7 +20,9 @@ type History struct {
 	// the message is safe, deliver gives it to the subscribers, with data as
 	// they are to see it: one call at a time, in the order of the history. Then
 	// wait returns nil; if the message cannot be kept, deliver is not called
-	// and wait returns why. Publishers are told nothing before that.
+	// and wait returns why. Publishers are told nothing before that. deliver runs
+	// the Deliver of extensions, which may therefore not publish on channels that
+	// are kept.
 	Append func(ctx context.Context, ch string, data codec.Raw, deliver func(codec.Raw)) (wait func() error)
 
 	// Join is asked for each subscription that was granted: m is the subscribe
@@ -36,7 +38,7 @@ type History struct {
 func WithHistory(h *History) Option {
 	return func(c *config) error {
 		if h == nil || h.Keeps == nil || h.Append == nil || h.Join == nil {
-			return errors.New("server: history lacks a function")
+			return errors.New("server: history is nil, or lacks Keeps, Append or Join")
 		}
 		c.history = h
 		return nil
@@ -86,6 +88,15 @@ func (j *Joining) send(ch string, text []byte) {
 	}
 }
 
+// HasRoom reports whether at most half of what the session's outbox may hold is in
+// it. It is Room for who cannot wait.
+func (j *Joining) HasRoom() bool {
+	s := j.Session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.roomy()
+}
+
 // Room waits until at most half of what the session's outbox may hold is in it.
 // It returns an error when the subscription has ended.
 func (j *Joining) Room() error {
@@ -108,11 +119,11 @@ func (j *Joining) Room() error {
 	}
 }
 
-// Live gives the subscription, from now on, what is published, and the latest
-// messages that are due to it of channels that are not kept: of those there was no
-// past. Live neither blocks nor calls user code, so a History may call it where it
-// has made sure that nothing is delivered meanwhile; where an extension has a
-// Deliver there are no latest messages, therefore.
+// Live makes it an ordinary subscription: from now on it gets what is published,
+// and at once the latest messages of channels that the history does not keep, where
+// their options say so. It neither blocks nor calls user code, so a History may call
+// it while it holds deliveries up; where an extension has a Deliver there are no
+// latest messages, therefore.
 func (j *Joining) Live() {
 	if j.ctx.Err() == nil {
 		j.Session.srv.list(j.sub.channel, j.sub, nil, j.Session.srv.unkept)
@@ -137,8 +148,9 @@ func (o *Outbox) freed() {
 	}
 }
 
-// join subscribes as the history wants it. begun is false if it has nothing to
-// say about this subscription, fresh if there was one already.
+// join subscribes as the history wants it. begun is whether it takes part; if it
+// does not, the caller subscribes. fresh is whether the session was not subscribed
+// to name before.
 func (t *turn) join(name string, m *bayeux.Message) (begun, fresh bool, refused *bayeux.Error) {
 	h := t.srv.history
 	if h == nil {
@@ -185,7 +197,8 @@ func (srv *Server) expectedChannel(name string, s *Session) *channel {
 
 // keep gives the message to the history, which delivers it.
 func (p *publishing) keep() {
-	p.wakes, p.lent = &p.own, true // delivery is another goroutine's
+	p.wakes.flushBut(p.srv, p.from) // it may wait for the history
+	p.wakes, p.lent = &p.own, true  // delivery is another goroutine's
 	if p.from != nil {
 		p.own.cause = p.from
 	}
@@ -206,9 +219,11 @@ func (p *publishing) keep() {
 
 // A keeping is a publish whose reply waits for the history.
 type keeping struct {
-	at          int // its place among the replies
-	p           *publishing
-	channel, id string
+	at      int // its place among the replies
+	p       *publishing
+	channel string
+	written string // as in turn
+	id      string
 }
 
 // await answers the publishes that the history has under way.
@@ -219,14 +234,7 @@ func (t *turn) await() {
 	t.wakeOthers()
 	for _, k := range t.keeping {
 		n := len(t.replies)
-		m := &bayeux.Message{Channel: k.channel, ID: k.id}
-		if err := k.p.kept(); err != nil {
-			t.srv.seldom(slog.LevelError, "message is not kept", "", slog.String("channel", k.channel), slog.Any("err", err))
-			t.refuse(m, &bayeux.Error{Code: 500, Message: "history_failed"})
-		} else {
-			m.Outcome = bayeux.Succeeded
-			t.reply(m)
-		}
+		t.answerKept(k)
 		if len(t.replies) > n {
 			t.replies[k.at] = t.replies[n]
 			t.replies = t.replies[:n]
@@ -240,6 +248,24 @@ func (t *turn) await() {
 		}
 	}
 	t.replies = kept
+	t.written = ""
+}
+
+func (t *turn) answerKept(k keeping) {
+	t.written = k.written
+	m := &bayeux.Message{Channel: k.channel, ID: k.id}
+	defer func() {
+		if p := recover(); p != nil {
+			t.srv.panicked("history", p, slog.Any("session", t.session))
+			t.refuse(m, &bayeux.Error{Code: 500, Message: "internal"})
+		}
+	}()
+	if err := k.p.kept(); err != nil {
+		t.srv.seldom(slog.LevelError, "message is not kept", "", slog.String("channel", k.channel), slog.Any("err", err))
+		t.refuse(m, &bayeux.Error{Code: 500, Message: "history_failed"})
+		return
+	}
+	t.reply(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Succeeded})
 }
 
 // startJoining starts what subscribes have prepared, after their replies were made.

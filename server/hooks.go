@@ -9,7 +9,8 @@ import (
 )
 
 // Hooks are told what happens, for metrics. They run in place, from many
-// goroutines at once, and should only count; they must not panic. Nil ones cost nothing.
+// goroutines at once, and should only count; they must not panic. Nil ones cost
+// nothing.
 type Hooks struct {
 	// SessionOpened is told of a session whose handshake was granted, and
 	// SessionClosed, once, why it ended: Kicked, Normal (its client

@@ -18,13 +18,29 @@ type Limits struct {
 	BatchMessages int // messages in one payload; default 512
 	Depth         int // nesting of JSON outside data; default 64
 	DataDepth     int // nesting of JSON inside data; default 512
-	HeaderBytes   int // what a session keeps of its handshake's header, and of its URL; default 8 KiB. What does not fit is left out, and nobody refused: see WithHeaders
 
-	FrameBytes      int // events put into one frame or reply; default 60 KiB, below what Jetty-based clients take. A single larger message goes alone
-	FrameMessages   int // events put into one frame of a socket, replies then following apart; default none. 1 is what the reference does (docs/protocol.md §8). Not for events that leave with connect replies only
+	// HeaderBytes is what a session keeps of its handshake's header, and of its
+	// URL. What does not fit is left out, and nobody refused: see [WithHeaders].
+	HeaderBytes int // default 8 KiB
+
+	// FrameBytes is of the events put into one frame or reply, below what clients
+	// based on Jetty take. A single larger message goes alone.
+	FrameBytes int // default 60 KiB
+
+	// FrameMessages is how many events are put into one frame of a socket; replies
+	// then follow apart. 1 is what the reference does (docs/protocol.md §8). It is
+	// not for events that leave with connect replies only.
+	FrameMessages int // default none
+
 	SessionBytes    int // undelivered bytes per session; default 1 MiB. Beyond it ChannelOptions.Overflow decides
 	SessionMessages int // undelivered messages per session; default none
-	ServerBytes     int // undelivered bytes in the whole server; default 256 MiB. A message counts once, however many sessions it waits for, and 16 bytes for each of those; replies that wait for sockets count too. Beyond it the slowest sessions and sockets are closed first: those whose oldest message has waited for longest, in sweeps (Timing.Sweep), and of those the fullest
+
+	// ServerBytes is of what is undelivered in the whole server. A message counts
+	// once, however many sessions it waits for, and 16 bytes for each of those;
+	// replies that wait for sockets count too. Beyond it those sessions and sockets
+	// are closed first whose oldest message has waited for longest, in sweeps
+	// (Timing.Sweep), and of those the fullest.
+	ServerBytes int // default 256 MiB
 
 	IDBytes int // length of a message's id; default 64. A longer one is not sent back with the refusal
 
@@ -55,11 +71,18 @@ type Limits struct {
 	// that Interval.
 	HeldPerBrowser, HeldPerBrowserHTTP2 int
 
-	Header        time.Duration // from accepting a connection to the end of its first header, TLS included; default 10s. With [Server.ConnState] only; later headers have the http.Server's ReadHeaderTimeout
-	Handshake     time.Duration // from accepting a socket to its handshake; default 10s
-	Body          time.Duration // for reading a request's body, or skipping one that is not wanted; default 10s
-	Write         time.Duration // without progress in a write; default 10s
-	HandshakeRate float64       // handshakes per second in the whole server; default none. Over it they are refused with 503 and told when to come back
+	// Header is the time from accepting a connection to the end of its first
+	// header, TLS included, with [Server.ConnState] only. Later headers have the
+	// http.Server's ReadHeaderTimeout.
+	Header time.Duration // default 10s
+
+	Handshake time.Duration // from accepting a socket to its handshake; default 10s
+	Body      time.Duration // for reading a request's body, or skipping one that is not wanted; default 10s
+	Write     time.Duration // without progress in a write; default 10s
+
+	// HandshakeRate is how many handshakes a second the whole server grants. Beyond
+	// it they are refused with 503, and told when to come back.
+	HandshakeRate float64 // default none
 }
 
 const none = -1
@@ -174,11 +197,23 @@ type Timing struct {
 	Timeout     time.Duration // how long a connect is held; default 20s
 	Interval    time.Duration // the pause advised between two connects; default 0
 	MaxInterval time.Duration // the grace: how long a session outlives its last connect; default 10s
-	MaxPause    time.Duration // the longest interval that a client may ask for, and which its session is kept beside the grace; default 2m, but Interval if that is longer; negative: it asks in vain (docs/protocol.md §5)
-	Processing  time.Duration // how long the application's code may take with one payload before its session ends as expired, which ends the code's context; default none, however long its session waits (docs/protocol.md §12)
-	Lazy        time.Duration // how long a lazy message may wait for company; default 5s
-	Sweep       time.Duration // how often expired sessions and idle channels are looked for; default 1s. Of the whole server, not of a session
-	Multiple    time.Duration // the pause advised to the second session of one browser; default 2s; negative: it is told not to come back (docs/protocol.md §11)
+
+	// MaxPause is the longest interval that a client may ask for; its session is
+	// kept for as long beside the grace. Negative: it asks in vain
+	// (docs/protocol.md §5).
+	MaxPause time.Duration // default 2m, or Interval if that is longer
+
+	// Processing is how long the application's code may take with one payload
+	// before its session ends as expired, which ends the code's context
+	// (docs/protocol.md §12).
+	Processing time.Duration // default none, however long its session waits
+
+	Lazy  time.Duration // how long a lazy message may wait for company; default 5s
+	Sweep time.Duration // how often expired sessions and idle channels are looked for; default 1s. Of the whole server, not of a session
+
+	// Multiple is the pause advised to the second session of one browser. Negative:
+	// it is told not to come back (docs/protocol.md §11).
+	Multiple time.Duration // default 2s
 }
 
 var defaultTiming = Timing{

@@ -21,16 +21,17 @@ type Listener func(ctx context.Context, s *Session, m *bayeux.Message) error
 // panics if pattern is illegal or f is nil.
 func (s *Server) Handle(pattern string, f Listener) (remove func()) {
 	mustFunc(f != nil, "listener")
-	x := &rule[Listener]{at: pattern, f: f, match: bayeux.Channel(pattern).Match}
+	x := &rule[Listener]{f: f}
 	if strings.Contains(pattern, "{") {
 		t, err := bayeux.ParseTemplate(pattern)
 		if err != nil {
 			panic(fmt.Sprintf("server: %v", err))
 		}
-		x.vars = &t
+		x.at, x.vars = t.String(), &t
 		x.match = func(ch string) bool { _, ok := t.Match(ch); return ok }
 	} else {
-		mustPattern(pattern)
+		p := mustPattern(pattern)
+		x.at, x.match = string(p), p.Match
 	}
 	return attach(&s.channels, &s.channels.rules.listeners, x)
 }

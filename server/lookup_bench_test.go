@@ -26,7 +26,7 @@ func forest(tb testing.TB, channels int) (srv *Server, names [][]byte) {
 // audience is what a publish does before it knows its receivers: it finds the
 // channel and all its patterns, and asks each for its subscribers.
 func (r *registry) audience(name []byte) (patterns, subscribers int) {
-	rt := r.route(r.get(name))
+	rt := r.routeOf(r.get(name))
 	for _, p := range rt.patterns {
 		subscribers += p.subs.len()
 	}

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
 	"github.com/gocometd/cometd/transport"
 )
@@ -135,13 +134,12 @@ func WithPolicy(p Policy) Option {
 func WithExtension(e ...Extension) Option {
 	return func(c *config) error {
 		for _, x := range e {
-			for _, p := range x.Channels {
-				if err := checkPattern(p); err != nil {
-					return fmt.Errorf("server: extension %q: %w", x.Name, err)
-				}
+			x, err := x.parsed()
+			if err != nil {
+				return fmt.Errorf("server: extension %q: %w", x.Name, err)
 			}
+			c.extensions = append(c.extensions, x)
 		}
-		c.extensions = append(c.extensions, e...)
 		return nil
 	}
 }
@@ -312,10 +310,11 @@ func WithMaxIntervalAdvice() Option {
 // several match, the most specific one given last counts.
 func WithChannel(pattern string, o ChannelOptions) Option {
 	return func(c *config) error {
-		if _, err := bayeux.ParsePattern(pattern); err != nil {
+		p, err := parsePattern(pattern)
+		if err != nil {
 			return fmt.Errorf("server: channel options: %w", err)
 		}
-		c.channels = append(c.channels, channelRule{pattern, o})
+		c.channels = append(c.channels, channelRule{string(p), o})
 		return nil
 	}
 }
@@ -401,7 +400,7 @@ func WithBrowserIDs(next func() string) Option {
 
 // WithShutdownSpread sets over how long [Server.Shutdown] tells clients to
 // spread their return at most; fewer clients are spread over 300 µs each.
-// The default is 5 seconds.
+// The default is 5 seconds; zero or less tells all to come back at once.
 func WithShutdownSpread(d time.Duration) Option {
 	return func(c *config) error { c.spread = d; return nil }
 }

@@ -11,6 +11,7 @@ type event struct {
 	lazy    bool
 	born    uint32 // after so many sweeps
 	places  int32  // outboxes that have it, and casting (budget.go)
+	joins   uint64 // of a channel's latest message: registry.joins when it came
 }
 
 func (e *event) name() string {

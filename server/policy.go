@@ -128,10 +128,9 @@ type Authorizer func(ctx context.Context, s *Session, op Op, ch string) (d Decis
 //
 // Authorize panics if pattern is illegal or a template, or f is nil.
 func (s *Server) Authorize(pattern string, f Authorizer) (remove func()) {
-	mustPattern(pattern)
+	p := mustPattern(pattern)
 	mustFunc(f != nil, "authorizer")
-	return attach(&s.channels, &s.channels.rules.authorizers,
-		&rule[Authorizer]{match: bayeux.Channel(pattern).Covers, at: pattern, f: f})
+	return attach(&s.channels, &s.channels.rules.authorizers, &rule[Authorizer]{match: p.Covers, at: string(p), f: f})
 }
 
 // authorize asks all authorizers of a route.
@@ -162,7 +161,7 @@ const byPolicy = "denied_by_security_policy"
 func (t *turn) refusal(err error, ch string, code int, what string) *bayeux.Error {
 	e, ok := errors.AsType[*bayeux.Error](err)
 	if !ok {
-		t.srv.refused(err, t.session, ch, what)
+		t.srv.logRefusal(err, t.session, ch, what)
 		return &bayeux.Error{Code: code, Message: what}
 	}
 	own := *e
@@ -170,9 +169,9 @@ func (t *turn) refusal(err error, ch string, code int, what string) *bayeux.Erro
 	return &own
 }
 
-// refused tells the log why, which the client does not learn: once, and then
+// logRefusal tells the log why, which the client does not learn: once, and then
 // once a minute for each kind. All are there at debug level.
-func (s *Server) refused(err error, session *Session, ch, what string) {
+func (s *Server) logRefusal(err error, session *Session, ch, what string) {
 	news := s.stats.again(&s.stats.refused, what)
 	level := slog.LevelDebug
 	if news > 0 {
@@ -182,10 +181,13 @@ func (s *Server) refused(err error, session *Session, ch, what string) {
 		slog.String("channel", ch), slog.Uint64("times", max(news, 1)), slog.Any("err", err))
 }
 
-func mustPattern(pattern string) {
-	if err := checkPattern(pattern); err != nil {
+// mustPattern panics where parsePattern fails: it is a mistake of the program.
+func mustPattern(pattern string) bayeux.Channel {
+	p, err := parsePattern(pattern)
+	if err != nil {
 		panic(fmt.Sprintf("server: %v", err))
 	}
+	return p
 }
 
 // mustFunc panics if the application gives no function: each message would, and
@@ -196,14 +198,12 @@ func mustFunc(given bool, what string) {
 	}
 }
 
-// checkPattern refuses templates too: taken as a channel, one would match
-// nothing, and nobody would notice.
-func checkPattern(pattern string) error {
-	if _, err := bayeux.ParsePattern(pattern); err != nil {
-		return err
-	}
+// parsePattern returns pattern in the form that matches, without spaces around
+// it or a slash at its end. It refuses templates: taken as a channel, one would
+// match nothing, and nobody would notice.
+func parsePattern(pattern string) (bayeux.Channel, error) {
 	if strings.Contains(pattern, "{") {
-		return fmt.Errorf("a template is no pattern: %q", pattern)
+		return "", fmt.Errorf("a template is no pattern: %q", pattern)
 	}
-	return nil
+	return bayeux.ParsePattern(pattern)
 }

@@ -95,7 +95,7 @@ func (p *publishing) free() {
 const mostScratch = 1 << 16
 
 // onto makes ch the channel that is published on.
-func (p *publishing) onto(ch *channel) { p.channel, p.route = ch, p.srv.channels.route(ch) }
+func (p *publishing) onto(ch *channel) { p.channel, p.route = ch, p.srv.channels.routeOf(ch) }
 
 // watched reports whether user code looks at messages of this route.
 func (r *route) watched() bool {
@@ -132,7 +132,7 @@ func (t *turn) publish(v *codec.View) {
 		return
 	}
 	if p.kept != nil {
-		t.keeping = append(t.keeping, keeping{len(t.replies), p, string(v.Channel), string(v.ID)})
+		t.keeping = append(t.keeping, keeping{len(t.replies), p, string(v.Channel), t.written, string(v.ID)})
 		t.replies = append(t.replies, nil)
 		return
 	}
@@ -150,7 +150,7 @@ func (t *turn) permit(p *publishing, v *codec.View) bool {
 	if ch != nil {
 		p.onto(ch)
 	} else {
-		p.route = t.srv.channels.routeOf(name)
+		p.route = t.srv.channels.computeRoute(name)
 	}
 	if err := p.showExtensions(t, v); err != nil {
 		t.turnDown(p.detached(v), err, 404, "message_deleted")
@@ -161,6 +161,7 @@ func (t *turn) permit(p *publishing, v *codec.View) bool {
 			t.refuse(p.message, err)
 			return false
 		}
+		t.wakeOthers() // initializers may run
 		p.onto(t.srv.createChannel(name, t.session))
 	}
 	if err := t.mayPublish(p, v); err != nil {
@@ -199,11 +200,17 @@ func (t *turn) acknowledge(v *codec.View, r *route) {
 		t.reply(&bayeux.Message{Channel: string(v.Channel), ID: string(v.ID), Outcome: bayeux.Succeeded})
 		return
 	}
-	t.replies = append(t.replies, codec.AppendAck(nil, v.Channel, v.ID))
+	channel := v.Channel
+	if t.written != "" {
+		channel = []byte(t.written)
+	}
+	t.replies = append(t.replies, codec.AppendAck(nil, channel, v.ID))
 }
 
 // target finds out what is published on: a channel, or the legal name of one
-// that does not exist.
+// that does not exist. Where the message has it with spaces or a trailing slash,
+// it is mended there: nobody behind this is to tell spellings apart but its
+// client, which may look for the reply by the one that it has used.
 func (t *turn) target(v *codec.View) (ch *channel, name string, refused *bayeux.Error) {
 	if ch := t.srv.channels.get(v.Channel); ch != nil && !ch.wild {
 		return ch, "", nil
@@ -212,8 +219,11 @@ func (t *turn) target(v *codec.View) (ch *channel, name string, refused *bayeux.
 	if err != nil {
 		return nil, "", &bayeux.Error{Code: 405, Message: "channel_invalid"}
 	}
-	if err := t.session.checkSize(c, 405, "channel_invalid"); err != nil {
+	if err := t.session.checkSize(len(v.Channel), c, 405, "channel_invalid"); err != nil {
 		return nil, "", err
+	}
+	if len(c) < len(v.Channel) {
+		t.written, v.Channel = string(v.Channel), []byte(c)
 	}
 	switch c.Kind() {
 	case bayeux.Meta:
@@ -274,16 +284,13 @@ func (p *publishing) reread() (err error) {
 	return err
 }
 
-// checkTarget is for messages of the server's own to one session.
-func (s *Server) checkTarget(ch string) error {
+// parseTarget is for messages of the server's own to one session.
+func parseTarget(ch string) (bayeux.Channel, error) {
 	c, err := bayeux.ParseChannel(ch)
-	if err != nil {
-		return err
+	if err == nil && c.Kind() == bayeux.Meta {
+		return "", errMeta
 	}
-	if c.Kind() == bayeux.Meta {
-		return errMeta
-	}
-	return nil
+	return c, err
 }
 
 var errMeta = errors.New("server: a meta channel is not for the application's messages")

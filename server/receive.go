@@ -22,7 +22,8 @@ type turn struct {
 	link    *link
 	session *Session // nil until the payload turns out to belong to one
 	ctx     context.Context
-	alone   bool // a single message
+	alone   bool   // a single message
+	written string // how a publish has its channel, if not as the application sees it: its reply has it so
 	kind    transport.Kind
 	replies [][]byte
 	connect *held     // to be answered with this payload, last of all
@@ -93,6 +94,7 @@ func (t *turn) process(views []codec.View) {
 		}
 		t.message(&views[i])
 	}
+	t.await()
 }
 
 // pause wakes those who have something of this batch only if that may take its
@@ -119,6 +121,7 @@ func (t *turn) seen() {
 // 500 and the log's.
 func (t *turn) message(v *codec.View) {
 	before := len(t.replies)
+	t.written = ""
 	defer func() {
 		if p := recover(); p != nil {
 			t.srv.panicked("handler", p, slog.Any("session", t.session))
@@ -185,7 +188,7 @@ func (t *turn) idTooLong(v *codec.View) *bayeux.Error {
 func (t *turn) meta(v *codec.View, f func(*bayeux.Message)) {
 	t.await()
 	m := v.Detach()
-	if err := t.incoming(t.srv.channels.routeTo(m.Channel), m); err != nil {
+	if err := t.incoming(t.srv.channels.routeByName(m.Channel), m); err != nil {
 		t.turnDown(m, err, 404, "message_deleted")
 		return
 	}

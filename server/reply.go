@@ -12,6 +12,16 @@ import (
 	"github.com/gocometd/cometd/transport"
 )
 
+// Who says no, and how:
+//
+//	fail      a message that is still a View, with a Bayeux error
+//	refuse    the same for a Message, with the advice that is safe to give
+//	turnDown  a message about which user code returned an error, or an Answer
+//	refusal   makes the Bayeux error of what user code returned (policy.go)
+//	failCall  a call of a service, whose data may say more (service.go)
+//
+// A Conn or a request that carries no message is refused in link.go and http.go.
+
 // fail answers a message with a failure.
 func (t *turn) fail(v *codec.View, err *bayeux.Error) { t.refuse(v.Detach(), err) }
 
@@ -84,7 +94,21 @@ func replyTo(m *bayeux.Message, o bayeux.Outcome) *bayeux.Message {
 }
 
 // reply runs the outgoing extensions over r and encodes it.
-func (t *turn) reply(r *bayeux.Message) { t.add(t.srv.encodeReply(t.context(), t.session, r)) }
+func (t *turn) reply(r *bayeux.Message) {
+	if s := t.session; s != nil {
+		to := t.srv.channels.routeByName(r.Channel)
+		if len(to.outgoing) > 0 || len(s.extended()) > 0 {
+			t.wakeOthers()
+		}
+		if t.srv.outgoing(t.context(), s, to, r) != nil {
+			return
+		}
+	}
+	if t.written != "" {
+		r.Channel = t.written
+	}
+	t.add(t.srv.encode(r))
+}
 
 // add adds an encoded reply, unless an extension has deleted it.
 func (t *turn) add(text []byte) {
@@ -95,9 +119,13 @@ func (t *turn) add(text []byte) {
 
 // encodeReply is nil for a reply that an extension deleted.
 func (s *Server) encodeReply(ctx context.Context, to *Session, r *bayeux.Message) []byte {
-	if to != nil && s.outgoing(ctx, to, s.channels.routeTo(r.Channel), r) != nil {
+	if to != nil && s.outgoing(ctx, to, s.channels.routeByName(r.Channel), r) != nil {
 		return nil
 	}
+	return s.encode(r)
+}
+
+func (s *Server) encode(r *bayeux.Message) []byte {
 	const usual = 128 // bytes; those of a handshake are more
 	text, err := codec.AppendMessage(make([]byte, 0, usual), r)
 	if err != nil {
@@ -117,7 +145,6 @@ func (s *Server) unencodable(r *bayeux.Message, err error) []byte {
 
 // finish answers the payload.
 func (t *turn) finish() {
-	t.await()
 	switch l := t.link; {
 	case !l.peer.Once:
 		t.answerStream()
@@ -152,7 +179,10 @@ func (t *turn) answerStream() {
 	t.srv.shed()
 }
 
+// answerExchange waits for the network. Others do not: an answer that nobody
+// reads holds up nobody's messages but its own session's.
 func (t *turn) answerExchange() {
+	t.wakeOthers()
 	if t.connect != nil {
 		text := t.srv.connectReply(t.session, t.connect)
 		t.add(t.connect.kick)

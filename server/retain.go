@@ -139,7 +139,7 @@ func (o *Outbox) rewind() {
 		s.urgent = true
 		return
 	}
-	s.waitLazily(&ChannelOptions{Lazy: none})
+	s.waitLazily(timingLazy)
 }
 
 // begin prepares to take events: a batch has all that is not acknowledged, and

@@ -41,12 +41,12 @@ type route struct {
 	deliver     []Extension
 }
 
-// route returns ch's route, from its cache while nothing has changed.
-func (r *registry) route(ch *channel) *route {
+// routeOf returns ch's route, from its cache while nothing has changed.
+func (r *registry) routeOf(ch *channel) *route {
 	if cached := ch.cached.Load(); cached != nil && cached.generation == r.generation.Load() {
 		return cached
 	}
-	made := r.routeOf(ch.name)
+	made := r.computeRoute(ch.name)
 	if !ch.wild {
 		made.patterns = append(made.patterns, ch)
 	}
@@ -54,16 +54,17 @@ func (r *registry) route(ch *channel) *route {
 	return made
 }
 
-// routeTo returns the route of a channel that may not exist.
-func (r *registry) routeTo(name string) *route {
+// routeByName returns the route of a channel that may not exist.
+func (r *registry) routeByName(name string) *route {
 	if ch := r.get([]byte(name)); ch != nil {
-		return r.route(ch)
+		return r.routeOf(ch)
 	}
-	return r.routeOf(name)
+	return r.computeRoute(name)
 }
 
-// routeOf works out a route for a name that need not exist as a channel.
-func (r *registry) routeOf(name string) *route {
+// computeRoute works out a route for a name that need not exist as a channel, and
+// keeps it nowhere.
+func (r *registry) computeRoute(name string) *route {
 	// Read before anything else: a change meanwhile makes this route stale.
 	out := &route{generation: r.generation.Load()}
 	r.mu.RLock()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -71,7 +72,7 @@ func (s *Server) HandleService(ch string, f Service) (remove func()) {
 func Parallel(n int, f Service) Service {
 	mustFunc(f != nil, "service")
 	if n < 1 {
-		panic(fmt.Sprintf("server: parallel service with %d goroutines", n))
+		panic(fmt.Sprintf("server: Parallel wants at least 1 goroutine, got %d", n))
 	}
 	slots := make(chan struct{}, n)
 	return func(ctx context.Context, s *Session, m *bayeux.Message) (any, error) {
@@ -103,14 +104,18 @@ func (t *turn) serve(v *codec.View, p *publishing) {
 		m = v.Detach()
 	}
 	t.wakeOthers()
-	answer, err := (*f)(t.context(), t.session, m)
+	ctx := t.context()
+	if t.written != "" {
+		ctx = context.WithValue(ctx, writtenKey{}, t.written)
+	}
+	answer, err := (*f)(ctx, t.session, m)
 	if err != nil {
-		t.failCall(v, m, err)
+		t.failCall(ctx, v, m, err)
 		return
 	}
 	if answer != NoAnswer {
-		if err := t.srv.sendResult(t.session, m, answer); err != nil {
-			t.failCall(v, m, err)
+		if err := t.srv.sendResult(ctx, t.session, m, answer); err != nil {
+			t.failCall(ctx, v, m, err)
 			return
 		}
 	}
@@ -119,10 +124,10 @@ func (t *turn) serve(v *codec.View, p *publishing) {
 
 // failCall refuses a call. A refusal with data is told as a result too: only a
 // result can carry it.
-func (t *turn) failCall(v *codec.View, m *bayeux.Message, err error) {
+func (t *turn) failCall(ctx context.Context, v *codec.View, m *bayeux.Message, err error) {
 	e := t.srv.callError(t.session, m, err)
 	if e.Data != nil {
-		t.srv.sendFailure(t.session, m, e)
+		t.srv.sendFailure(ctx, t.session, m, e)
 	}
 	t.fail(v, e)
 }
@@ -132,15 +137,15 @@ func (srv *Server) answerCall(ctx context.Context, s *Session, m *bayeux.Message
 	defer func() {
 		if p := recover(); p != nil {
 			srv.panicked("service", p, slog.Any("session", s), slog.String("channel", m.Channel))
-			srv.sendFailure(s, m, &bayeux.Error{Code: 500, Message: "internal"})
+			srv.sendFailure(ctx, s, m, &bayeux.Error{Code: 500, Message: "internal"})
 		}
 	}()
 	answer, err := f(ctx, s, m)
 	if err == nil && answer != NoAnswer {
-		err = srv.sendResult(s, m, answer)
+		err = srv.sendResult(ctx, s, m, answer)
 	}
 	if err != nil {
-		srv.sendFailure(s, m, srv.callError(s, m, err))
+		srv.sendFailure(ctx, s, m, srv.callError(s, m, err))
 	}
 }
 
@@ -152,18 +157,27 @@ func (srv *Server) callError(s *Session, m *bayeux.Message, err error) *bayeux.E
 	return &bayeux.Error{Code: 500, Message: "internal"}
 }
 
+// writtenKey is for how the caller has written the channel, where the service sees
+// its name: the result comes on what was called.
+type writtenKey struct{}
+
+func calledOn(ctx context.Context, m *bayeux.Message) string {
+	written, _ := ctx.Value(writtenKey{}).(string)
+	return cmp.Or(written, m.Channel)
+}
+
 // sendResult delivers the result of a call: an event with the request's id.
-func (srv *Server) sendResult(s *Session, m *bayeux.Message, answer any) error {
+func (srv *Server) sendResult(ctx context.Context, s *Session, m *bayeux.Message, answer any) error {
 	raw, err := codec.EncodeWith(srv.json, answer)
 	if err != nil {
 		return fmt.Errorf("server: answer on %s: %w", m.Channel, err)
 	}
-	return srv.sendReply(s, &bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Succeeded, Data: raw.AppendTo(nil)})
+	return srv.sendReply(s, &bayeux.Message{Channel: calledOn(ctx, m), ID: m.ID, Outcome: bayeux.Succeeded, Data: raw.AppendTo(nil)})
 }
 
 // sendFailure delivers the failure of a call, whose data says what is wrong.
-func (srv *Server) sendFailure(s *Session, m *bayeux.Message, e *bayeux.Error) {
-	r := &bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Failed, Error: e.Wire(), Ext: e.Ext, Data: e.Data}
+func (srv *Server) sendFailure(ctx context.Context, s *Session, m *bayeux.Message, e *bayeux.Error) {
+	r := &bayeux.Message{Channel: calledOn(ctx, m), ID: m.ID, Outcome: bayeux.Failed, Error: e.Wire(), Ext: e.Ext, Data: e.Data}
 	if r.Data == nil {
 		r.Data, _ = json.Marshal(e.Wire())
 	}

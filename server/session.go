@@ -19,8 +19,8 @@ import (
 // A Session is one client, from its handshake until it disconnects, is kicked
 // or has been away for longer than its grace. It is not a connection: it
 // outlives sockets, and moves between them and from polling to a WebSocket.
-// All methods may be called from any goroutine, also after the session ended;
-// they then do nothing.
+// All methods may be called from any goroutine, also after the session has ended;
+// they then do nothing, but Subscribe, which fails.
 type Session struct {
 	// All that a delivery touches comes first and, with the front of the outbox,
 	// fills two cache lines: with ten thousand sessions these misses are what a
@@ -180,8 +180,9 @@ func (s *Session) deliver(e *event, o ChannelOptions) {
 	w.flush(s.srv)
 }
 
-// Batch runs f and holds back until it returned whatever is sent to the session
-// meanwhile, by f or by others, so that it leaves together. Batches may nest.
+// Batch runs f, and wakes nobody for what is sent to the session meanwhile, by f or
+// by others, until f has returned: so it leaves together, unless a reply to the
+// client takes some of it along before. Batches may nest.
 func (s *Session) Batch(f func()) {
 	s.mu.Lock()
 	s.batching++
@@ -230,12 +231,13 @@ func (s *Session) SetTiming(t Timing) {
 
 // encodeEvent encodes a message of the server's own.
 func (srv *Server) encodeEvent(ch string, data any) ([]byte, error) {
-	if err := srv.checkTarget(ch); err != nil {
+	c, err := parseTarget(ch)
+	if err != nil {
 		return nil, err
 	}
 	raw, err := codec.EncodeWith(srv.json, data)
 	if err != nil {
 		return nil, err
 	}
-	return codec.AppendEvent(nil, ch, raw), nil
+	return codec.AppendEvent(nil, string(c), raw), nil
 }

@@ -11,14 +11,14 @@ import (
 
 // sessionTable finds sessions by id.
 type sessionTable struct {
-	mu     lock.RWMutex[lock.Sessions]
-	byID   map[string]*Session
-	byAddr map[string]int      // sessions of each remote address that counts
-	kicked map[string]*Session // have ended, by a kick or a limit, but their clients do not know yet
+	mu      lock.RWMutex[lock.Sessions]
+	byID    map[string]*Session
+	byAddr  map[string]int      // sessions of each remote address that counts
+	parting map[string]*Session // have ended, by a kick or a limit, but their clients do not know yet
 }
 
 func (t *sessionTable) init() {
-	t.byID, t.byAddr, t.kicked = map[string]*Session{}, map[string]int{}, map[string]*Session{}
+	t.byID, t.byAddr, t.parting = map[string]*Session{}, map[string]int{}, map[string]*Session{}
 }
 
 func (t *sessionTable) get(id []byte) *Session {
@@ -53,12 +53,12 @@ func (t *sessionTable) find(id []byte) *Session {
 	if s := t.byID[string(id)]; s != nil {
 		return s
 	}
-	return t.kicked[string(id)]
+	return t.parting[string(id)]
 }
 
-// told is how many sessions that have ended may wait to tell their clients which
+// mostParting is how many sessions that have ended may wait to tell their clients which
 // limit it was: they count in no limit themselves.
-const told = 1000
+const mostParting = 1000
 
 // remove takes out s, whose client may have to be told yet.
 func (t *sessionTable) remove(s *Session, parts bool) {
@@ -69,8 +69,8 @@ func (t *sessionTable) remove(s *Session, parts bool) {
 		return
 	}
 	delete(t.byID, s.id)
-	if parts && (s.why == transport.Kicked || len(t.kicked) < told) {
-		t.kicked[s.id] = s
+	if parts && (s.why == transport.Kicked || len(t.parting) < mostParting) {
+		t.parting[s.id] = s
 	}
 	if addr == "" {
 		return
@@ -104,18 +104,18 @@ func (t *sessionTable) all(in []*Session) []*Session {
 	return slices.AppendSeq(slices.Grow(in, len(t.byID)), maps.Values(t.byID))
 }
 
-// parting are the sessions that have ended while their clients were away, who are
+// allParting are the sessions that have ended while their clients were away, who are
 // to be told yet.
-func (t *sessionTable) parting() []*Session {
+func (t *sessionTable) allParting() []*Session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return slices.Collect(maps.Values(t.kicked))
+	return slices.Collect(maps.Values(t.parting))
 }
 
 func (t *sessionTable) forget(s *Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.kicked, s.id)
+	delete(t.parting, s.id)
 }
 
 // Session returns the session of that id, nil if there is none now.

@@ -27,7 +27,7 @@ import (
 // to its own backoff.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
-	all := append(s.sessions.all(nil), s.sessions.parting()...)
+	all := append(s.sessions.all(nil), s.sessions.allParting()...)
 	until := make([]uint64, len(all))
 	for i, x := range all {
 		x.mu.Lock()

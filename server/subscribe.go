@@ -21,18 +21,22 @@ func (t *turn) unsubscribe(m *bayeux.Message) {
 }
 
 // forChannels calls f for the channels of m, up to the first that it refuses,
-// and answers m. Done are those of which f says so.
-func (t *turn) forChannels(m *bayeux.Message, f func(string, *bayeux.Message) (bool, *bayeux.Error)) (done []string) {
+// and answers m. It returns those for which f reports a change.
+func (t *turn) forChannels(m *bayeux.Message, f func(bayeux.Channel, *bayeux.Message) (bool, *bayeux.Error)) (done []string) {
 	failed := checkSubscription(m)
 	long := longTask{begun: time.Now()}
 	for i := 0; i < len(m.Subscription.Channels) && failed == nil; i++ {
 		if long.over() {
 			t.pause()
 		}
+		c, err := bayeux.ParsePattern(m.Subscription.Channels[i])
+		if err != nil {
+			failed = &bayeux.Error{Code: 403, Message: "subscription_invalid"}
+			break
+		}
 		var changed bool
-		name := m.Subscription.Channels[i]
-		if changed, failed = f(name, m); changed {
-			done = append(done, name)
+		if changed, failed = f(c, m); changed {
+			done = append(done, string(c))
 		}
 	}
 	if failed != nil {
@@ -65,15 +69,11 @@ func checkSubscription(m *bayeux.Message) *bayeux.Error {
 
 // subscribeTo subscribes the session to one channel or pattern, if everybody
 // agrees. It reports whether it was not subscribed before.
-func (t *turn) subscribeTo(name string, m *bayeux.Message) (fresh bool, refused *bayeux.Error) {
-	c, err := bayeux.ParsePattern(name)
-	if err != nil {
-		return false, &bayeux.Error{Code: 403, Message: "subscription_invalid"}
-	}
-	if err := t.session.checkSize(c, 403, "subscription_invalid"); err != nil {
+func (t *turn) subscribeTo(c bayeux.Channel, m *bayeux.Message) (fresh bool, refused *bayeux.Error) {
+	if err := t.session.checkSize(len(c), c, 403, "subscription_invalid"); err != nil {
 		return false, err
 	}
-	name = string(c)
+	name := string(c)
 	switch c.Kind() {
 	case bayeux.Meta:
 		return false, deniedMeta(name)
@@ -125,7 +125,7 @@ func (t *turn) mayCreate(name string, m *bayeux.Message, what string) *bayeux.Er
 			return t.refusal(err, name, 403, what)
 		}
 	}
-	if r := srv.channels.routeOf(name); len(r.authorizers) > 0 {
+	if r := srv.channels.computeRoute(name); len(r.authorizers) > 0 {
 		t.wakeOthers()
 		if err := r.authorize(t.context(), s, OpCreate, name); err != nil {
 			return t.refusal(err, name, 403, what)
@@ -142,7 +142,7 @@ func (t *turn) maySubscribe(name string, m *bayeux.Message) *bayeux.Error {
 			return t.refusal(err, name, 403, "subscribe_denied")
 		}
 	}
-	if r := srv.channels.routeOf(name); len(r.authorizers) > 0 {
+	if r := srv.channels.computeRoute(name); len(r.authorizers) > 0 {
 		t.wakeOthers()
 		if err := r.authorize(t.context(), s, OpSubscribe, name); err != nil {
 			return t.refusal(err, name, 403, "subscribe_denied")
@@ -157,9 +157,10 @@ func (s *Session) limitError(limit string, n int) *bayeux.Error {
 	return &bayeux.Error{Code: 429, Args: []string{limit, strconv.Itoa(n)}, Message: "limit_exceeded"}
 }
 
-// checkSize applies the server's limits to a legal channel.
-func (s *Session) checkSize(c bayeux.Channel, code int, what string) *bayeux.Error {
-	if l := s.srv.limits.ChannelBytes; over(len(c), l) {
+// checkSize applies the server's limits to a legal channel that was written with
+// so many bytes.
+func (s *Session) checkSize(written int, c bayeux.Channel, code int, what string) *bayeux.Error {
+	if l := s.srv.limits.ChannelBytes; over(written, l) {
 		s.srv.limited(limitChannelBytes, s.peer.Addr, s)
 		return &bayeux.Error{Code: code, Args: []string{limitChannelBytes, strconv.Itoa(l)}, Message: what}
 	}
@@ -172,8 +173,8 @@ func (s *Session) checkSize(c bayeux.Channel, code int, what string) *bayeux.Err
 
 // Subscribe subscribes the session to ch, without asking policy or
 // authorizers. It fails if ch is not a legal broadcast channel or pattern, if
-// the session has too many subscriptions, and with the code 500 if a function
-// of [Server.OnCreate] panics. Again is harmless.
+// the session has too many subscriptions, with the code 402 if it has ended, and
+// with 500 if a function of [Server.OnCreate] panics. Again is harmless.
 func (s *Session) Subscribe(ch string) (err error) {
 	c, err := bayeux.ParsePattern(ch)
 	if err != nil {
@@ -221,10 +222,14 @@ func (srv *Server) subscribe(s *Session, name string, t *turn) (fresh bool, refu
 	}
 }
 
-// list lists a subscription and gives its session the latest messages that
-// the options of channels promise a new subscriber, of those that wanted, unless
-// nil, says. A turn lets others go first where those are many.
+// list makes sub live, and gives its session the latest messages that the options
+// of channels promise, of channels for which wanted, unless it is nil, is true. A
+// turn lets others go first where there are many. It is false if the channel was
+// swept meanwhile.
 func (srv *Server) list(ch *channel, sub *subscription, t *turn, wanted func(ch string) bool) bool {
+	if t != nil && srv.delivers() {
+		t.wakeOthers()
+	}
 	w := wakes{cause: sub.session}
 	defer w.flush(srv)
 	o := srv.channels.options(ch.name)
@@ -235,6 +240,7 @@ func (srv *Server) list(ch *channel, sub *subscription, t *turn, wanted func(ch 
 	if !ch.wild || !srv.channels.rules.sendLast() {
 		return true
 	}
+	joins := srv.channels.joins.Add(1)                        // who publishes from now on sees the subscription
 	long := longTask{begun: time.Now(), parts: taskParts - 1} // to find them may have taken its time
 	found := srv.channels.lasts.matching(ch.name)
 	letOthers := func() {
@@ -249,7 +255,7 @@ func (srv *Server) list(ch *channel, sub *subscription, t *turn, wanted func(ch 
 		if !o.SendLast || wanted != nil && !wanted(c.name) {
 			continue
 		}
-		if !c.sendLast(sub.session, o, &w) {
+		if !c.sendLast(sub.session, joins, o, &w) {
 			break
 		}
 	}
@@ -309,11 +315,7 @@ func (srv *Server) createChannel(name string, s *Session) *channel {
 
 // unsubscribeFrom reports whether there was a subscription; that there was none
 // is no failure as long as the channel exists.
-func (t *turn) unsubscribeFrom(name string, _ *bayeux.Message) (known bool, failed *bayeux.Error) {
-	c, err := bayeux.ParsePattern(name)
-	if err != nil {
-		return false, &bayeux.Error{Code: 403, Message: "subscription_invalid"}
-	}
+func (t *turn) unsubscribeFrom(c bayeux.Channel, _ *bayeux.Message) (known bool, failed *bayeux.Error) {
 	if c.Kind() == bayeux.Broadcast && t.srv.channels.get([]byte(c)) == nil {
 		return false, &bayeux.Error{Code: 400, Message: "channel_missing"}
 	}

@@ -2,12 +2,16 @@ package server
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
 )
 
 // sessionOf is a session on a stream that takes all at once.
@@ -67,4 +71,75 @@ func TestManyLatestMessagesLetOthersGoFirst(t *testing.T) {
 	s.Unsubscribe("/a/*")
 	require.NoError(t, s.Subscribe("/a/*"))
 	assert.Zero(t, ways, "the application is not kept waiting")
+}
+
+// What is published while a pattern's subscriber is given the latest messages comes
+// by the pattern, and not as the latest once more.
+func TestALatestMessageIsGivenOnceToWhoSubscribesToAPattern(t *testing.T) {
+	var meanwhile func()
+	defer func(f func()) { giveWay = f }(giveWay)
+	giveWay = func() { meanwhile() }
+	srv, err := New(WithChannel("/**", ChannelOptions{SendLast: true}), WithTiming(Timing{Sweep: time.Hour}))
+	require.NoError(t, err)
+	defer srv.Close()
+	publish := func(round int) {
+		for i := range 5000 {
+			require.NoError(t, srv.Publish(t.Context(), fmt.Sprint("/a/", i), fmt.Sprint(round, " ", i)))
+		}
+	}
+	publish(1)
+	again := false
+	meanwhile = func() {
+		if !again {
+			again = true
+			publish(2)
+		}
+	}
+	s, turn := sessionOf(srv)
+	_, refused := srv.subscribe(s, "/a/*", turn)
+	assert.Nil(t, refused)
+	assert.True(t, again)
+	times := map[string]int{}
+	for _, e := range s.out.queue {
+		times[string(e.text)]++
+	}
+	second := 0
+	for text, n := range times {
+		assert.Equal(t, 1, n, text)
+		if strings.Contains(text, `"2 `) {
+			second++
+		}
+	}
+	assert.Equal(t, 5000, second, "none is missing")
+}
+
+// An exchange tells what it was answered with.
+type exchange struct {
+	stream
+	answers chan string
+}
+
+func (e *exchange) Send(p *transport.Payload) error {
+	e.answers <- string(p.AppendTo(nil))
+	return nil
+}
+
+// A connect that has just moved to polling is answered when its session is
+// disconnected over the stream that it has left.
+func TestADisconnectAnswersAConnectThatHasMovedToPolling(t *testing.T) {
+	srv, err := New()
+	require.NoError(t, err)
+	defer srv.Close()
+	s, turn := sessionOf(srv)
+	poll := &exchange{stream{peer: transport.Peer{Type: bayeux.LongPolling, Once: true}}, make(chan string, 1)}
+	s.mu.Lock()
+	s.hold(held{link: newLink(srv, poll), id: "7", until: time.Now().Add(time.Hour)})
+	s.mu.Unlock()
+	turn.disconnect(&bayeux.Message{Channel: bayeux.MetaDisconnect, ID: "8"})
+	select {
+	case answer := <-poll.answers:
+		assert.Contains(t, answer, `"id":"7"`)
+	case <-time.After(10 * time.Second):
+		assert.Fail(t, "no answer")
+	}
 }

@@ -55,6 +55,11 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 	later := w.held[:0]
 	for _, s := range w.held {
 		if s == own {
+			// Others may answer it meanwhile: what they have for it is not to wait
+			// for the end of this payload.
+			s.mu.Lock()
+			s.answering = false
+			s.mu.Unlock()
 			later = append(later, s)
 			continue
 		}
@@ -131,7 +136,7 @@ func (s *Session) push(e *event, o *ChannelOptions, w *wakes) bool {
 	w.taken++
 	s.brought = s.brought || w.cause == s
 	if e.lazy && !s.urgent {
-		s.waitLazily(o)
+		s.waitLazily(o.Lazy)
 		return true
 	}
 	s.urgent = true
@@ -199,10 +204,12 @@ func (s *Session) wakeIn(d time.Duration) {
 	})
 }
 
-// waitLazily sets the time by which lazy messages leave at the latest. The
-// caller holds mu.
-func (s *Session) waitLazily(o *ChannelOptions) {
-	d := o.Lazy
+// timingLazy is ChannelOptions.Lazy where Timing.Lazy is meant.
+const timingLazy = time.Duration(-1)
+
+// waitLazily has lazy messages leave after d at the latest; a negative one is
+// Timing.Lazy. The caller holds mu.
+func (s *Session) waitLazily(d time.Duration) {
 	if d < 0 {
 		d = s.srv.timingFor(s.via, s.timing).Lazy
 	}

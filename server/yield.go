@@ -8,7 +8,7 @@ import (
 
 // giveWay lets whatever can be served go before the caller, and waits behind
 // all others who have long tasks.
-var giveWay = lull.Shared.Wait // tests count
+var giveWay = lull.Shared.Wait // a variable, so that tests can count its calls
 
 // A longTask is a batch, or a sweep that has much to end. It lets others go first
 // now and then, as a socket that always has more does between its frames.

@@ -182,7 +182,7 @@ func asked(ch string, m *bayeux.Message) (id replay.ID, ok bool, err error) {
 	if ok, err := m.Ext.Decode(replay.Name, &positions); !ok || err != nil {
 		return 0, false, nil // not a map: not a position
 	}
-	v, ok := positions[ch]
+	v, ok := under(positions, ch)
 	if !ok {
 		return 0, false, nil
 	}
@@ -197,7 +197,22 @@ func asked(ch string, m *bayeux.Message) (id replay.ID, ok bool, err error) {
 func numbered(ch string, m *bayeux.Message) int64 {
 	var numbers map[string]int64
 	_, _ = m.Ext.Decode(replay.Marks, &numbers) // what is no map numbers nothing
-	return numbers[ch]
+	n, _ := under(numbers, ch)
+	return n
+}
+
+// under is what a client has for ch, which it may have written with a slash at its
+// end.
+func under[V any](all map[string]V, ch string) (v V, ok bool) {
+	if v, ok := all[ch]; ok {
+		return v, true
+	}
+	for written, v := range all {
+		if c, err := bayeux.ParsePattern(written); err == nil && string(c) == ch {
+			return v, true
+		}
+	}
+	return v, false
 }
 
 // invalid refuses a position as Salesforce does, in its form if not its words.

@@ -85,12 +85,18 @@ func (h *history) waits(s *server.Session) bool {
 // again from where it is, and is told if that is gone. Rather that than a gap
 // that nobody hears of.
 func (h *history) read(r *reading) (unfinished *reading) {
+	if r.Room() != nil {
+		return nil
+	}
 	h.mu.Lock()
 	upTo := h.delivered
 	near := r.rounds >= rounds && (upTo-r.after <= few || r.last > 0)
 	if upTo <= r.after || near {
 		defer h.mu.Unlock()
-		err := h.send(r, upTo, func() bool { return true })
+		err := h.send(r, upTo, r.HasRoom)
+		if err == nil && r.after < upTo {
+			return r // when there is room again
+		}
 		r.sendMark()
 		r.Live()
 		r.fail(err)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -135,6 +136,54 @@ func TestASubscriberCatchesUpWithPublishersThatNeverPause(t *testing.T) {
 	assert.Equal(t, rounds+1, s.reads)
 	c.Close(transport.Normal)
 	srv.Close()
+}
+
+// What was published while the past was read is more than an outbox holds: it
+// leaves at the pace of its reader all the same.
+func TestTheEndOfThePastLeavesAtThePaceOfItsReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &restless{Memory: replayserver.NewMemory(everything...)}
+		h, err := replayserver.New(s)
+		require.NoError(t, err)
+		srv, err := server.New(h, server.WithLimits(server.Limits{SessionBytes: 20_000}))
+		require.NoError(t, err)
+		total := 0
+		s.publish = func(read int) {
+			for range 40 {
+				if read > 4 {
+					return
+				}
+				data := map[string]any{"replay.data": total, "filled": strings.Repeat("x", 2000)}
+				require.NoError(t, srv.Publish(t.Context(), "/a", data))
+				total++
+			}
+		}
+		s.publish(0)
+		c := open(t, srv)
+		c.subscribe("/a")
+		got := c.data(5 * 40)["/a"]
+		assert.Len(t, got, total)
+		assert.True(t, slices.IsSorted(got))
+		require.NoError(t, srv.Publish(t.Context(), "/a", total))
+		assert.Equal(t, []int{total}, c.data(1)["/a"], "it is live")
+		c.Close(transport.Normal)
+		srv.Close()
+	})
+}
+
+// A client may write a channel with a slash at its end wherever it names it.
+func TestAPositionIsFoundHoweverItsChannelIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve(t, replayserver.NewMemory(everything...))
+		publish(t, srv, "/a", 3)
+		for _, names := range [][2]string{{"/a", "/a"}, {"/a/", "/a/"}, {"/a/", "/a"}, {"/a", "/a/"}} {
+			c := open(t, srv)
+			c.say(fmt.Sprintf(`{"channel":"/meta/subscribe","id":"s","clientId":"$","subscription":%q,"ext":{"replay":{%q:-2}}}`, names[0], names[1]))
+			assert.Equal(t, []int{0, 1, 2}, c.data(3)["/a"])
+			c.Close(transport.Normal)
+		}
+		srv.Close()
+	})
 }
 
 // A peer that takes nothing has one reader, however much of the past it asks

@@ -6,6 +6,7 @@ package timesyncserver
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -69,7 +70,8 @@ func (x *extension) ask(s *server.Session, m *bayeux.Message) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	all.open = slices.DeleteFunc(all.open, func(q question) bool { return q.channel == m.Channel })
-	all.open = append(all.open, question{m.Channel, m.ID, r, time.Now()})
+	// Not m.ID itself, which shares its memory with the rest of m.
+	all.open = append(all.open, question{m.Channel, strings.Clone(m.ID), r, time.Now()})
 }
 
 func (x *extension) outgoing(_ context.Context, s *server.Session, m *bayeux.Message) error {
