@@ -17,6 +17,7 @@ const (
 	maxRooms   = 200 // beyond, the room that was longest silent and is empty goes
 	maxListed  = 200 // people and rooms in one announcement
 	roomsEach  = 20  // that one session is in
+	maxPeople  = 1000
 	nameRunes  = 32
 	pauseRoom  = 50 * time.Millisecond // changes this close together are announced once
 	joinPath   = "/service/chat"
@@ -39,6 +40,7 @@ type Rooms struct {
 
 type room struct {
 	people  map[string]Person // by session
+	total   int               // of people, when they were announced last
 	history history
 	used    int64
 }
@@ -111,8 +113,9 @@ func (r *Rooms) join(ctx context.Context, s *server.Session, j join) (joined, er
 		return joined{}, bayeux.Errorf(400, "room_invalid")
 	case name == "" || len(j.ID) > 2*nameRunes:
 		return joined{}, bayeux.Errorf(400, "name_invalid")
-	case !r.enter(j.Room, s.ID(), Person{j.ID, name, server.PeerOf(ctx).Type}):
-		return joined{}, bayeux.Errorf(429, "too_many_rooms")
+	}
+	if err := r.enter(j.Room, s.ID(), Person{j.ID, name, server.PeerOf(ctx).Type}); err != nil {
+		return joined{}, err
 	}
 	if r.srv.Session(s.ID()) == nil { // its removal may have been announced already
 		r.leave(s.ID())
@@ -120,8 +123,9 @@ func (r *Rooms) join(ctx context.Context, s *server.Session, j join) (joined, er
 	return joined{r.lastOf(j.Room)}, nil
 }
 
-// enter puts p into the room, unless the session is in too many.
-func (r *Rooms) enter(name, session string, p Person) bool {
+// enter puts p into the room, unless the session is in too many or there are too
+// many in it.
+func (r *Rooms) enter(name, session string, p Person) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	in := 0
@@ -131,15 +135,18 @@ func (r *Rooms) enter(name, session string, p Person) bool {
 		}
 	}
 	if in >= roomsEach {
-		return false
+		return bayeux.Errorf(429, "too_many_rooms")
 	}
 	rm := r.room(name)
 	if rm == nil {
-		return false
+		return bayeux.Errorf(429, "too_many_rooms")
+	}
+	if _, known := rm.people[session]; !known && len(rm.people) >= maxPeople {
+		return bayeux.Errorf(429, "room_full")
 	}
 	rm.people[session] = p
 	r.change(name)
-	return true
+	return nil
 }
 
 // leave takes the session out of the rooms of the given channels, or of all.
@@ -249,7 +256,8 @@ func (r *Rooms) changes() map[string]present {
 	all := make(map[string]present, len(r.dirty))
 	for name := range r.dirty {
 		if rm := r.rooms[name]; rm != nil {
-			all[name] = rm.present()
+			now := rm.present()
+			all[name], rm.total = now, now.Total
 		}
 	}
 	clear(r.dirty)
@@ -278,8 +286,8 @@ func (r *Rooms) list() []listing {
 	defer r.mu.Unlock()
 	all := []listing{}
 	for name, rm := range r.rooms {
-		if n := rm.present().Total; n > 0 {
-			all = append(all, listing{name, n})
+		if rm.total > 0 {
+			all = append(all, listing{name, rm.total})
 		}
 	}
 	slices.SortFunc(all, func(a, b listing) int {
