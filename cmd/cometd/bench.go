@@ -12,6 +12,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+const mostPerSecond = 1_000_000 // publishes: more than one process can make
+
 type benchCmd struct {
 	connection
 
@@ -80,10 +82,12 @@ func (b *benchCmd) AfterApply(k *kong.Context) error {
 	switch {
 	case b.Clients < b.Channels:
 		return fmt.Errorf("--clients is %d, want one for each of the %d channels", b.Clients, b.Channels)
-	case b.Rate < 0:
-		return fmt.Errorf("--rate is %v, want 0 or more", b.Rate)
+	case b.Rate < 0 || b.Rate > mostPerSecond:
+		return fmt.Errorf("--rate is %v, want 0 to %d", b.Rate, mostPerSecond)
 	case b.Stalled < 0:
 		return fmt.Errorf("--stalled is %d, want 0 or more", b.Stalled)
+	case b.Stalled > 0 && b.Transport == "long-polling":
+		return errors.New("--stalled is for a WebSocket: who does not poll asks for nothing")
 	case b.Size < leastSize || b.Size > 1<<20:
 		return fmt.Errorf("--size is %d, want %d to %d", b.Size, leastSize, 1<<20)
 	case b.PID < 0:
@@ -133,14 +137,16 @@ func (b *benchCmd) Run(ctx context.Context, tty console) error {
 	runs := b.runs()
 	for i, stalled := range runs {
 		r, err := b.measure(ctx, tty, stalled, fmt.Sprintf("run %d of %d: ", i+1, len(runs)))
+		if r != nil {
+			if err := b.print(tty, r); err != nil {
+				return err
+			}
+			done = append(done, r)
+		}
 		if err != nil {
 			failed = cmp.Or(endedBySignal(ctx, err), failed)
-			break // what was measured before is told
+			break // what was measured is told
 		}
-		if err := b.print(tty, r); err != nil {
-			return err
-		}
-		done = append(done, r)
 		failed = cmp.Or(failed, r.failure())
 		if ctx.Err() != nil {
 			break

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -138,15 +139,19 @@ func readMark(data []byte) (stream, number, at int64, ok bool) {
 type benchListener struct {
 	count    *benchCount
 	shard    *latencyShard
-	next     map[int64]int64 // by stream: the number to come
-	missing  map[int64]int64 // by stream: how many were passed over
-	disorder int64           // numbers that came late
+	own      func(stream int64) bool // on the channel that it subscribed to
+	next     map[int64]int64         // by stream: the number to come
+	missing  map[int64][]span        // by stream: the numbers that were passed over, in order
+	disorder int64                   // numbers that came late
 	repeated int64
-	foreign  int64 // without a mark
+	foreign  int64 // without a mark, or of another channel
 }
 
-func (c *benchCount) listener(i int) *benchListener {
-	l := &benchListener{count: c, shard: c.shards[i%len(c.shards)], next: map[int64]int64{}, missing: map[int64]int64{}}
+// A span has the numbers from the first to before the last.
+type span struct{ from, to int64 }
+
+func (c *benchCount) listener(i int, own func(stream int64) bool) *benchListener {
+	l := &benchListener{count: c, shard: c.shards[i%len(c.shards)], own: own, next: map[int64]int64{}, missing: map[int64][]span{}}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.listeners = append(c.listeners, l)
@@ -156,16 +161,17 @@ func (c *benchCount) listener(i int) *benchListener {
 func (l *benchListener) hear(data []byte) {
 	now := int64(time.Since(l.count.began))
 	stream, number, at, ok := readMark(data)
-	if !ok || stream >= int64(len(l.count.streams)) {
+	if !ok || stream >= int64(len(l.count.streams)) || !l.own(stream) {
 		l.foreign++
 		return
 	}
 	switch next := l.next[stream]; {
 	case number >= next:
-		l.missing[stream] += number - next
+		if number > next {
+			l.missing[stream] = append(l.missing[stream], span{next, number})
+		}
 		l.next[stream] = number + 1
-	case l.missing[stream] > 0:
-		l.missing[stream]--
+	case l.found(stream, number):
 		l.disorder++
 	default:
 		l.repeated++
@@ -175,6 +181,26 @@ func (l *benchListener) hear(data []byte) {
 	if at >= l.count.from.Load() && at < l.count.to.Load() {
 		l.shard.record(now - at)
 	}
+}
+
+// found takes number from the missing ones of a stream, if it is one of them.
+func (l *benchListener) found(stream, number int64) bool {
+	missing := l.missing[stream]
+	for i, s := range missing {
+		if number < s.from || number >= s.to {
+			continue
+		}
+		var rest []span
+		if s.from < number {
+			rest = append(rest, span{s.from, number})
+		}
+		if number+1 < s.to {
+			rest = append(rest, span{number + 1, s.to})
+		}
+		l.missing[stream] = slices.Replace(missing, i, i+1, rest...)
+		return true
+	}
+	return false
 }
 
 func (s *latencyShard) record(ns int64) {

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,18 +15,21 @@ import (
 // A benchReport is what one run has found. Times are in µs.
 type benchReport struct {
 	URL        string        `json:"url"`
-	Transport  string        `json:"transport"`
+	Transport  string        `json:"transport"` // of the clients; with numbers, where it is not the same for all
 	Clients    int           `json:"clients"`
 	Publishers int           `json:"publishers"`
 	Channels   int           `json:"channels"`
 	Stalled    int           `json:"stalled"`
 	Fates      []stalledFate `json:"stalled_ended,omitempty"`
 	Size       int           `json:"size"`
+	Rate       float64       `json:"rate,omitempty"`   // asked for, in publishes per second
+	Window     int           `json:"window,omitempty"` // where no rate was
+	WarmUp     float64       `json:"warm_up_seconds"`
 	Seconds    float64       `json:"seconds"`
 	Published  int64         `json:"published"` // the warm-up's too, as all up to reconnects
 	Delivered  int64         `json:"delivered"`
 	benchFaults
-	Foreign    int64     `json:"foreign"` // messages of somebody else
+	Foreign    int64     `json:"foreign"` // messages of somebody else, or of another channel
 	Reconnects uint64    `json:"reconnects"`
 	Measured   int64     `json:"measured"` // deliveries that rate and latency are of
 	PerSecond  float64   `json:"deliveries_per_second"`
@@ -53,8 +59,12 @@ type benchFaults struct {
 // report is of a run whose clients have ended.
 func (r *benchRun) report(fates []stalledFate, memory int64) *benchReport {
 	c := r.count
-	p := &benchReport{URL: r.URL, Transport: r.subs[0].Stats().Transport, Clients: r.Clients, Publishers: r.Publishers,
-		Channels: r.Channels, Stalled: len(fates), Fates: fates, Memory: memory, Size: r.Size, latency: c.latency()}
+	p := &benchReport{URL: r.URL, Transport: r.transports(), Clients: r.Clients, Publishers: r.Publishers,
+		Channels: r.Channels, Stalled: len(fates), Fates: fates, Memory: memory, Size: r.Size, Rate: r.Rate,
+		WarmUp: r.WarmUp.Seconds(), latency: c.latency()}
+	if r.Rate == 0 {
+		p.Window = r.Window
+	}
 	p.Seconds = max(0, time.Duration(c.to.Load()-c.from.Load()).Seconds()) // it may have ended before it began
 	for _, s := range c.streams {
 		p.Published += s.sent.Load()
@@ -80,6 +90,22 @@ func (r *benchRun) report(fates []stalledFate, memory int64) *benchReport {
 	return p
 }
 
+// transports names what the subscribers had last, with how many had it if it was
+// not the same for all.
+func (r *benchRun) transports() string {
+	of := map[string]int{}
+	for _, cl := range r.subs {
+		of[cl.Stats().Transport]++
+	}
+	names := slices.Sorted(maps.Keys(of))
+	if len(names) > 1 {
+		for i, name := range names {
+			names[i] = fmt.Sprintf("%d %s", of[name], cmp.Or(name, "none"))
+		}
+	}
+	return strings.Join(names, " and ")
+}
+
 // failure is nil if everything arrived once and in order.
 func (f benchFaults) failure() error {
 	if f == (benchFaults{}) {
@@ -103,6 +129,9 @@ func (p *benchReport) text() []byte {
 	}
 	fmt.Fprintf(&b, "\n\npublished   %d\ndelivered   %d, %.0f per second\n", p.Published, p.Delivered, p.PerSecond)
 	b.WriteString(p.line())
+	if p.Foreign > 0 {
+		fmt.Fprintf(&b, "foreign     %d messages of somebody else, or of another channel\n", p.Foreign)
+	}
 	if p.Reconnects > 0 {
 		fmt.Fprintf(&b, "reconnects  %d\n", p.Reconnects)
 	}

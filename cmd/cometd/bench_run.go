@@ -31,7 +31,7 @@ type benchRun struct {
 }
 
 // measure makes the clients, lets them do their work, and ends them. Its progress
-// is shown behind about.
+// is shown behind about. There is a report of work that went wrong, too.
 func (b *benchCmd) measure(ctx context.Context, tty console, stalled int, about string) (*benchReport, error) {
 	web, err := b.browser()
 	if err != nil {
@@ -48,17 +48,11 @@ func (b *benchCmd) measure(ctx context.Context, tty console, stalled int, about 
 	defer bar.end()
 	memory := watchMemory(b.PID)
 	err = r.work(ctx)
-	var fates []stalledFate
-	if err == nil {
-		fates = r.wake(ctx) // first, while the server may still know
-		r.settle()
-	}
+	fates := r.wake(ctx) // first, while the server may still know
+	r.settle()
 	most := memory.end()
-	if err != nil {
-		return nil, err
-	}
 	r.close() // so that no handler runs any more
-	return r.report(fates, most), nil
+	return r.report(fates, most), err
 }
 
 // wake lets the stalled clients read at last, also after a signal.
@@ -140,8 +134,9 @@ func (r *benchRun) connect(ctx context.Context, tty console, n int, ready func(c
 func (r *benchRun) subscribe(ctx context.Context, i int, c *client.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, r.Wait)
 	defer cancel()
-	l := r.count.listener(i)
-	_, err := c.SubscribeFunc(ctx, r.channel(i%r.Channels), func(_ context.Context, m *bayeux.Message) error {
+	channel := i % r.Channels
+	l := r.count.listener(i, func(stream int64) bool { return int(stream)%r.Channels == channel })
+	_, err := c.SubscribeFunc(ctx, r.channel(channel), func(_ context.Context, m *bayeux.Message) error {
 		l.hear(m.Data)
 		return nil
 	})

@@ -32,17 +32,13 @@ type stalledClient struct {
 }
 
 func (r *benchRun) stall(ctx context.Context, channel string) (*stalledClient, error) {
-	u, err := url.Parse(r.URL)
+	target, err := r.target()
 	if err != nil {
 		return nil, err
 	}
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		return nil, err
-	}
-	s := &stalledClient{web: r.web.Transport.(*http.Transport).Clone(), wait: r.Wait}
+	s := &stalledClient{web: r.web.Transport.(*http.Transport).Clone(), target: target, wait: r.Wait}
 	s.web.DialContext = (&net.Dialer{Control: narrow}).DialContext
-	s.target = &transport.Target{URL: u, HTTP: &http.Client{Jar: jar, Transport: s.web}}
+	target.HTTP.Transport = s.web
 	stop, err := s.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -52,6 +48,32 @@ func (r *benchRun) stall(ctx context.Context, channel string) (*stalledClient, e
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// target has what a Client would send with every request.
+func (c *connection) target() (*transport.Target, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	header, err := c.header()
+	if err != nil {
+		return nil, err
+	}
+	token, err := c.token()
+	if err != nil {
+		return nil, err
+	}
+	if value := token.Authorization(); value != "" {
+		header.Set("Authorization", value)
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	cookies, err := c.cookies()
+	jar.SetCookies(u, cookies)
+	return &transport.Target{URL: u, Header: header, HTTP: &http.Client{Jar: jar}}, err
 }
 
 // dial opens a connection. Until stop it ends when the patience does.

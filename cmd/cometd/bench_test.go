@@ -22,10 +22,12 @@ func TestBenchSeesEveryFault(t *testing.T) {
 		"one twice":        {[]int64{0, 1, 1, 2, 3}, 0, 0, 1},
 		"nothing":          {nil, 4, 0, 0},
 		"late and missing": {[]int64{3, 0}, 2, 1, 0},
+		"twice, not once":  {[]int64{0, 3, 0, 2}, 1, 1, 1},
+		"all late":         {[]int64{3, 1, 0, 2}, 0, 3, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			count := newBenchCount(1, 16)
-			stream, l := count.streams[0], count.listener(0)
+			stream, l := count.streams[0], count.listener(0, func(int64) bool { return true })
 			stream.subscribers = 1
 			stream.sent.Store(4)
 			for _, number := range c.heard {

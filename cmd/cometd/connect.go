@@ -26,6 +26,7 @@ const (
 	firstPause   = 200 * time.Millisecond
 	longestPause = 5 * time.Second
 	longestOpen  = 10 * time.Second
+	leastDelay   = 10 * time.Second // of a reply, for a connection to be taken for broken
 )
 
 var errSilent = errors.New("it does not answer")
@@ -50,6 +51,8 @@ func (c *connection) AfterApply() error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("URL: %w", err)
+	case (u.Scheme == "ws" || u.Scheme == "wss") && u.Host != "":
+		c.URL = "http" + c.URL[len("ws"):] // which transport it is says --transport
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return fmt.Errorf("URL is %q, want http://HOST/PATH or https://HOST/PATH", c.URL)
 	case c.Wait <= 0:
@@ -119,28 +122,31 @@ func (c *connection) shownURL() string {
 }
 
 func (c *connection) options(tty console) ([]client.Option, error) {
+	open := c.Wait
+	if c.Transport == "auto" {
+		open = min(open, longestOpen) // a WebSocket that hangs leaves time for long-polling
+	}
 	opts := []client.Option{
 		client.WithTransports(c.dialers()...),
 		client.WithLogger(newLogger(tty.err, c.LogLevel)),
 		client.WithBackoff(firstPause, longestPause),
-		client.WithTimeouts(client.Timeouts{Open: min(c.Wait, longestOpen)}), // so that a WebSocket that hangs leaves time for long-polling
+		client.WithTimeouts(client.Timeouts{Open: open, NetworkDelay: max(c.Wait, leastDelay)}),
 	}
-	if c.Bearer != "" {
-		opts = append(opts, client.WithAccessToken(client.Bearer(c.Bearer)))
+	token, err := c.token()
+	if err != nil {
+		return nil, err
 	}
-	if c.Basic != "" {
-		user, password, ok := strings.Cut(c.Basic, ":")
-		if !ok {
-			return nil, badUsage("--basic has no colon, want USER:PASSWORD") // its value is a secret
+	if token != (client.Token{}) {
+		opts = append(opts, client.WithAccessToken(token))
+	}
+	header, err := c.header()
+	if err != nil {
+		return nil, err
+	}
+	for key, values := range header {
+		for _, value := range values {
+			opts = append(opts, client.WithHeader(key, value))
 		}
-		opts = append(opts, client.WithAccessToken(client.Basic(user, password)))
-	}
-	for _, line := range c.Header {
-		key, value, ok := strings.Cut(line, ":")
-		if !ok || key == "" {
-			return nil, badUsage("--header is %q, want 'KEY: VALUE'", line)
-		}
-		opts = append(opts, client.WithHeader(key, strings.TrimSpace(value)))
 	}
 	if c.CA != "" {
 		web, err := trusting(c.CA)
@@ -151,6 +157,32 @@ func (c *connection) options(tty console) ([]client.Option, error) {
 	}
 	cookies, err := c.cookies()
 	return append(opts, client.WithCookies(cookies...)), err
+}
+
+// token is zero where none is to be sent.
+func (c *connection) token() (client.Token, error) {
+	user, password, ok := strings.Cut(c.Basic, ":")
+	switch {
+	case c.Bearer != "":
+		return client.Bearer(c.Bearer), nil
+	case c.Basic == "":
+		return client.Token{}, nil
+	case !ok:
+		return client.Token{}, badUsage("--basic has no colon, want USER:PASSWORD") // its value is a secret
+	}
+	return client.Basic(user, password), nil
+}
+
+func (c *connection) header() (http.Header, error) {
+	header := http.Header{}
+	for _, line := range c.Header {
+		key, value, ok := strings.Cut(line, ":")
+		if !ok || key == "" {
+			return nil, badUsage("--header is %q, want 'KEY: VALUE'", line)
+		}
+		header.Add(key, strings.TrimSpace(value))
+	}
+	return header, nil
 }
 
 // trusting is an HTTP client for servers whose certificate comes from file.

@@ -82,7 +82,6 @@ func execute(ctx context.Context, args []string, tty console) error {
 		kong.Name("cometd"),
 		kong.Description("CometD (Bayeux 1.0) on the command line: a server, a subscriber, a publisher, a load."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 96}),
-		kong.ShortUsageOnError(),
 		kong.Vars{"version": version()},
 		kong.Writers(tty.out, tty.err),
 		kong.Exit(func(int) { answered = true }),

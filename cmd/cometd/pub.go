@@ -34,7 +34,8 @@ type pubCmd struct {
 
 func (p *pubCmd) Help() string {
 	return `It ends with status 0 only after the server has accepted every message. Lines of stdin are sent
-without waiting for each answer, in their order; a refusal stops it.`
+without waiting for each answer, in their order; a refusal stops it. What begins with a hyphen
+comes after two of them: cometd pub URL /a -- -5`
 }
 
 // AfterApply refuses a number of attempts that publishes nothing.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/sync/errgroup"
 
@@ -66,7 +67,7 @@ with the caller's own data. SIGTERM and SIGINT stop it: clients are told, then c
 // AfterApply refuses what no server could be made of.
 func (s *serveCmd) AfterApply() error {
 	switch {
-	case !strings.HasPrefix(s.Path, "/") || strings.ContainsAny(s.Path, "{}?# "):
+	case !isPath(s.Path):
 		return fmt.Errorf("--path is %q, want a path such as /cometd", s.Path)
 	case s.Path == "/" && s.Chat:
 		return errors.New("--path is \"/\", where the chat page is: add --no-chat")
@@ -83,6 +84,12 @@ func (s *serveCmd) AfterApply() error {
 		}
 	}
 	return checkAddress(s.Listen)
+}
+
+// isPath reports whether requests can come for p.
+func isPath(p string) bool {
+	strange := func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune("{}?# ", r) }
+	return isShort(p) && !strings.ContainsFunc(p, strange)
 }
 
 func (s *serveCmd) Run(ctx context.Context, tty console) (err error) {
@@ -116,7 +123,7 @@ func (s *serveCmd) Run(ctx context.Context, tty console) (err error) {
 		g.Go(func() error { rooms.Run(ctx); return nil })
 	}
 	g.Go(func() error { giveBack(ctx); return nil })
-	web := s.web(ownNames(ln.Addr(), mux), srv, log)
+	web := s.web(straight(ownNames(ln.Addr(), mux)), srv, log)
 	g.Go(func() error { return ignoreClosed(web.Serve(ln)) })
 	g.Go(func() error {
 		<-ctx.Done()

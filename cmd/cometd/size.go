@@ -18,8 +18,8 @@ func (s *size) UnmarshalText(text []byte) error {
 			break
 		}
 	}
-	n, err := strconv.ParseInt(digits, 10, 32)
-	if err != nil || int64(int(n*unit)) != n*unit {
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if total := n * unit; err != nil || total/unit != n || int64(int(total)) != total {
 		return fmt.Errorf("%q is no number of bytes, want such as 262144, 256KiB or 1MiB", text)
 	}
 	*s = size(n * unit)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -49,6 +50,24 @@ func ownNames(at net.Addr, h http.Handler) http.Handler {
 		}
 		h.ServeHTTP(w, r)
 	})
+}
+
+// straight answers 404 where a path is not written in its shortest form. A
+// ServeMux would redirect it, with a page of HTML that has the path in it.
+func straight(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isShort(r.URL.Path) {
+			http.NotFound(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// isShort reports whether a path is in its shortest form, with or without a slash
+// at its end.
+func isShort(p string) bool {
+	return strings.HasPrefix(p, "/") && strings.TrimSuffix(p, "/") == strings.TrimSuffix(path.Clean(p), "/")
 }
 
 // isLocal reports whether a Host is this machine for every resolver.

@@ -180,6 +180,20 @@ func TestServeOnTheLoopbackKnowsItsOwnNames(t *testing.T) {
 	assert.Contains(t, line, "200", "it has names that it does not know")
 }
 
+// A path that a mux would redirect is not found: its redirection is HTML, with
+// the path in it.
+func TestServeSendsNothingBackAsHTML(t *testing.T) {
+	address, _ := serving(t, "127.0.0.1:0")
+	for _, target := range []string{"//cometd/x?%22%3E%3Cb%3Ey", `//cometd/x?"><b>y`, "/cometd/../cometd", "/./cometd", "//", "/cometd//"} {
+		_, in := saying(t, address, "GET "+target+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		answer, err := http.ReadResponse(in, nil)
+		require.NoError(t, err, target)
+		assert.Equal(t, http.StatusNotFound, answer.StatusCode, target)
+		assert.Equal(t, "text/plain; charset=utf-8", answer.Header.Get("Content-Type"), target)
+		assert.Equal(t, "nosniff", answer.Header.Get("X-Content-Type-Options"), target)
+	}
+}
+
 // --max-connections holds for connections that ask nothing.
 func TestServeCountsIdleConnections(t *testing.T) {
 	address, _ := serving(t, "127.0.0.1:0", "--max-connections", "4")
