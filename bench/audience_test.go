@@ -46,6 +46,7 @@ type listener struct {
 	dialer transport.Dialer
 	target *transport.Target
 	stream transport.Conn
+	free   func() bool // ends that ctx closes the Conn in use
 	id     string
 	next   int
 	heard  func(n int)
@@ -113,6 +114,7 @@ func (l *listener) ask(ctx context.Context, m *bayeux.Message) ([]*bayeux.Messag
 	if err != nil {
 		return nil, err
 	}
+	defer l.done(c)
 	r, err := c.Receive()
 	if err != nil {
 		return nil, err
@@ -134,7 +136,7 @@ func (l *listener) send(ctx context.Context, m *bayeux.Message) (transport.Conn,
 		if c, err = l.dialer.Dial(ctx, l.target); err != nil {
 			return nil, err
 		}
-		context.AfterFunc(ctx, func() { c.Close(transport.GoingAway) })
+		l.free = context.AfterFunc(ctx, func() { c.Close(transport.GoingAway) })
 		if !c.Peer().Once {
 			l.stream = c
 		}
@@ -158,6 +160,7 @@ func (l *listener) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer l.done(c)
 	for {
 		r, err := c.Receive()
 		if err != nil {
@@ -171,11 +174,16 @@ func (l *listener) connect(ctx context.Context) error {
 			l.heard(n)
 		}
 		if bytes.Contains(text, replyMark) {
-			if c.Peer().Once {
-				c.Close(transport.Normal)
-			}
 			return nil
 		}
+	}
+}
+
+// done lets go of an exchange that has its answer.
+func (l *listener) done(c transport.Conn) {
+	if c.Peer().Once {
+		l.free()
+		c.Close(transport.Normal)
 	}
 }
 

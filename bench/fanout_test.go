@@ -13,8 +13,8 @@ import (
 var data128 = `"` + strings.Repeat("x", 126) + `"`
 
 // One message to many subscribers over loopback sockets, 16 messages under way
-// at once, and one at a time, where nothing can be batched. Both ends are in
-// this process.
+// at once on each channel, and one at a time, where nothing can be batched. Both
+// ends are in this process.
 func BenchmarkFanOut(b *testing.B) {
 	for _, subscribers := range []int{10, 100, 1000} {
 		for _, window := range []int{16, 1} {
@@ -44,7 +44,7 @@ func fanOut(b *testing.B, typ string, subscribers, channels, window int) {
 	each := subscribers / channels
 	perDelivery(b, b.N*each, func() {
 		for i := range b.N {
-			heard.await((i - window + 1) * each)
+			heard.await((i - window*channels + 1) * each) // of all channels, which take turns
 			if err := srv.Publish(context.Background(), name(i), data); err != nil {
 				b.Fatal(err)
 			}

@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"math"
-	"os"
 	"time"
 )
 
@@ -17,9 +16,8 @@ func (l *load) fanOut() (report, error) {
 	if err := l.phase(l.warm); err != nil {
 		return nil, err
 	}
-	late := l.backlog()
-	if late > 0 {
-		fmt.Fprintf(os.Stderr, "load: %d messages of the warm-up were not delivered\n", late)
+	if late, disorder := l.backlog(), l.counts.disorder; late > 0 || disorder > 0 {
+		return nil, fmt.Errorf("of the warm-up %d messages did not arrive and %d were out of order", late, disorder)
 	}
 	published := l.published()
 	l.counts = newCounts()
@@ -34,7 +32,7 @@ func (l *load) fanOut() (report, error) {
 	}
 	r := after.since(before, float64(counted.received), wall)
 	l.describe(r, counted, wall)
-	r["published"], r["loss"] = l.published()-published, l.backlog()-late
+	r["published"], r["loss"] = l.published()-published, l.backlog()
 	return r, l.disperse()
 }
 

@@ -4,7 +4,7 @@
 //	interop/install                         # CometD Java, Faye and axum-cometd, by their package clients
 //	go run ./bench/peers                    # from the top folder of the module; half an hour
 //	go run ./bench/peers -only scale        # by the number of subscribers and of channels
-//	go run ./bench/peers -only 'window 16' -servers 'Java|gocometd' -rounds 1
+//	go run ./bench/peers -only 'window 16' -servers Java -rounds 1 # and this one
 //
 // The Bayeux servers are those of the interop tests, with their defaults, and
 // all that their runtimes like to do by themselves (a JVM gets ten seconds to
@@ -24,7 +24,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/gocometd/cometd/bench/internal/trial"
@@ -33,7 +32,7 @@ import (
 func main() {
 	rounds := flag.Int("rounds", 3, "how often everything is measured")
 	only := flag.String("only", "", "run the workloads whose names match this regular expression")
-	names := flag.String("servers", "", "run the servers whose names match this regular expression")
+	names := flag.String("servers", "", "of the others, run those whose names match this regular expression")
 	dur := flag.Duration("dur", 5*time.Second, "measured time of a workload")
 	plots := flag.String("plots", "", "draw the figures, too: SVG files in this folder")
 	flag.Parse()
@@ -69,7 +68,7 @@ func run(ctx context.Context, rounds int, only, names string, dur time.Duration,
 	}
 	defer os.RemoveAll(dir)
 
-	servers := []trial.Server{programs.Floor(), programs.Ours()}
+	servers := []trial.Server{programs.Floor(), programs.Ours()} // with which the others are compared
 	for _, peer := range peers(dir) {
 		if !wanted.MatchString(peer.Name) {
 			continue
@@ -79,7 +78,6 @@ func run(ctx context.Context, rounds int, only, names string, dur time.Duration,
 		}
 		servers = append(servers, peer.Server)
 	}
-	servers = slices.DeleteFunc(servers, func(s trial.Server) bool { return !wanted.MatchString(s.Name) })
 	t := &trial.Trial{Programs: programs, Servers: servers, Workloads: workloads, Rounds: rounds, Cores: cores, Log: os.Stderr}
 	all, failed := t.Run(ctx)
 	if plots != "" {

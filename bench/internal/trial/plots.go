@@ -99,7 +99,7 @@ func bars(t *Trial, all []*Result, drawn map[string]bool) (groups []plot.Group) 
 				g.Bars = append(g.Bars, plot.Bar{Name: s.Name, Label: figure(best), Value: best, Color: i})
 			}
 		}
-		if len(g.Bars) > 1 {
+		if len(g.Bars) > 1 || w.Goal > 0 && len(g.Bars) > 0 {
 			groups = append(groups, g)
 		}
 	}

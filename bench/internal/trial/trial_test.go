@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // The table has the best and the median of each server, and the ratio of the
 // bests to the floor's.
 func TestTableComparesWithTheFloor(t *testing.T) {
-	w := Workload{Name: "fan-out", Unit: "µs", Figure: "cpu_us", Beside: []string{"p99_us"}, Goal: 0.6, GoalRatio: 1.1}
+	w := Workload{Name: "fan-out", Unit: "µs", Figure: "cpu_us", Beside: []string{"p99_us"}, Goal: 0.6, BesideRatio: 1.1}
 	rounds := func(cpu ...float64) (all []Figures) {
 		for _, c := range cpu {
 			all = append(all, Figures{"cpu_us": c, "p99_us": 1000 * c})
@@ -36,6 +36,18 @@ func TestTableComparesWithTheFloor(t *testing.T) {
 | fan-out, µs | 0.40 / 0.50 | 0.60 / 0.75 | 1.50 |  |  | ≤ 0.6 |
 | — p99_us | 400 / 500 | 600 / 750 | 1.50 |  |  | ≤ 1.1 × floor |
 `, b.String())
+}
+
+// How many messages a frame had is of the round that was best, not the best of all;
+// and a goal may be a ratio.
+func TestTableTellsHowMuchTheBestRoundBatched(t *testing.T) {
+	w := Workload{Name: "fan-out", Unit: "µs", Figure: "cpu_us", Beside: []string{"msgs_frame"}, GoalRatio: 2}
+	of := &Trial{Servers: []Server{{Name: "ours"}}, Workloads: []Workload{w}}
+	var b strings.Builder
+	require.NoError(t, Write(&b, of, []*Result{{"ours", "fan-out", []Figures{
+		{"cpu_us": 0.5, "msgs_frame": 10.0}, {"cpu_us": 0.3, "msgs_frame": 24.0}, {"cpu_us": 0.4, "msgs_frame": 12.0},
+	}}}))
+	assert.Contains(t, b.String(), "| fan-out, µs | 0.30 / 0.40 | ≤ 2 × floor |\n| — msgs_frame | 24.0 / 12.0 |")
 }
 
 // A curve is drawn when all of it was measured, and what is no part of one

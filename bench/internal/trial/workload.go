@@ -18,7 +18,8 @@ type Workload struct {
 	Unit        string
 	Beside      []string // other keys to show
 	Goal        float64  // of Figure, which may be less, or more if more is better; 0: none
-	GoalRatio   float64  // of the first of Beside to the floor's; 0: none
+	GoalRatio   float64  // of Figure to the floor's; 0: none
+	BesideRatio float64  // of the first of Beside to the floor's; 0: none
 	Slow        bool     // it is run only when asked for by name
 	FloorIsLess bool     // the floor does less than the work, so a ratio says little
 }
@@ -32,8 +33,8 @@ func Workloads(dur time.Duration) []Workload {
 		{Name: "fan-out, window 1", Flags: []string{"-n=1000", "-window=1", "-dur=" + d}, Figure: "cpu_us", Unit: "µs", Beside: fanOut, Goal: 6.5},
 		{Name: "100 channels × 10", Flags: []string{"-n=1000", "-channels=100", "-dur=" + d}, Figure: "cpu_us", Unit: "µs", Beside: fanOut, Goal: 0.9},
 		{Name: "10,000 deliveries/s", Flags: []string{"-n=1000", "-channels=10", "-rate=100", "-dur=" + (dur * 8 / 5).String()}, Figure: "cpu_us", Unit: "µs",
-			Beside: []string{"p99_us", "p50_us", "user_us"}, Goal: 11, GoalRatio: 1.1},
-		{Name: "fan-out over TLS", Flags: []string{"-n=1000", "-dur=" + d}, Secure: true, Figure: "cpu_us", Unit: "µs", Beside: fanOut},
+			Beside: []string{"p99_us", "p50_us", "user_us"}, Goal: 11, BesideRatio: 1.1},
+		{Name: "fan-out over TLS", Flags: []string{"-n=1000", "-dur=" + d}, Secure: true, Figure: "cpu_us", Unit: "µs", Beside: fanOut, GoalRatio: 2},
 		{Name: "sessions", Flags: []string{"-work=sessions", "-total=4000"}, Figure: "cpu_us", Unit: "µs", Beside: []string{"user_us", "sessions_s"}, Goal: 105, FloorIsLess: true},
 		{Name: "idle", Flags: []string{"-work=idle", "-n=10000"}, Figure: "kib_session", Unit: "KiB", Beside: []string{"setup_us"}, Goal: 14, FloorIsLess: true},
 		// The runtime collects by itself when it has not for two minutes.
