@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"runtime"
@@ -99,6 +100,28 @@ func TestBenchTellsWhatBecameOfAStalledSubscriber(t *testing.T) {
 			assert.Equal(t, c.text, fate.String())
 		})
 	}
+}
+
+// A stalled subscriber is let in where the others are.
+func TestAStalledSubscriberSendsWhatTheOthersSend(t *testing.T) {
+	seen := make(chan *http.Request, 1)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer web.Close()
+	b := &benchCmd{connection: connection{Wait: patience, URL: web.URL, Basic: "ada:secret", Header: []string{"X-Tenant: acme"}, Cookie: []string{"a=b"}}}
+	browser, err := b.browser()
+	require.NoError(t, err)
+	defer browser.CloseIdleConnections()
+	_, err = (&benchRun{benchCmd: b, web: browser}).stall(t.Context(), "/a")
+	assert.ErrorContains(t, err, "401")
+	r := <-seen
+	user, password, _ := r.BasicAuth()
+	assert.Equal(t, []string{"ada", "secret", "acme"}, []string{user, password, r.Header.Get("X-Tenant")})
+	cookie, err := r.Cookie("a")
+	require.NoError(t, err)
+	assert.Equal(t, "b", cookie.Value)
 }
 
 func TestBenchCountsEqualFates(t *testing.T) {
