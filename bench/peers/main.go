@@ -1,7 +1,7 @@
 // Command peers puts the same loads on other servers and on this one, in turn
 // and each on a core of its own, and prints what a message costs each:
 //
-//	interop/install                         # CometD Java, Faye and axum-cometd, by their package clients
+//	interop/install                         # CometD Java and Node.js, Faye, axum-cometd, by their package clients
 //	go run ./bench/peers                    # from the top folder of the module; half an hour
 //	go run ./bench/peers -only scale        # by the number of subscribers and of channels
 //	go run ./bench/peers -only 'window 16' -servers Java -rounds 1 # and this one

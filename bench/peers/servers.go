@@ -31,6 +31,11 @@ func peers(dir string) []peer {
 			Argv: listening("node", "js/faye-server.mjs"),
 		}, installed("js/node_modules/faye")},
 		{trial.Server{
+			Name: "cometd-nodejs", Path: "/cometd", Dir: interop, Warm: 3 * time.Second,
+			Without: func(w trial.Workload) bool { return !w.Polling },
+			Argv:    listening("node", "js/cometd-server.mjs"),
+		}, installed("js/node_modules/cometd-nodejs-server")},
+		{trial.Server{
 			Name: "axum-cometd", Path: "/", Dir: interop, Load: []string{"-append"},
 			Without: func(w trial.Workload) bool { return !w.Polling },
 			Argv:    listening("rust/target/release/server"),
