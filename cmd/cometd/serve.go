@@ -36,6 +36,7 @@ type serveCmd struct {
 	Compress    size          `placeholder:"BYTES" help:"Compress WebSocket payloads of this size and more, such as 1KiB, for clients that can (permessage-deflate). It costs CPU. Default: never."`
 	Extensions  []string      `default:"ack,timesync" enum:"ack,timesync,once,timestamp" placeholder:"NAME,…" help:"Extensions for clients that ask for them, of ack, timesync and once (which costs each publish a little), and timestamp, which is on all replies. Default: ${default}."`
 	LogLevel    slog.Level    `default:"warn" placeholder:"LEVEL" help:"What to log to stderr: debug, info, warn or error. Default: ${default}."`
+	Pprof       string        `placeholder:"HOST:PORT" help:"Serve Go's profiles of this process at /debug/pprof/ there, an address of the loopback. Default: nowhere."`
 	Grace       time.Duration `default:"10s" help:"How long a stop may take; who takes longer is cut off. Default: ${default}."`
 
 	history `group:"History:"`
@@ -83,6 +84,11 @@ func (s *serveCmd) AfterApply() error {
 			return fmt.Errorf("%s is %d, want a positive number", flag.name, flag.n)
 		}
 	}
+	if s.Pprof != "" {
+		if err := checkProfiles(s.Pprof); err != nil {
+			return err
+		}
+	}
 	return checkAddress(s.Listen)
 }
 
@@ -113,6 +119,11 @@ func (s *serveCmd) Run(ctx context.Context, tty console) (err error) {
 	if err != nil {
 		return err
 	}
+	answerProfiles, err := profiles(ctx, s.Pprof)
+	if err != nil {
+		ln.Close()
+		return err
+	}
 	mux := http.NewServeMux()
 	srv.Mount(mux, s.Path)
 	srv.HandleService("/service/echo", echo)
@@ -123,6 +134,7 @@ func (s *serveCmd) Run(ctx context.Context, tty console) (err error) {
 		g.Go(func() error { rooms.Run(ctx); return nil })
 	}
 	g.Go(func() error { giveBack(ctx); return nil })
+	g.Go(func() error { return answerProfiles(ctx) })
 	web := s.web(straight(ownNames(ln.Addr(), mux)), srv, log)
 	g.Go(func() error { return ignoreClosed(web.Serve(ln)) })
 	g.Go(func() error {

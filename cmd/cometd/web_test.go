@@ -194,6 +194,27 @@ func TestServeSendsNothingBackAsHTML(t *testing.T) {
 	}
 }
 
+// Profiles are for programs of this machine, and not for pages whose names lead to
+// it.
+func TestServeHasProfilesWhereItIsTold(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := ln.Addr().String()
+	ln.Close()
+	serving(t, "127.0.0.1:0", "--pprof", address)
+	for host, want := range map[string]int{address: http.StatusOK, "localhost": http.StatusOK, "rebound.test": http.StatusForbidden} {
+		_, in := saying(t, address, "GET /debug/pprof/heap HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
+		answer, err := http.ReadResponse(in, nil)
+		require.NoError(t, err)
+		assert.Equal(t, want, answer.StatusCode, host)
+	}
+	plain, _ := serving(t, "127.0.0.1:0")
+	_, in := saying(t, plain, "GET /debug/pprof/heap HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	answer, err := http.ReadResponse(in, nil)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusNotFound, answer.StatusCode)
+}
+
 // --max-connections holds for connections that ask nothing.
 func TestServeCountsIdleConnections(t *testing.T) {
 	address, _ := serving(t, "127.0.0.1:0", "--max-connections", "4")
