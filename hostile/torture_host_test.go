@@ -56,10 +56,10 @@ type host struct {
 	most int // queued bytes
 }
 
-type harms struct{ restarts, cuts, kicks, moods int }
+type harms struct{ restarts, graceful, cuts, kicks, moods int }
 
 func (h harms) String() string {
-	return fmt.Sprintf("%d restarts, %d cuts, %d kicks, %d changes of policy", h.restarts, h.cuts, h.kicks, h.moods)
+	return fmt.Sprintf("%d restarts (%d graceful), %d cuts, %d kicks, %d changes of policy", h.restarts, h.graceful, h.cuts, h.kicks, h.moods)
 }
 
 var busy = &bayeux.Error{Code: 403, Args: []string{"busy"}, Advice: &bayeux.Advice{Reconnect: bayeux.HandshakeAgain}}
@@ -88,6 +88,13 @@ func (h *host) start(w *chamber) {
 	h.srv, h.hs, h.ln, h.done = srv, hs, ln, done
 }
 
+// drain has the server send clients away, for as long as a restart may take.
+func (h *host) drain() {
+	ctx, cancel := context.WithTimeout(context.Background(), held)
+	defer cancel()
+	_ = h.server().Shutdown(ctx) // some are always in the middle of something
+}
+
 func (h *host) stop(t *testing.T) {
 	srv := h.server()
 	srv.Close()
@@ -110,6 +117,10 @@ func (h *host) harm(w *chamber) {
 	switch n := w.rnd.IntN(100); {
 	case n < 3:
 		h.harms.restarts++
+		if w.rnd.IntN(2) == 0 {
+			h.harms.graceful++
+			h.drain()
+		}
 		h.stop(w.t)
 		h.start(w)
 		w.retarget(h.addr())
@@ -135,6 +146,9 @@ func (h *host) bounded(t *testing.T) {
 	n := h.server().Stats().QueuedBytes
 	h.most = max(h.most, n)
 	assert.LessOrEqual(t, n, serverBytes+sessionBytes, "queued in the whole server")
+	for s := range h.server().Sessions() {
+		assert.LessOrEqual(t, s.Outbox().Bytes(), sessionBytes, "queued for a session")
+	}
 }
 
 // forgets ends the server, once nothing of its clients is left in it.
