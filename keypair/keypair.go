@@ -70,7 +70,7 @@ func (k *KeyPair) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
 func (k *KeyPair) load(stamp string) error {
 	pair, err := tls.LoadX509KeyPair(k.cert, k.key)
 	if err != nil {
-		return err
+		return fmt.Errorf("keypair: %s and %s: %w", k.cert, k.key, err)
 	}
 	k.pair, k.version = &pair, stamp
 	return nil
