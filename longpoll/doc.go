@@ -16,8 +16,7 @@
 // over the limit gets 413, an empty one 400, one that does not arrive in time
 // 408, a charset nobody knows 415; each answer is one line of plain text that
 // names what was wrong, and does not wait for what is left of the body. A client
-// that stops reading its answer is let go after
-// Accept.Stall without progress.
+// that stops reading its answer is let go after Accept.Stall without progress.
 //
 // net/http reads the header, so its own ReadHeaderTimeout bounds that; set it.
 // Its ReadTimeout and WriteTimeout do not cut held requests: they are replaced
