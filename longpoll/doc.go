@@ -35,5 +35,6 @@
 //
 // [NewDialer] uses the http.Client of the Target, so cookies, proxy and TLS are
 // its business. Answers other than 200 are a *transport.Error with the status;
-// redirects are not followed, because a POST would become a GET.
+// redirects are not followed, because a POST would become a GET. In a browser
+// (GOOS=js) they are, by fetch.
 package longpoll
