@@ -79,7 +79,8 @@ func WithCompression(threshold int) Option {
 // socket up if nothing comes for wait after that: a half-open connection, such
 // as after sleep or a change of network, is found then. The defaults are 25 and
 // 10 seconds; zero for every turns it off. A client that has paused reading
-// does not judge its server. In a browser it does nothing.
+// does not judge its server, nor one that still takes what was to be sent before
+// the ping. In a browser it does nothing.
 func WithPing(every, wait time.Duration) Option {
 	return func(c *config) error {
 		if every < 0 || every > 0 && wait <= 0 {

@@ -68,11 +68,12 @@ func WithCompression(threshold int) Option {
 
 // WithPing pings a socket from which nothing came for every, and cuts it if
 // nothing comes for wait after that. A socket whose session is not reading,
-// because a handler is slow, is not judged. Zero for every, the default, turns
-// it off: the cycle of /meta/connect is a heartbeat already, which ends a
-// session without one, its socket included, and costs no timer per socket
-// (docs/protocol.md §8). Turn it on where a proxy cuts connections that are
-// quiet for less than the server's timeout.
+// because a handler is slow, is not judged, nor one whose peer still takes what
+// was to be sent before the ping: that is for the stall limit. Zero for every,
+// the default, turns it off: the cycle of /meta/connect is a heartbeat already,
+// which ends a session without one, its socket included, and costs no timer per
+// socket (docs/protocol.md §8). Turn it on where a proxy cuts connections that
+// are quiet for less than the server's timeout.
 func WithPing(every, wait time.Duration) Option {
 	return func(c *config) error {
 		if every < 0 || every > 0 && wait <= 0 {
