@@ -37,9 +37,9 @@ func (k Kind) String() string {
 
 // ParseChannel checks s as a server does that is asked to publish to it: the
 // reference server's characters (ASCII letters, digits, space and
-// !#$()*+-./@_{}~), no empty segment, no wildcard. Spaces around it and one
-// trailing slash are dropped: /foo/ is /foo. How long a channel may be is the
-// server's own limit; see [Channel.Segments].
+// !#$()*+-./@_{}~), no empty segment, no wildcard. Spaces around it, one
+// trailing slash and spaces before that are dropped: /foo/ is /foo. How long a
+// channel may be is the server's own limit; see [Channel.Segments].
 //
 // A client asks [ParseRemote] instead.
 func ParseChannel(s string) (Channel, error) {

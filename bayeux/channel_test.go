@@ -17,6 +17,9 @@ func TestParseFollowsTheReference(t *testing.T) {
 		"/foo":              {"/foo", "/foo", "/foo"},
 		"/foo/":             {"/foo", "/foo", "/foo"},
 		" /foo ":            {"/foo", "/foo", ""},
+		"/foo /":            {"/foo", "/foo", "/foo "}, // where we differ
+		" /foo / ":          {"/foo", "/foo", ""},
+		"/foo //":           {},
 		"/a b!#$()+-.@_{}~": {"/a b!#$()+-.@_{}~", "/a b!#$()+-.@_{}~", "/a b!#$()+-.@_{}~"},
 		"/a*b":              {"/a*b", "/a*b", "/a*b"},
 		"/foo/*":            {"", "/foo/*", "/foo/*"},

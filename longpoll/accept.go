@@ -20,6 +20,9 @@ func newAcceptConfig(opts []AcceptOption) (acceptConfig, error) {
 	c := acceptConfig{gzipFrom: 16 << 10, parameter: "jsonp", nameLen: 64}
 	c.replaced = transport.Replaced.Status()
 	for _, opt := range opts {
+		if opt == nil {
+			continue
+		}
 		if err := opt(&c); err != nil {
 			return c, err
 		}

@@ -196,6 +196,9 @@ func TestWrongAcceptOptionsShow(t *testing.T) {
 			assert.Equal(t, http.StatusInternalServerError, w.Code)
 		}
 	}
+	for _, a := range []transport.Acceptor{NewAcceptor(nil), NewCallbackAcceptor(nil)} {
+		assert.NoError(t, a.(interface{ Err() error }).Err(), "a nil option is none")
+	}
 }
 
 func TestLongAnswersArePackedForThoseWhoCanUnpack(t *testing.T) {

@@ -54,7 +54,8 @@ func (t *text) free() {
 	}
 }
 
-// answer prepares the header, packs t, which is p, if it may, and has it written.
+// answer sets the header for t, which is p encoded, compresses t if the client
+// accepts that, and writes it.
 func (h *held) answer(t text, p *transport.Payload) error {
 	header := h.w.Header()
 	header["Content-Type"] = jsonType

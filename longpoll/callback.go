@@ -2,6 +2,7 @@ package longpoll
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -58,11 +59,11 @@ func (a *callbackAcceptor) Serve(w http.ResponseWriter, r *http.Request, o *tran
 // parse takes the callback's name and the messages from a query.
 func (a *callbackAcceptor) parse(r *http.Request, o *transport.Accept) (name string, text []byte, e *transport.Error) {
 	if r.ContentLength != 0 {
-		return "", nil, bad(http.StatusBadRequest, fmt.Errorf("the messages are in the query, and a body is not wanted"))
+		return "", nil, bad(http.StatusBadRequest, errors.New("the messages are in the query, and a body is not wanted"))
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return "", nil, bad(http.StatusBadRequest, fmt.Errorf("the query cannot be read"))
+		return "", nil, bad(http.StatusBadRequest, errors.New("the query cannot be read"))
 	}
 	names := query[a.config.parameter]
 	if len(names) != 1 {
@@ -73,7 +74,7 @@ func (a *callbackAcceptor) parse(r *http.Request, o *transport.Accept) (name str
 		return "", nil, bad(http.StatusBadRequest, fmt.Errorf("the callback's name is longer than %d characters", a.config.nameLen))
 	}
 	if !callbackName(names[0]) {
-		return "", nil, bad(http.StatusBadRequest, fmt.Errorf("the callback's name may have letters, digits, dots, dashes and underscores only"))
+		return "", nil, bad(http.StatusBadRequest, errors.New("the callback's name may have letters, digits, dots, dashes and underscores only"))
 	}
 	if text, err = joinMessages(query["message"]); err != nil {
 		return "", nil, bad(http.StatusBadRequest, err)

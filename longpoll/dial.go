@@ -19,6 +19,9 @@ import (
 func NewDialer(opts ...DialOption) transport.Dialer {
 	d := &dialer{config: dialConfig{typeInURL: true}}
 	for _, opt := range opts {
+		if opt == nil {
+			continue
+		}
 		if err := opt(&d.config); err != nil && d.err == nil {
 			d.err = err
 		}

@@ -270,6 +270,7 @@ func TestWrongDialOptionsFailEveryDial(t *testing.T) {
 		assert.ErrorContains(t, err, "longpoll: ")
 		assert.ErrorIs(t, err, d.(interface{ Err() error }).Err())
 	}
+	assert.NoError(t, NewDialer(nil).(interface{ Err() error }).Err(), "a nil option is none")
 }
 
 func TestWithURLTakesThePlaceOfTheTargets(t *testing.T) {

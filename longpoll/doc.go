@@ -16,8 +16,7 @@
 // over the limit gets 413, an empty one 400, one that does not arrive in time
 // 408, a charset nobody knows 415; each answer is one line of plain text that
 // names what was wrong, and does not wait for what is left of the body. A client
-// that stops reading its answer is let go after
-// Accept.Stall without progress.
+// that stops reading its answer is let go after Accept.Stall without progress.
 //
 // net/http reads the header, so its own ReadHeaderTimeout bounds that; set it.
 // Its ReadTimeout and WriteTimeout do not cut held requests: they are replaced
@@ -36,5 +35,6 @@
 //
 // [NewDialer] uses the http.Client of the Target, so cookies, proxy and TLS are
 // its business. Answers other than 200 are a *transport.Error with the status;
-// redirects are not followed, because a POST would become a GET.
+// redirects are not followed, because a POST would become a GET. In a browser
+// (GOOS=js) they are, by fetch.
 package longpoll

@@ -1,6 +1,7 @@
 package longpoll
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 )
@@ -107,7 +108,7 @@ func WithForm(on bool) AcceptOption {
 func WithGzip(bytes int) AcceptOption {
 	return func(c *acceptConfig) error {
 		if bytes == 0 {
-			return fmt.Errorf("longpoll: gzip from %d bytes", bytes)
+			return errors.New("longpoll: gzip threshold is 0; negative is never")
 		}
 		c.gzipFrom = bytes
 		return nil

@@ -90,10 +90,22 @@ func isOrigin(s string) bool {
 // and by TLS if that is how it connects. Without TLS a proxy may have ended it,
 // so that both schemes will do.
 func sameOrigin(page *url.URL, r *http.Request) bool {
-	if page.Host == "" || !strings.EqualFold(page.Host, r.Host) {
+	if page.Host == "" || !strings.EqualFold(shortHost(page.Scheme, page.Host), shortHost(page.Scheme, r.Host)) {
 		return false
 	}
 	return page.Scheme == "https" || page.Scheme == "http" && r.TLS == nil
+}
+
+// shortHost is host without the port that scheme has anyway: browsers leave it
+// out, other clients and proxies may not.
+func shortHost(scheme, host string) string {
+	switch scheme {
+	case "https":
+		return strings.TrimSuffix(host, ":443")
+	case "http":
+		return strings.TrimSuffix(host, ":80")
+	}
+	return host
 }
 
 func originMatches(pattern, origin string) bool {

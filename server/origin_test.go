@@ -45,6 +45,35 @@ func TestASameOriginPageMustComeByTLSWhereTheServerSeesTLS(t *testing.T) {
 	}
 }
 
+// A browser says no port that its scheme has anyway; whoever makes the Host
+// header may.
+func TestASchemesOwnPortIsPartOfTheSameOriginSaidOrNot(t *testing.T) {
+	srv, err := cometd.NewServer()
+	require.NoError(t, err)
+	defer srv.Close()
+	for _, c := range []struct {
+		origin, host string
+		want         int
+	}{
+		{"https://example.com", "example.com:443", http.StatusOK},
+		{"https://example.com:443", "Example.com", http.StatusOK},
+		{"http://example.com", "example.com:80", http.StatusOK},
+		{"https://[::1]", "[::1]:443", http.StatusOK},
+		{"https://example.com", "example.com:80", http.StatusForbidden},
+		{"http://example.com", "example.com:443", http.StatusForbidden},
+		{"https://example.com", "example.com:8443", http.StatusForbidden},
+		{"https://example.com:8443", "example.com:443", http.StatusForbidden},
+		{"https://evil.test", "example.com:443", http.StatusForbidden},
+		{"https://example.com:80", "example.com:443", http.StatusForbidden},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "http://"+c.host, strings.NewReader(`[{"channel":"/meta/handshake","id":"1"}]`))
+		r.Header.Set("Origin", c.origin)
+		w := httptest.NewRecorder()
+		srv.ServeHTTP(w, r)
+		assert.Equal(t, c.want, w.Code, "%s at %s", c.origin, c.host)
+	}
+}
+
 // An origin that is named is named with its scheme.
 func TestAnOriginThatIsNamedMayBeAnHTTPPageOfTheSameHost(t *testing.T) {
 	srv, err := cometd.NewServer(server.WithOrigins("http://same.test"))

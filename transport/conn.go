@@ -39,12 +39,12 @@ type Conn interface {
 // A Starter is a Conn that can send without waiting. A server prefers Start to
 // Send, because one goroutine can then serve many sessions.
 type Starter interface {
-	// Start never waits. True: the network has all of p, and done is not called.
-	// False: the Conn keeps what the network refused, copied, finishes it under
-	// its own stall limit and then calls done once, from a goroutine of its own,
-	// with nil or the error that ended the Conn; if that has ended already, before
-	// Start returns. Until then neither Start nor
-	// Send may be called. p.Messages are free when Start returns.
+	// Start never waits. It returns true if the network has all of p; done is not
+	// called then. Else the Conn keeps a copy of the rest, writes it under its own
+	// stall limit, and calls done once, from another goroutine, with nil or the
+	// error that ended the Conn. If the Conn has ended before, done is called
+	// before Start returns. Until done neither Start nor Send may be called.
+	// p.Messages are free when Start returns.
 	Start(p *Payload, done func(error)) (sent bool)
 }
 

@@ -124,8 +124,8 @@ func names(query string) string {
 // than a day away is a day (RFC 9110 §10.2.3).
 func RetryAfter(v string, now time.Time) time.Duration {
 	const day = 24 * time.Hour
-	if s, err := strconv.ParseUint(v, 10, 32); err == nil {
-		return min(time.Duration(s)*time.Second, day)
+	if s, err := strconv.ParseUint(v, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(s, uint64(day/time.Second))) * time.Second
 	}
 	t, err := http.ParseTime(v)
 	if err != nil {

@@ -93,8 +93,8 @@ const (
 )
 
 // Broke tells the server that r broke a limit, and that r is refused for it, but
-// for LimitHeaderBytes, of which r knows nothing.
-// Once there is a Conn, the Conn's error says so instead.
+// for LimitHeaderBytes, of which r knows nothing. Once there is a Conn, the
+// Conn's error says so instead.
 func (a *Accept) Broke(r *http.Request, limit string) {
 	if a.Limited != nil {
 		a.Limited(r, limit)

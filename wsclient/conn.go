@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 
+	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/internal/wire"
 	"github.com/gocometd/cometd/transport"
 )
@@ -40,7 +41,7 @@ func (c *conn) Context() context.Context { return c.ctx }
 
 // explain says in the transport's terms what ended a conn.
 func explain(op string, err error) error {
-	e := &transport.Error{Type: "websocket", Op: op, Reason: transport.Internal, Err: err}
+	e := &transport.Error{Type: bayeux.WebSocket, Op: op, Reason: transport.Internal, Err: err}
 	if end, ok := errors.AsType[*wire.CloseError](err); ok {
 		switch end.Code {
 		case 1000, 1005:

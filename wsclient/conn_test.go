@@ -6,9 +6,11 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -103,47 +105,68 @@ func TestCloseTellsTheServerWhy(t *testing.T) {
 	assert.Equal(t, io.EOF, err)
 }
 
-// A connection that is half open is found within the two defaults; one whose
-// server answers stays, however quiet it is.
+// A connection that is half open is found within the two defaults, over TLS too,
+// which would say goodbye first; one whose server answers stays, however quiet
+// it is.
 func TestASilentServerIsFound(t *testing.T) {
-	for _, alive := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			here, there := net.Pipe()
-			over := make(chan struct{})
-			go func() {
-				defer close(over)
-				defer there.Close()
-				in := bufio.NewReader(there)
-				r, err := http.ReadRequest(in)
-				if err != nil {
-					return
-				}
-				io.WriteString(there, switching(r)+"\r\n")
-				for {
-					f, err := Read(in)
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
+	for _, secure := range []bool{false, true} {
+		for _, alive := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				here, there := net.Pipe()
+				over, asked := make(chan struct{}), make(chan struct{})
+				go func() {
+					defer close(over)
+					defer there.Close()
+					c := there
+					if secure {
+						c = tls.Server(there, certified.TLS)
+					}
+					in := bufio.NewReader(c)
+					r, err := http.ReadRequest(in)
 					if err != nil {
 						return
 					}
-					if alive && f.First == Fin|Ping {
-						io.WriteString(there, Frame(Fin|Pong, f.Payload))
+					io.WriteString(c, switching(r)+"\r\n")
+					for {
+						f, err := Read(in)
+						if err != nil {
+							return
+						}
+						if f.First == Fin|Ping && !alive {
+							<-asked // and takes nothing any more
+							return
+						}
+						if f.First == Fin|Ping {
+							io.WriteString(c, Frame(Fin|Pong, f.Payload))
+						}
 					}
+				}()
+				hc, u := certified.Client(), &url.URL{Scheme: "http", Host: "example.com"}
+				hc.Transport = &http.Transport{
+					DialContext:     func(context.Context, string, string) (net.Conn, error) { return here, nil },
+					TLSClientConfig: hc.Transport.(*http.Transport).TLSClientConfig,
 				}
-			}()
-			hc := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return here, nil }}}
-			c, err := wsclient.NewDialer().Dial(t.Context(), &transport.Target{URL: &url.URL{Scheme: "http", Host: "server"}, HTTP: hc})
-			require.NoError(t, err)
-			start, ended := time.Now(), make(chan error, 1)
-			go func() { _, err := c.Receive(); ended <- err }()
-			select {
-			case err := <-ended:
-				assert.False(t, alive)
-				assert.Equal(t, transport.Idle, transport.ReasonOf(err))
-				assert.Equal(t, 35*time.Second, time.Since(start))
-			case <-time.After(24 * time.Hour):
-				assert.True(t, alive)
-			}
-			c.Close(transport.Normal)
-			<-over
-		})
+				if secure {
+					u.Scheme = "https"
+				}
+				c, err := wsclient.NewDialer().Dial(t.Context(), &transport.Target{URL: u, HTTP: hc})
+				require.NoError(t, err)
+				start, ended := time.Now(), make(chan error, 1)
+				go func() { _, err := c.Receive(); ended <- err }()
+				select {
+				case err := <-ended:
+					assert.False(t, alive)
+					assert.Equal(t, transport.Idle, transport.ReasonOf(err))
+					assert.Equal(t, 35*time.Second, time.Since(start), "TLS: %v", secure)
+				case <-time.After(24 * time.Hour):
+					assert.True(t, alive)
+				}
+				close(asked)
+				c.Close(transport.Normal)
+				<-over
+			})
+		}
 	}
 }

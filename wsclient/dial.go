@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -23,7 +24,7 @@ func NewDialer(opts ...Option) transport.Dialer {
 // Err is what is wrong with the options, or nil.
 func (d *dialer) Err() error { return d.err }
 
-func (d *dialer) Type() string { return "websocket" }
+func (d *dialer) Type() string { return bayeux.WebSocket }
 
 // Dial opens a WebSocket to t.URL, or to WithURL's. See the package comment for
 // its errors.

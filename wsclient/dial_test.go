@@ -243,6 +243,7 @@ func TestSchemesAndURLs(t *testing.T) {
 func TestWrongOptionsShow(t *testing.T) {
 	for _, o := range []wsclient.Option{
 		wsclient.WithURL("ftp://x"), wsclient.WithURL("/cometd"), wsclient.WithURL("http://[::1"), wsclient.WithSubprotocol(""),
+		wsclient.WithSubprotocol("a, b"), wsclient.WithSubprotocol("a\r\nX: y"), wsclient.WithSubprotocol("a b"), wsclient.WithSubprotocol("é"), wsclient.WithSubprotocol("a/b"),
 		wsclient.WithCompression(0), wsclient.WithPing(-1, 0), wsclient.WithPing(1, 0), wsclient.WithOpenTimeout(0),
 	} {
 		d := wsclient.NewDialer(o)
@@ -250,7 +251,9 @@ func TestWrongOptionsShow(t *testing.T) {
 		require.ErrorContains(t, err, "wsclient: ")
 		assert.Equal(t, err, d.(interface{ Err() error }).Err())
 	}
-	assert.Equal(t, "websocket", wsclient.NewDialer(wsclient.WithPing(0, 0)).Type())
+	good := wsclient.NewDialer(nil, wsclient.WithPing(0, 0), wsclient.WithSubprotocol("v1.bayeux~#"))
+	assert.NoError(t, good.(interface{ Err() error }).Err(), "a nil option is none")
+	assert.Equal(t, "websocket", good.Type())
 }
 
 func TestASubprotocolMustBeTaken(t *testing.T) {

@@ -15,14 +15,15 @@
 //
 // An answer that is no 101, and no answer at all within the open timeout, is a
 // *transport.Error that is ErrUnsupported: use the next transport now. Status,
-// Location, RetryAfter and the first line of the answer are in it. A 401 is
-// ErrUnauthorized instead, because another transport would get it as well. A
-// host that cannot be reached is neither.
+// Location, RetryAfter and the beginning of the answer, its lines joined to one of
+// some 200 bytes, are in it. A 401 is ErrUnauthorized instead, because another
+// transport would get it as well. A host that cannot be reached is neither.
 //
 // # In a browser
 //
 // With GOOS=js the browser opens the socket: it sends its own cookies and no
 // headers, so a token goes in the handshake's ext; it answers pings and sends
 // none; and it does not say why an upgrade failed, so every failure is
-// ErrUnsupported.
+// ErrUnsupported. It reads on while nobody receives: over 64 MiB the Conn ends,
+// with Overflow.
 package wsclient

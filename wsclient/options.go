@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/url"
 	"time"
+
+	"github.com/gocometd/cometd/internal/wire"
 )
 
 // An Option configures a Dialer. The zero set of options is a working one.
@@ -20,6 +22,9 @@ type config struct {
 func newConfig(opts []Option) (config, error) {
 	c := config{every: 25 * time.Second, wait: 10 * time.Second, open: 10 * time.Second}
 	for _, o := range opts {
+		if o == nil {
+			continue
+		}
 		if err := o(&c); err != nil {
 			return c, err
 		}
@@ -42,13 +47,14 @@ func WithURL(rawURL string) Option {
 	}
 }
 
-// WithSubprotocol offers a subprotocol. A server that is not configured for it
-// opens the socket without; browsers then give up, and so does Dial. The
-// default is none (docs/protocol.md §8).
+// WithSubprotocol offers one subprotocol, whose name is a token (RFC 9110
+// §5.6.2). A server that is not configured for it opens the socket without;
+// browsers then give up, and so does Dial. The default is none
+// (docs/protocol.md §8).
 func WithSubprotocol(name string) Option {
 	return func(c *config) error {
-		if name == "" {
-			return fmt.Errorf("wsclient: subprotocol has no name: %q", name)
+		if !wire.IsToken(name) {
+			return fmt.Errorf("wsclient: subprotocol is not a token: %q", name)
 		}
 		c.subprotocol = name
 		return nil
@@ -73,11 +79,12 @@ func WithCompression(threshold int) Option {
 // socket up if nothing comes for wait after that: a half-open connection, such
 // as after sleep or a change of network, is found then. The defaults are 25 and
 // 10 seconds; zero for every turns it off. A client that has paused reading
-// does not judge its server. In a browser it does nothing.
+// does not judge its server, nor one that still takes what was to be sent before
+// the ping. In a browser it does nothing.
 func WithPing(every, wait time.Duration) Option {
 	return func(c *config) error {
 		if every < 0 || every > 0 && wait <= 0 {
-			return fmt.Errorf("wsclient: ping every %v with an answer within %v", every, wait)
+			return fmt.Errorf("wsclient: ping wants every >= 0 and wait > 0, got %v and %v", every, wait)
 		}
 		c.every, c.wait = every, wait
 		return nil

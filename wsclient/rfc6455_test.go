@@ -114,6 +114,8 @@ var rfc6455 = []struct {
 	{"compressed in fragments", Frame(RSV1|Text, Deflate("Hello")[:3]) + ping("p") + last(Deflate("Hello")[3:]) + bye, of("Hello"), transport.Normal, of("pong p", "close 1000")},
 	{"compressed, referring to what came before", Frame(Fin|RSV1|Text, rfc7692Hello) + Frame(Fin|RSV1|Text, "\xf2\x00\x11\x00\x00") + bye, of("Hello", "Hello"), transport.Normal, of("close 1000")},
 	{"compressed, a last block", Frame(Fin|RSV1|Text, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00") + bye, of("Hello"), transport.Normal, of("close 1000")},
+	{"compressed, more after a last block", Frame(Fin|RSV1|Text, rfc7692Last+rfc7692World) + bye, of("HelloWorld"), transport.Normal, of("close 1000")},
+	{"compressed, more after a last block, in fragments", Frame(RSV1|Text, rfc7692Last) + last(rfc7692World) + bye, of("HelloWorld"), transport.Normal, of("close 1000")},
 	{"compressed and as large as the limit", deflated(xs(rfcLimit)) + bye, of(xs(rfcLimit)), transport.Normal, of("close 1000")},
 	{"over the limit when inflated", deflated(xs(rfcLimit + 1)), nil, transport.TooLarge, of("close 1009")},
 	{"not UTF-8 when inflated", deflated("a\xff"), nil, transport.BadPayload, of("close 1007")},
@@ -123,8 +125,11 @@ var rfc6455 = []struct {
 	{"compressed ping", Frame(Fin|RSV1|Ping, "1"), nil, transport.BadPayload, of("close 1002")},
 }
 
-// rfc7692Hello is compressed as in RFC 7692 §7.2.3.1.
-const rfc7692Hello = "\xf2\x48\xcd\xc9\xc9\x07\x00"
+const (
+	rfc7692Hello = "\xf2\x48\xcd\xc9\xc9\x07\x00" // as in RFC 7692 §7.2.3.1
+	rfc7692Last  = "\xf3\x48\xcd\xc9\xc9\x07\x00" // the same in a last block, §7.2.3.4
+	rfc7692World = "\x0a\xcf\x2f\xca\x49\x01\x00"
+)
 
 func TestRFC6455AtTheClient(t *testing.T) {
 	for _, c := range rfc6455 {

@@ -152,6 +152,18 @@ type body struct {
 
 var errNoDeadline = errors.New("wsclient: the http.RoundTripper does not show its connection")
 
+// NetConn is what a Socket closes that is cut: the connection under TLS, whose
+// farewell could block.
+func (b *body) NetConn() net.Conn {
+	switch nc := b.nc.(type) {
+	case interface{ NetConn() net.Conn }:
+		return nc.NetConn()
+	case nil:
+		return b
+	}
+	return b.nc
+}
+
 func (b *body) LocalAddr() net.Addr  { return b.addr(net.Conn.LocalAddr) }
 func (b *body) RemoteAddr() net.Addr { return b.addr(net.Conn.RemoteAddr) }
 

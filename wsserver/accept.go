@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/internal/wire"
 	"github.com/gocometd/cometd/transport"
 )
@@ -32,7 +33,7 @@ func NewAcceptor(opts ...Option) transport.Acceptor {
 // Err is what is wrong with the options, or nil.
 func (a *acceptor) Err() error { return a.err }
 
-func (a *acceptor) Type() string { return "websocket" }
+func (a *acceptor) Type() string { return bayeux.WebSocket }
 
 // Match says whether r asks for an upgrade to WebSocket. If it asks wrongly,
 // Serve says what is wrong.

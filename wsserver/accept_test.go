@@ -126,6 +126,7 @@ func TestWithoutHijackTheAnswerIs501(t *testing.T) {
 func TestWrongOptionsShow(t *testing.T) {
 	for _, o := range []wsserver.Option{
 		wsserver.WithCompression(0), wsserver.WithCompression(-1), wsserver.WithSubprotocols("a", ""),
+		wsserver.WithSubprotocols("a, b"), wsserver.WithSubprotocols("a\r\nX: y"), wsserver.WithSubprotocols("a b"), wsserver.WithSubprotocols("é"), wsserver.WithSubprotocols("a/b"),
 		wsserver.WithPing(-1, 0), wsserver.WithPing(time.Second, 0), wsserver.WithSendBuffer(0),
 	} {
 		a := wsserver.NewAcceptor(o)
@@ -135,8 +136,8 @@ func TestWrongOptionsShow(t *testing.T) {
 		a.Serve(w, httptest.NewRequest("GET", "/", nil), &transport.Accept{}, nil)
 		assert.Equal(t, http.StatusInternalServerError, w.Code)
 	}
-	good := wsserver.NewAcceptor(wsserver.WithPing(0, 0), wsserver.WithSendBuffer(-1))
-	assert.NoError(t, good.(interface{ Err() error }).Err())
+	good := wsserver.NewAcceptor(nil, wsserver.WithPing(0, 0), wsserver.WithSendBuffer(-1), wsserver.WithSubprotocols("v1.bayeux~#"))
+	assert.NoError(t, good.(interface{ Err() error }).Err(), "a nil option is none")
 }
 
 func TestAFreshPeerGetsTheCookieOnThe101(t *testing.T) {

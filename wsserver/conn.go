@@ -10,6 +10,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/internal/wire"
 	"github.com/gocometd/cometd/transport"
 )
@@ -76,7 +77,7 @@ func (c *conn) Context() context.Context { return c.ctx }
 // explain says in the transport's terms what ended a conn. A browser that
 // leaves the page says 1001, which is as good an end as 1000.
 func explain(op string, err error) error {
-	e := &transport.Error{Type: "websocket", Op: op, Reason: transport.Internal, Err: err}
+	e := &transport.Error{Type: bayeux.WebSocket, Op: op, Reason: transport.Internal, Err: err}
 	if end, ok := errors.AsType[*wire.CloseError](err); ok {
 		switch end.Code {
 		case 1000, 1001, 1005:

@@ -3,9 +3,11 @@
 package wsserver
 
 import (
+	"errors"
 	"fmt"
-	"strings"
 	"time"
+
+	"github.com/gocometd/cometd/internal/wire"
 )
 
 // An Option configures an Acceptor. The zero set of options is a working one.
@@ -24,6 +26,9 @@ const defaultSendBuffer = 256 << 10
 func newConfig(opts []Option) (config, error) {
 	c := config{sendBuffer: defaultSendBuffer}
 	for _, o := range opts {
+		if o == nil {
+			continue
+		}
 		if err := o(&c); err != nil {
 			return c, err
 		}
@@ -32,13 +37,14 @@ func newConfig(opts []Option) (config, error) {
 }
 
 // WithSubprotocols names the subprotocols that are spoken here, in order of
-// preference. A client that offers others gets none, and a browser then gives
-// up. The default is none (docs/protocol.md §8).
+// preference; a name is a token (RFC 9110 §5.6.2). A client that offers others
+// gets none, and a browser then gives up. The default is none (docs/protocol.md
+// §8).
 func WithSubprotocols(names ...string) Option {
 	return func(c *config) error {
 		for _, n := range names {
-			if n == "" || strings.ContainsAny(n, ", \r\n") {
-				return fmt.Errorf("wsserver: no name of a subprotocol: %q", n)
+			if !wire.IsToken(n) {
+				return fmt.Errorf("wsserver: subprotocol is not a token: %q", n)
 			}
 		}
 		c.subprotocols = names
@@ -62,15 +68,16 @@ func WithCompression(threshold int) Option {
 
 // WithPing pings a socket from which nothing came for every, and cuts it if
 // nothing comes for wait after that. A socket whose session is not reading,
-// because a handler is slow, is not judged. Zero for every, the default, turns
-// it off: the cycle of /meta/connect is a heartbeat already, which ends a
-// session without one, its socket included, and costs no timer per socket
-// (docs/protocol.md §8). Turn it on where a proxy cuts connections that are
-// quiet for less than the server's timeout.
+// because a handler is slow, is not judged, nor one whose peer still takes what
+// was to be sent before the ping: that is for the stall limit. Zero for every,
+// the default, turns it off: the cycle of /meta/connect is a heartbeat already,
+// which ends a session without one, its socket included, and costs no timer per
+// socket (docs/protocol.md §8). Turn it on where a proxy cuts connections that
+// are quiet for less than the server's timeout.
 func WithPing(every, wait time.Duration) Option {
 	return func(c *config) error {
 		if every < 0 || every > 0 && wait <= 0 {
-			return fmt.Errorf("wsserver: ping every %v with an answer within %v", every, wait)
+			return fmt.Errorf("wsserver: ping wants every >= 0 and wait > 0, got %v and %v", every, wait)
 		}
 		c.every, c.wait = every, wait
 		return nil
@@ -85,7 +92,7 @@ func WithPing(every, wait time.Duration) Option {
 func WithSendBuffer(n int) Option {
 	return func(c *config) error {
 		if n == 0 {
-			return fmt.Errorf("wsserver: send buffer of %d bytes", n)
+			return errors.New("wsserver: send buffer is 0; negative leaves it to the kernel")
 		}
 		c.sendBuffer = n
 		return nil

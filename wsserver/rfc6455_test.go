@@ -316,7 +316,8 @@ func TestRefusalNamesTheLimit(t *testing.T) {
 // The cases of RFC 7692: what a client may do once compression is agreed on.
 func TestRFC7692(t *testing.T) {
 	h := newHost(t, wsserver.NewAcceptor(wsserver.WithCompression(100)), false, transport.Accept{Limit: 1000, Stall: patience}, echo)
-	hello := "\xf2\x48\xcd\xc9\xc9\x07\x00" // RFC 7692 §7.2.3.1
+	hello := "\xf2\x48\xcd\xc9\xc9\x07\x00"                                        // RFC 7692 §7.2.3.1
+	ended, world := "\xf3\x48\xcd\xc9\xc9\x07\x00", "\x0a\xcf\x2f\xca\x49\x01\x00" // §7.2.3.4: Hello in a last block
 	for _, c := range []struct {
 		name  string
 		bytes string
@@ -324,6 +325,9 @@ func TestRFC7692(t *testing.T) {
 	}{
 		{"compressed", Masked(Fin|RSV1|Text, hello) + bye, want("[Hello]", "close 1000")},
 		{"compressed in fragments", Masked(RSV1|Text, hello[:3]) + last(hello[3:]) + bye, want("[Hello]", "close 1000")},
+		{"a last block", Masked(Fin|RSV1|Text, ended+"\x00") + bye, want("[Hello]", "close 1000")},
+		{"more after a last block", Masked(Fin|RSV1|Text, ended+world) + bye, want("[HelloWorld]", "close 1000")},
+		{"more after a last block, in fragments", Masked(RSV1|Text, ended) + last(world) + bye, want("[HelloWorld]", "close 1000")},
 		{"not compressed", text("1") + bye, want("[1]", "close 1000")},
 		{"compressed, not, compressed", Masked(Fin|RSV1|Text, hello) + text("1") + Masked(Fin|RSV1|Text, hello) + bye, want("[Hello]", "[1]", "[Hello]", "close 1000")},
 		{"large ones come back compressed", text(xs(98)) + text("1") + bye, want("deflated ["+xs(98)+"]", "[1]", "close 1000")},

@@ -21,9 +21,10 @@ import (
 // never pause.
 const longest = time.Millisecond
 
-// Shared is the bell of all in the process who have no claim to a time of their
-// own: those who read, and those whose payloads are long. They are as many as
-// peers please, and each of them waits for those before it.
+// Shared is the one Bell for all work that peers bring: readers of sockets and
+// long batches. Each Wait stands behind those before it, so peers who press
+// harder wait longer. Work that must not wait behind peers (accepting, sweeping)
+// has a Bell of its own.
 var Shared Bell
 
 // A Bell says when the runtime has polled the network. The zero Bell is ready

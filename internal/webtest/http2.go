@@ -96,7 +96,8 @@ func appendFrame(dst []byte, kind, flags byte, stream uint32, payload []byte) []
 	return append(dst, payload...)
 }
 
-// appendLength is HPACK's integer of 7 bits and more, without Huffman's code (RFC 7541 §5.1).
+// appendLength is HPACK's integer of 7 bits and more, without Huffman's code
+// (RFC 7541 §5.1).
 func appendLength(dst []byte, n int) []byte {
 	if n < 127 {
 		return append(dst, byte(n))

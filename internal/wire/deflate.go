@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"io"
@@ -41,7 +42,7 @@ func (b *buffer) deflate() (*buffer, bool) {
 
 // Inflate lets messages come compressed from now on. The peer must have agreed
 // to permessage-deflate; takeover says that it may refer to messages before,
-// for which 32 KiB are then held.
+// for which some 40 KiB are then held.
 func (r *Reader) Inflate(takeover bool) {
 	r.compressed = true
 	if takeover {
@@ -49,18 +50,25 @@ func (r *Reader) Inflate(takeover bool) {
 	}
 }
 
-// windowSize is how far back a compressed message may refer.
-const windowSize = 32 << 10
+const (
+	// windowSize is how far back a compressed message may refer.
+	windowSize = 32 << 10
+
+	// slack is what comes to a window before its beginning is dropped, so that
+	// not every few bytes move it.
+	slack = 8 << 10
+)
 
 // A window is the end of what a peer has said that does not begin anew with
 // each message.
 type window struct{ b []byte }
 
 func (w *window) add(p []byte) {
-	w.b = append(w.b, p...)
-	if len(w.b) > 2*windowSize {
-		w.b = append(w.b[:0], w.b[len(w.b)-windowSize:]...)
+	p = p[max(0, len(p)-windowSize):]
+	if n := len(w.b) + len(p); n > windowSize+slack {
+		w.b = w.b[:copy(w.b, w.b[n-windowSize:])]
 	}
+	w.b = append(w.b, p...)
 }
 
 func (w *window) last() []byte {
@@ -73,19 +81,28 @@ func (w *window) last() []byte {
 // An inflater undoes the compression of one message.
 type inflater struct {
 	r     *Reader
-	came  int64 // compressed bytes of it
+	came  int64         // compressed bytes of it
+	in    *bufio.Reader // of packed; flate reads it to the end of a last block and no further
 	flate io.ReadCloser
-	tail  string // what ends it
+	tail  string // what ends it, as far as in has not read it
 }
 
-var inflaters = sync.Pool{New: func() any { return &inflater{flate: flate.NewReader(nil)} }}
+// tail is what RFC 7692 §7.2.1 leaves out, and a last block.
+const tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
+
+var inflaters = sync.Pool{New: func() any { return &inflater{in: bufio.NewReader(nil), flate: flate.NewReader(nil)} }}
 
 func newInflater(r *Reader) *inflater {
 	z := inflaters.Get().(*inflater)
-	z.r, z.came = r, r.frame.size
-	z.tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"                // what RFC 7692 leaves out, and a last block
-	_ = z.flate.(flate.Resetter).Reset(packed{z}, r.window.last()) // never fails
+	z.r, z.came, z.tail = r, r.frame.size, tail
+	z.in.Reset(packed{z})
+	z.begin()
 	return z
+}
+
+// begin makes flate ready for a first block.
+func (z *inflater) begin() {
+	_ = z.flate.(flate.Resetter).Reset(z.in, z.r.window.last()) // never fails
 }
 
 func (z *inflater) free() {
@@ -93,18 +110,32 @@ func (z *inflater) free() {
 	inflaters.Put(z)
 }
 
+// Read goes on after a last block (RFC 7692 §7.2.3.4), which a sender may put
+// anywhere. What follows then may refer to what was before only with takeover:
+// without, nobody has kept it.
 func (z *inflater) Read(p []byte) (int, error) {
-	n, err := z.flate.Read(p)
-	if w := z.r.window; w != nil {
-		w.add(p[:n])
+	for {
+		n, err := z.flate.Read(p)
+		if w := z.r.window; w != nil {
+			w.add(p[:n])
+		}
+		if err != io.EOF || z.whole() {
+			return n, err
+		}
+		if z.begin(); n > 0 {
+			return n, nil
+		}
 	}
-	if err == io.EOF { // perhaps before the end, see RFC 7692 §7.2.3.4
-		_, _ = io.Copy(io.Discard, packed{z}) // judge knows how that has ended
-	}
-	return n, err
 }
 
-// packed is the compressed message, whole.
+// whole reports whether nothing of the message is left but the tail, or cannot
+// come: judge knows why. It may wait for a frame.
+func (z *inflater) whole() bool {
+	_, err := z.in.Peek(1)
+	return err != nil || z.in.Buffered() <= len(tail)-len(z.tail)
+}
+
+// packed is the compressed message and its tail.
 type packed struct{ *inflater }
 
 func (z packed) Read(p []byte) (int, error) {

@@ -7,8 +7,8 @@
 // prebuilt frame to each of thousands of sockets without ever blocking on one,
 // and a socket that is idle, as most are, holds no buffer. A general library
 // has to hold a reader, a writer and their locks for each; docs/performance.md
-// has what that costs. In a browser none of this is built: the browser has the
-// socket.
+// has what that costs. In a browser all of it that is built is [IsToken]: the
+// browser has the socket.
 //
 // A [Socket] writes: data through [Socket.Send] or [Socket.Start] as one frame
 // in one write, control frames in between. A [Reader] reads text messages one

@@ -54,7 +54,9 @@ func said(frame func(first byte, payload string) string) (all []string) {
 		frame(fin|rsv1|text, wiretest.Deflate(strings.Repeat("x", longest)))+bye,
 		frame(fin|rsv1|text, wiretest.Deflate(strings.Repeat("x", longest+1)))+bye,
 		frame(fin|rsv1|text, wiretest.Deflate("a\xff"))+bye,
-		frame(fin|rsv1|text, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00")+frame(fin|text, "next")+bye, // a last block before the end
+		frame(fin|rsv1|text, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00")+frame(fin|text, "next")+bye,                 // a last block before the end
+		frame(rsv1|text, "\xf3\x48\xcd\xc9\xc9\x07\x00")+frame(fin|cont, "\x0a\xcf\x2f\xca\x49\x01\x00")+bye, // and a message that goes on
+		frame(fin|rsv1|text, strings.Repeat("\x03\x00", 1000))+bye,
 		frame(fin|rsv1|text, "\xff\xff\xff\xff")+bye,
 		frame(fin|rsv1|text, "")+bye,
 		frame(fin|wiretest.Ping, strings.Repeat("x", 125))+frame(fin|wiretest.Ping, strings.Repeat("x", 126)),

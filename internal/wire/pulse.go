@@ -14,15 +14,18 @@ type pulse struct {
 	heard       atomic.Int64 // when something came last, after start
 
 	// Under Socket.mu.
-	timer *time.Timer
-	asked bool   // a ping was sent at the last beat,
-	reads uint32 // and this was Socket.reads
+	timer  *time.Timer
+	asked  bool   // a ping was sent at the last beat,
+	reads  uint32 // and this was Socket.reads
+	behind bool   // the ping may not have left, for others were writing at the last beat,
+	writes uint32 // and this was Socket.writes
 }
 
 // Pulse sends a ping when nothing arrived for every, and cuts the Socket with
 // ErrSilent if nothing arrives for wait after that. A Socket that nobody reads
-// from is not judged: its peer's answer would not be seen. Pulse is called
-// before the first Read.
+// from is not judged: its peer's answer would not be seen. Nor is a peer that
+// takes what is written before the ping, a piece within each wait: it has not
+// been asked yet. Pulse is called before the first Read.
 func (s *Socket) Pulse(every, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,15 +48,20 @@ func (s *Socket) beat() {
 	switch {
 	case s.err != nil || s.shut:
 	case p.asked && reading && reads == p.reads: // the same read waits still
-		s.cut(ErrSilent)
+		if p.progress(s) {
+			p.timer.Reset(p.wait)
+		} else {
+			s.cut(ErrSilent)
+		}
 	case reading && quiet >= p.every:
 		p.asked, p.reads = true, reads
+		p.behind, p.writes = s.busy, s.writes.Load()
 		p.timer.Reset(p.wait)
 		if s.busy && len(s.control) > 0 { // what we owe goes first: there is one place to wait
 			s.mu.Unlock()
 			return
 		}
-		s.put(control(fin|opPing, nil, s.cfg.Client))
+		s.putAndUnlock(control(fin|opPing, nil, s.cfg.Client))
 		return
 	case quiet >= p.every:
 		p.asked = false
@@ -63,4 +71,13 @@ func (s *Socket) beat() {
 		p.timer.Reset(p.every - quiet)
 	}
 	s.mu.Unlock()
+}
+
+// progress reports whether the peer took something since the last beat where the
+// ping was behind that: it may not have left before now.
+func (p *pulse) progress(s *Socket) bool {
+	writes := s.writes.Load()
+	moved := p.behind && writes != p.writes
+	p.behind, p.writes = s.busy, writes
+	return moved
 }

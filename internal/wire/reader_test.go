@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -108,23 +109,44 @@ func TestWithTakeoverAMessageRefersToTheOnesBefore(t *testing.T) {
 
 // RFC 7692 §7.2.3.4: a last block need not be the end of the message.
 func TestAMessageMayGoOnAfterALastBlock(t *testing.T) {
-	s, peer := overTCP(t, Config{})
-	r := NewReader(s, nil, 0, func() {})
-	r.Inflate(false)
-	go func() {
-		io.WriteString(peer, wiretest.Masked(wiretest.Fin|wiretest.RSV1|wiretest.Text, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"))
-		io.WriteString(peer, wiretest.Masked(wiretest.Fin|wiretest.Text, "next"))
-	}()
-	for _, want := range []string{"Hello", "next"} {
-		m, err := r.Next()
-		require.NoError(t, err)
-		require.Equal(t, want, all(t, m, 100))
+	const (
+		fin, rsv1, text, cont = wiretest.Fin, wiretest.RSV1, wiretest.Text, wiretest.Cont
+
+		hello = "\xf3\x48\xcd\xc9\xc9\x07\x00" // a last block
+		world = "\x0a\xcf\x2f\xca\x49\x01\x00" // one that is not the last
+		again = "\xf2\x00\x11\x00\x00"         // its H, and four bytes of five bytes before
+		next  = "next"
+	)
+	for name, c := range map[string]struct {
+		bytes    string
+		takeover bool
+		want     string
+	}{
+		"an empty block":                   {wiretest.Masked(fin|rsv1|text, hello+"\x00"), false, "Hello"},
+		"nothing":                          {wiretest.Masked(fin|rsv1|text, hello), false, "Hello"},
+		"more":                             {wiretest.Masked(fin|rsv1|text, hello+world), false, "HelloWorld"},
+		"more, with takeover":              {wiretest.Masked(fin|rsv1|text, hello+world), true, "HelloWorld"},
+		"more, in the next frame":          {wiretest.Masked(rsv1|text, hello) + wiretest.Masked(fin|cont, world), false, "HelloWorld"},
+		"an empty frame":                   {wiretest.Masked(rsv1|text, hello) + wiretest.Masked(fin|cont, ""), false, "Hello"},
+		"last blocks":                      {wiretest.Masked(fin|rsv1|text, hello+hello+"\x03\x00\x03\x00"+hello+world), false, "HelloHelloHelloWorld"},
+		"what refers to it, with takeover": {wiretest.Masked(fin|rsv1|text, hello+again), true, "HelloHello"},
+	} {
+		s, peer := overTCP(t, Config{})
+		r := NewReader(s, nil, 1000, func() {})
+		r.Inflate(c.takeover)
+		go io.WriteString(peer, c.bytes+wiretest.Masked(fin|text, next))
+		for _, want := range []string{c.want, next} {
+			m, err := r.Next()
+			require.NoError(t, err, name)
+			require.Equal(t, want, all(t, m, 100), name)
+		}
 	}
 }
 
 // Who breaks off after a last block has not said all.
 func TestAMessageIsNotWholeAfterALastBlockWithoutItsLastFrame(t *testing.T) {
 	s, peer := overTCP(t, Config{})
+	s.cfg.Explain = func(_ string, err error) error { return fmt.Errorf("ended: %w", err) } // io.EOF is the end of a text
 	r := NewReader(s, nil, 0, func() {})
 	r.Inflate(false)
 	io.WriteString(peer, wiretest.Masked(wiretest.RSV1|wiretest.Text, "\xf3\x48\xcd\xc9\xc9\x07\x00"))
@@ -138,22 +160,41 @@ func TestAMessageIsNotWholeAfterALastBlockWithoutItsLastFrame(t *testing.T) {
 }
 
 func TestEmptyBlocksWithoutEndAreTooLarge(t *testing.T) {
-	s, peer := overTCP(t, Config{})
-	r := NewReader(s, nil, 1000, func() {})
-	r.Inflate(false)
-	go func() {
-		io.WriteString(peer, wiretest.Masked(wiretest.RSV1|wiretest.Text, "\x00\x00\x00\xff\xff"))
-		for range 100 {
-			io.WriteString(peer, wiretest.Masked(wiretest.Cont, strings.Repeat("\x00\x00\x00\xff\xff", 10)))
+	for _, block := range []string{"\x00\x00\x00\xff\xff", "\x03\x00"} { // the second is a last one each time
+		s, peer := overTCP(t, Config{})
+		r := NewReader(s, nil, 1000, func() {})
+		r.Inflate(true)
+		go func() {
+			io.WriteString(peer, wiretest.Masked(wiretest.RSV1|wiretest.Text, block))
+			for range 200 {
+				io.WriteString(peer, wiretest.Masked(wiretest.Cont, strings.Repeat(block, 10)))
+			}
+		}()
+		m, err := r.Next()
+		require.NoError(t, err)
+		_, err = io.ReadAll(m)
+		var end *CloseError
+		require.ErrorAs(t, err, &end)
+		assert.Equal(t, 1009, end.Code)
+		assert.Equal(t, 1000, end.Limit)
+	}
+}
+
+// What a peer that keeps its window may refer to is all there, and little more.
+func TestAWindowHoldsLittleMoreThanItsSize(t *testing.T) {
+	var w window
+	var said []byte
+	for i := range 300 {
+		p := []byte(strings.Repeat(string(rune('a'+i%26)), i*i%5000+1))
+		if i == 150 {
+			p = []byte(strings.Repeat("long", windowSize))
 		}
-	}()
-	m, err := r.Next()
-	require.NoError(t, err)
-	_, err = io.ReadAll(m)
-	var end *CloseError
-	require.ErrorAs(t, err, &end)
-	assert.Equal(t, 1009, end.Code)
-	assert.Equal(t, 1000, end.Limit)
+		w.add(p)
+		said = append(said, p...)
+		require.Equal(t, string(said[max(0, len(said)-windowSize):]), string(w.last()))
+		require.LessOrEqual(t, cap(w.b), windowSize+2*slack)
+	}
+	assert.Zero(t, testing.AllocsPerRun(100, func() { w.add(said[:3000]) }))
 }
 
 func TestAFrameOverTheLimitIsRefusedByItsHeader(t *testing.T) {

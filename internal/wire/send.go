@@ -219,6 +219,7 @@ func (s *Socket) push(f []byte) error {
 		if err != nil {
 			return s.reason(err)
 		}
+		s.writes.Add(1)
 		f = f[n:]
 	}
 	return nil

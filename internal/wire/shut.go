@@ -50,8 +50,8 @@ func (s *Socket) Shut(code int, text string) {
 		s.mu.Unlock()
 		return
 	}
-	s.SetReadDeadline(past) // before put, for Linger sets another
-	s.put(closeFrame(code, text, s.cfg.Client))
+	s.SetReadDeadline(past) // before putAndUnlock, for Linger sets another
+	s.putAndUnlock(closeFrame(code, text, s.cfg.Client))
 }
 
 // Linger ends the connection for good after Shut, and waits for every goroutine

@@ -55,7 +55,8 @@ type Socket struct {
 	reading lock.Turn[lock.Reading] // held during a read
 	mute    bool                    // reads find the end
 
-	reads atomic.Uint32 // odd: a read is waiting
+	reads  atomic.Uint32 // odd: a read is waiting
+	writes atomic.Uint32 // pieces that push has written
 }
 
 // NewSocket wraps nc, which must be good for one reader and one writer at once.
@@ -84,11 +85,12 @@ func (s *Socket) pong(payload []byte) {
 		s.mu.Unlock()
 		return
 	}
-	s.put(control(fin|opPong, payload, s.cfg.Client))
+	s.putAndUnlock(control(fin|opPong, payload, s.cfg.Client))
 }
 
-// put sends a control frame now, or leaves it to who is writing. It unlocks mu.
-func (s *Socket) put(f []byte) {
+// putAndUnlock sends a control frame now, or leaves it to who is writing. Called
+// with mu held; returns without it.
+func (s *Socket) putAndUnlock(f []byte) {
 	if s.busy {
 		s.control = append(s.control[:0], f...)
 		s.mu.Unlock()

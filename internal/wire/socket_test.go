@@ -210,6 +210,46 @@ func TestAPingThatCannotLeaveIsAsGoodAsUnanswered(t *testing.T) {
 	})
 }
 
+// The answer's time begins when the ping can leave: until then the stall limit is
+// for the peer.
+func TestASlowPeerIsAskedWhenItHasTakenWhatWasBefore(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s, peer := inMemory(t, Config{Stall: 10 * time.Second})
+			s.Pulse(25*time.Second, 10*time.Second)
+			ended := read(s)
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				buf := make([]byte, piece)
+				for {
+					time.Sleep(9 * time.Second)
+					n, err := peer.Read(buf)
+					if err != nil {
+						return
+					}
+					if answers && buf[0] == wiretest.Fin|wiretest.Ping && n < piece {
+						peer.Write([]byte("pong, or anything"))
+					}
+				}
+			}()
+			start := time.Now()
+			require.NoError(t, s.Send(say(strings.Repeat("x", 20*piece))))
+			assert.Greater(t, time.Since(start), time.Minute)
+			if answers {
+				time.Sleep(time.Hour)
+				require.NoError(t, s.cause())
+			} else {
+				<-ended
+				assert.ErrorIs(t, s.cause(), ErrSilent)
+				assert.Less(t, time.Since(start), 21*9*time.Second+3*10*time.Second)
+			}
+			peer.Close()
+			<-over
+		})
+	}
+}
+
 func TestAPeerThatSaysAnythingIsAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, peer := inMemory(t, Config{})
