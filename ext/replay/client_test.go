@@ -395,6 +395,33 @@ func TestPositionsAreKeptWithoutTheFilter(t *testing.T) {
 	assert.Equal(t, replay.ID(55), id)
 }
 
+// A position of the program's own is where its first session begins. A server that
+// does not mark the past would send all of it again in each that follows.
+func TestAPositionOfTheProgramsOwnIsAskedForOnce(t *testing.T) {
+	e := replay.Client(replay.Config{})
+	handshake := func() {
+		require.NoError(t, e.Incoming(t.Context(), &bayeux.Message{
+			Channel: bayeux.MetaHandshake, Outcome: bayeux.Succeeded, Ext: bayeux.Ext{"replay": []byte("true")},
+		}))
+	}
+	subscribe := func(channels ...string) string {
+		m, err := bayeux.NewSubscribe("x", channels...)
+		require.NoError(t, err)
+		m.ID = "1"
+		require.NoError(t, m.Ext.Set("replay", map[string]replay.ID{"/event/E": 5, "/event/F": 6}))
+		require.NoError(t, e.Outgoing(t.Context(), m))
+		return string(m.Ext["replay"])
+	}
+	handshake()
+	assert.Equal(t, `{"/event/E":5,"/event/F":6}`, subscribe("/event/E"))
+	require.NoError(t, e.Incoming(t.Context(), &bayeux.Message{Channel: "/event/E", Data: []byte(`{"event":{"replayId":55}}`)}))
+	assert.Equal(t, `{"/event/E":5,"/event/F":6}`, subscribe("/event/E"), "another subscription of this session")
+	handshake()
+	assert.Equal(t, `{"/event/E":55,"/event/F":6}`, subscribe("/event/E"))
+	handshake()
+	assert.Equal(t, `{"/event/E":55,"/event/F":6}`, subscribe("/event/E", "/event/F"), "nothing came on the other")
+}
+
 func TestAServerWithoutReplayIsAskedForNothing(t *testing.T) {
 	e := replay.Client(replay.Config{})
 	require.NoError(t, e.Incoming(t.Context(), &bayeux.Message{Channel: bayeux.MetaHandshake, Outcome: bayeux.Succeeded}))
