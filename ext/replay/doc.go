@@ -17,6 +17,10 @@
 // the program has asked for a position of its own in the ext of its subscribe: that
 // is where its first session begins.
 //
+// What a full queue gave up, as with client.DropOldest, is not handled. The position
+// goes past it with the next message that is, and a program that dies before then
+// gets it again.
+//
 // Subscriptions that overlap, such as /a/* and /a/x, each get what is published
 // once and in order, and each goes on from a position of its own, where the
 // server is this module's: it says whose past a message belongs to. Two channels
