@@ -233,17 +233,22 @@ func (l *link) unsent(err error) {
 	l.fail(err)
 }
 
-// expect remembers requests before they are sent: a reply may be quick.
-func (l *link) expect(conn transport.Conn, rs []*request) {
+// expect remembers requests before they are sent: a reply may be quick. It does not
+// if they are the supervisor's and given up by now: nobody would watch them.
+func (l *link) expect(conn transport.Conn, rs []*request) bool {
 	now, session := time.Now(), l.c.ID()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if rs[0].own() && rs[0].deserted.Load() {
+		return false
+	}
 	for _, r := range rs {
 		r.sent, r.session, r.conn = now, session, conn
 		r.on.Store(l)
 		l.pending[r.id] = r
 		l.watch(l.patience(r))
 	}
+	return true
 }
 
 // patience is how long r's reply may stay out. An exchange has its own limits,
@@ -267,8 +272,10 @@ func (l *link) forget(r *request) (was bool) {
 	return was
 }
 
-// abandon is forget for the supervisor's requests: an exchange ends with it.
+// abandon is forget for the supervisor's requests: an exchange ends with it. One
+// that is about to be sent is not.
 func (l *link) abandon(r *request) {
+	r.deserted.Store(true) // before expect, or else forget finds it
 	if !l.forget(r) || l.conn != nil {
 		return
 	}
