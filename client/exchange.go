@@ -42,7 +42,7 @@ func (l *link) carry(out *writer, in *reader, conn transport.Conn, rs []*request
 	if conn == nil {
 		var err error
 		if conn, err = l.dial(); err != nil {
-			l.notSent(rs, err)
+			l.unreached(rs, err)
 			return
 		}
 	}
@@ -105,7 +105,7 @@ func (l *link) unanswered(rs []*request, err error) {
 		c.outbox.oneByOne()
 		c.requeue(left...)
 	case neverSent(err):
-		l.notSent(left, err)
+		l.unreached(left, err)
 	case refused(err):
 		l.refuse(left, err)
 	default:
@@ -157,9 +157,27 @@ func (l *link) refuse(rs []*request, err error) {
 	}
 }
 
-// notSent handles requests for which there was no connection: they wait until a
-// connect has been answered. The supervisor's own are for it to repeat, and a
-// disconnect has come true.
+// unreached handles requests for which there was no connection. The connect that
+// is held has one and may stay out for long, so they are tried again after a pause,
+// with all that stands behind them. If its own breaks too, the supervisor sees to it.
+func (l *link) unreached(rs []*request, err error) {
+	first := rs[0]
+	if first.own() || first.kind == transport.Disconnect || l.ctx.Err() != nil {
+		l.notSent(rs, err)
+		return
+	}
+	pause := l.c.pauseOf(first)
+	l.c.cfg.log.Warn("no connection for a request, trying again", "transport", l.typ(), "channel", first.channel, "pause", pause, "err", err)
+	l.c.hub.Tell(Failure{err})
+	for _, r := range rs {
+		r.after = time.Now().Add(pause)
+	}
+	l.c.requeue(rs...)
+}
+
+// notSent handles requests that must not be sent now: they wait until a connect
+// has been answered. The supervisor's own are for it to repeat, and a disconnect
+// has come true.
 func (l *link) notSent(rs []*request, err error) {
 	if rs[0].own() || rs[0].kind == transport.Disconnect {
 		l.c.settle(rs[0], nil, err)
