@@ -62,9 +62,12 @@ func (l *link) exchange(out *writer, in *reader, conn transport.Conn, rs []*requ
 	defer stop()
 	var late atomic.Bool
 	if p := patience(rs); p > 0 {
+		calls := unhurried(rs)
 		in.timeout = time.AfterFunc(p, func() {
-			late.Store(true)
-			conn.Close(transport.Stalled)
+			if l.outlasted(conn, calls) {
+				late.Store(true)
+				conn.Close(transport.Stalled)
+			}
 		})
 		defer func() { in.timeout.Stop(); in.timeout = nil }()
 	}
@@ -78,8 +81,56 @@ func (l *link) exchange(out *writer, in *reader, conn transport.Conn, rs []*requ
 	return err
 }
 
-// patience is how long an exchange may take: the longest of its requests; the
-// supervisor watches its own.
+// unhurried are the calls among rs whose callers have set a time themselves.
+func unhurried(rs []*request) (calls []*request) {
+	for _, r := range rs {
+		if r.call && r.patience == 0 {
+			calls = append(calls, r)
+		}
+	}
+	return calls
+}
+
+// outlasted waits for as long as somebody does for one of the calls that conn, an
+// exchange, has carried. It is false when conn has ended meanwhile.
+func (l *link) outlasted(conn transport.Conn, calls []*request) bool {
+	for _, r := range calls {
+		if !l.awaits(r) {
+			continue
+		}
+		select {
+		case <-r.ctx.Done():
+		case <-conn.Context().Done():
+			return false
+		}
+	}
+	return true
+}
+
+func (l *link) awaits(r *request) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pending[r.id] == r
+}
+
+// endOverlong ends the exchanges that have outlasted Timeouts.NetworkDelay for a
+// call: a connect has shown that nothing comes back any more.
+func (l *link) endOverlong() {
+	var conns []transport.Conn
+	l.mu.Lock()
+	for _, r := range l.pending {
+		if r.call && time.Since(r.sent) > l.c.cfg.timeouts.NetworkDelay {
+			conns = append(conns, r.conn)
+		}
+	}
+	l.mu.Unlock()
+	for _, conn := range conns {
+		conn.Close(transport.Stalled)
+	}
+}
+
+// patience is how long an exchange may take: the longest of its requests, and
+// longer for a call whose caller has set a time; the supervisor watches its own.
 func patience(rs []*request) (d time.Duration) {
 	for _, r := range rs {
 		d = max(d, r.exchange)
