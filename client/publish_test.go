@@ -464,6 +464,32 @@ func TestACallThatEndsLeavesTheWayFree(t *testing.T) {
 	})
 }
 
+// A call that is not sent gives the others of its payload no more time.
+func TestACallThatIsDeletedGivesOthersNoTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			if m.Channel == "/slow" {
+				time.Sleep(time.Second)
+			}
+			return m.Channel == "/mute"
+		}
+		c, ctx := start(t, dialers(board(f, polls)), WithExtension(Extension{
+			Channels: []string{"/service/deleted"},
+			Outgoing: func(context.Context, *bayeux.Message) error { return errors.New("no") },
+		})), t.Context()
+		require.NoError(t, c.Wait(ctx))
+		require.NoError(t, c.PublishFunc("/slow", 1, nil))
+		synctest.Wait()
+		patient, cancel := context.WithTimeout(ctx, time.Hour)
+		defer cancel()
+		go c.Call(patient, "/service/deleted", 1)
+		began := time.Now()
+		require.ErrorIs(t, c.Publish(ctx, "/mute", 1), ErrLost)
+		assert.Equal(t, 11*time.Second, time.Since(began))
+	})
+}
+
 // A call may have all the time in the world, but not over a dead network.
 func TestACallIsLostWithTheNetwork(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
