@@ -46,7 +46,8 @@ type Extension struct {
 	Outgoing func(ctx context.Context, m *bayeux.Message) error
 
 	// Incoming sees each reply and event in the order of arrival. An error
-	// deletes an event; a reply then counts as failed with that error.
+	// deletes an event; a reply then counts as failed with that error. After
+	// [Client.Nudge] the reply to the connect that was given up may come first.
 	Incoming func(ctx context.Context, m *bayeux.Message) error
 
 	// Selects is asked, after Incoming and on the same goroutine, whether those

@@ -40,6 +40,7 @@ type link struct {
 
 	mu      lock.Mutex[lock.ClientLink]
 	pending map[uint64]*request // sent, not answered
+	astray  []*request          // connects that were given up, and whose replies a stream may still bring: nobody waits, but extensions see them
 	overdue *time.Timer         // looks after those that stay unanswered
 	closed  bool
 	heard   time.Time
@@ -272,12 +273,23 @@ func (l *link) forget(r *request) (was bool) {
 	return was
 }
 
+// mostAstray bounds what is remembered of Nudge after Nudge.
+const mostAstray = 16
+
 // abandon is forget for the supervisor's requests: an exchange ends with it. One
 // that is about to be sent is not.
 func (l *link) abandon(r *request) {
-	r.deserted.Store(true) // before expect, or else forget finds it
-	if !l.forget(r) || l.conn != nil {
-		return
+	r.deserted.Store(true) // before expect, or else it is pending
+	l.mu.Lock()
+	sent := l.pending[r.id] == r
+	if sent {
+		delete(l.pending, r.id)
 	}
-	r.conn.Close(transport.Replaced)
+	if sent && l.conn != nil && r.kind == transport.Connect {
+		l.astray = append(l.astray[max(0, len(l.astray)-mostAstray+1):], r)
+	}
+	l.mu.Unlock()
+	if sent && l.conn == nil {
+		r.conn.Close(transport.Replaced)
+	}
 }

@@ -17,10 +17,6 @@
 // has a number, and the next connect acknowledges it: one round trip for each
 // delivery, on a WebSocket too.
 //
-// On a WebSocket to such a server a message can come twice when a connect is given
-// up, by client.Client.Nudge or because another reply stays out, in the moment in
-// which the message is on its way.
-//
 // A server of this module is offered a better form, which others ignore.
 // Messages leave at once. Each has a number, which both ends count, so that
 // nothing is added to the messages themselves: a server tells the number of the
