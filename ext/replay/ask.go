@@ -22,6 +22,9 @@ func (x *extension) outgoing(ctx context.Context, m *bayeux.Message) error {
 	}
 	positions := map[string]ID{}
 	own, err := m.Ext.Decode(Name, &positions)
+	if positions == nil { // of a null
+		positions = map[string]ID{}
+	}
 	a := asking{own: own && err == nil && len(positions) > 0} // the program knows better where to begin
 	for _, ch := range m.Subscription.Channels {
 		a.keys = append(a.keys, string(bayeux.Channel(ch).WithoutFilter()))

@@ -474,6 +474,18 @@ func TestAPositionOfTheProgramsOwnIsAskedForOnce(t *testing.T) {
 	assert.Equal(t, `{"/event/E":55,"/event/F":6}`, subscribe("/event/E", "/event/F"), "nothing came on the other")
 }
 
+func TestANullInThePlaceOfPositionsIsNone(t *testing.T) {
+	e := replay.Client(replay.Config{First: replay.All})
+	require.NoError(t, e.Incoming(t.Context(), &bayeux.Message{
+		Channel: bayeux.MetaHandshake, Outcome: bayeux.Succeeded, Ext: bayeux.Ext{"replay": []byte("true")},
+	}))
+	m, err := bayeux.NewSubscribe("x", "/a")
+	require.NoError(t, err)
+	m.Ext = bayeux.Ext{"replay": []byte("null")}
+	require.NoError(t, e.Outgoing(t.Context(), m))
+	assert.Equal(t, `{"/a":-2}`, string(m.Ext["replay"]))
+}
+
 func TestAServerWithoutReplayIsAskedForNothing(t *testing.T) {
 	e := replay.Client(replay.Config{})
 	require.NoError(t, e.Incoming(t.Context(), &bayeux.Message{Channel: bayeux.MetaHandshake, Outcome: bayeux.Succeeded}))
