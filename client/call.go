@@ -12,6 +12,10 @@ import (
 // server's acceptance alone does not complete it. A failure is a *bayeux.Error
 // with the result's data; a channel that is no service channel is refused here.
 //
+// It waits until the deadline of ctx. Over long-polling all that this client sends
+// later waits for the same answer, and what went out together with the call is
+// [ErrLost] after some twice Timeouts.NetworkDelay.
+//
 // Without a deadline in ctx it waits for Timeouts.NetworkDelay. A call that the
 // server has accepted by then, and not answered, as servers do with services
 // that they do not have, is bayeux.ErrTimeout; any other, and each whose

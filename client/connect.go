@@ -153,6 +153,9 @@ func (c *Client) supervise(l *link, m *bayeux.Message, kind transport.Kind, pati
 	if err != nil && !c.outbox.remove(r) {
 		l.abandon(r)
 	}
+	if l.conn == nil && errors.Is(err, bayeux.ErrTimeout) {
+		l.endOverlong()
+	}
 	return reply, err
 }
 

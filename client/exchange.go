@@ -42,7 +42,7 @@ func (l *link) carry(out *writer, in *reader, conn transport.Conn, rs []*request
 	if conn == nil {
 		var err error
 		if conn, err = l.dial(); err != nil {
-			l.notSent(rs, err)
+			l.unreached(rs, err)
 			return
 		}
 	}
@@ -62,9 +62,12 @@ func (l *link) exchange(out *writer, in *reader, conn transport.Conn, rs []*requ
 	defer stop()
 	var late atomic.Bool
 	if p := patience(rs); p > 0 {
+		calls := unhurried(rs)
 		in.timeout = time.AfterFunc(p, func() {
-			late.Store(true)
-			conn.Close(transport.Stalled)
+			if l.outlasted(conn, calls) {
+				late.Store(true)
+				conn.Close(transport.Stalled)
+			}
 		})
 		defer func() { in.timeout.Stop(); in.timeout = nil }()
 	}
@@ -78,8 +81,56 @@ func (l *link) exchange(out *writer, in *reader, conn transport.Conn, rs []*requ
 	return err
 }
 
-// patience is how long an exchange may take: the longest of its requests; the
-// supervisor watches its own.
+// unhurried are the calls among rs whose callers have set a time themselves.
+func unhurried(rs []*request) (calls []*request) {
+	for _, r := range rs {
+		if r.call && r.patience == 0 {
+			calls = append(calls, r)
+		}
+	}
+	return calls
+}
+
+// outlasted waits for as long as somebody does for one of the calls that conn, an
+// exchange, has carried. It is false when conn has ended meanwhile.
+func (l *link) outlasted(conn transport.Conn, calls []*request) bool {
+	for _, r := range calls {
+		if !l.awaits(r) {
+			continue
+		}
+		select {
+		case <-r.ctx.Done():
+		case <-conn.Context().Done():
+			return false
+		}
+	}
+	return true
+}
+
+func (l *link) awaits(r *request) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pending[r.id] == r
+}
+
+// endOverlong ends the exchanges that have outlasted Timeouts.NetworkDelay for a
+// call: a connect has shown that nothing comes back any more.
+func (l *link) endOverlong() {
+	var conns []transport.Conn
+	l.mu.Lock()
+	for _, r := range l.pending {
+		if r.call && time.Since(r.sent) > l.c.cfg.timeouts.NetworkDelay {
+			conns = append(conns, r.conn)
+		}
+	}
+	l.mu.Unlock()
+	for _, conn := range conns {
+		conn.Close(transport.Stalled)
+	}
+}
+
+// patience is how long an exchange may take: the longest of its requests, and
+// longer for a call whose caller has set a time; the supervisor watches its own.
 func patience(rs []*request) (d time.Duration) {
 	for _, r := range rs {
 		d = max(d, r.exchange)
@@ -105,7 +156,7 @@ func (l *link) unanswered(rs []*request, err error) {
 		c.outbox.oneByOne()
 		c.requeue(left...)
 	case neverSent(err):
-		l.notSent(left, err)
+		l.unreached(left, err)
 	case refused(err):
 		l.refuse(left, err)
 	default:
@@ -157,9 +208,27 @@ func (l *link) refuse(rs []*request, err error) {
 	}
 }
 
-// notSent handles requests for which there was no connection: they wait until a
-// connect has been answered. The supervisor's own are for it to repeat, and a
-// disconnect has come true.
+// unreached handles requests for which there was no connection. The connect that
+// is held has one and may stay out for long, so they are tried again after a pause,
+// with all that stands behind them. If its own breaks too, the supervisor sees to it.
+func (l *link) unreached(rs []*request, err error) {
+	first := rs[0]
+	if first.own() || first.kind == transport.Disconnect || l.ctx.Err() != nil {
+		l.notSent(rs, err)
+		return
+	}
+	pause := l.c.pauseOf(first)
+	l.c.cfg.log.Warn("no connection for a request, trying again", "transport", l.typ(), "channel", first.channel, "pause", pause, "err", err)
+	l.c.hub.Tell(Failure{err})
+	for _, r := range rs {
+		r.after = time.Now().Add(pause)
+	}
+	l.c.requeue(rs...)
+}
+
+// notSent handles requests that must not be sent now: they wait until a connect
+// has been answered. The supervisor's own are for it to repeat, and a disconnect
+// has come true.
 func (l *link) notSent(rs []*request, err error) {
 	if rs[0].own() || rs[0].kind == transport.Disconnect {
 		l.c.settle(rs[0], nil, err)

@@ -46,7 +46,8 @@ type Extension struct {
 	Outgoing func(ctx context.Context, m *bayeux.Message) error
 
 	// Incoming sees each reply and event in the order of arrival. An error
-	// deletes an event; a reply then counts as failed with that error.
+	// deletes an event; a reply then counts as failed with that error. After
+	// [Client.Nudge] the reply to the connect that was given up may come first.
 	Incoming func(ctx context.Context, m *bayeux.Message) error
 
 	// Selects is asked, after Incoming and on the same goroutine, whether those
@@ -56,7 +57,8 @@ type Extension struct {
 
 	// Done is called when every local subscriber of ch has handled m: its loop
 	// asked for the next message, its handler returned nil, or it took m from
-	// a Chan. ch is the channel subscribed to, without a filter.
+	// a Chan. What a full queue gave up nobody handles, so it is not called for
+	// that. ch is the channel subscribed to, without a filter.
 	Done func(ch string, m *bayeux.Message)
 
 	// Recovers reports whether the extension gets back what was missed on ch by

@@ -95,3 +95,30 @@ func TestAnExtensionSelectsWhoGetsAnEvent(t *testing.T) {
 		assert.Equal(t, []string{"/a/b 1"}, done, "take leaves the last one undone")
 	})
 }
+
+// A subscription may end when an event is on its way to it. Those that go on say
+// alone when that is done.
+func TestASubscriptionThatEndsMeanwhileHoldsNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		var ends *Subscription
+		var done []string
+		c, ctx := start(t, dialers(board(f, streams)), WithExtension(Extension{
+			Channels: []string{"/a"},
+			Incoming: func(context.Context, *bayeux.Message) error {
+				ends.end(nil, false)
+				return nil
+			},
+			Done: func(_ string, m *bayeux.Message) { done = append(done, string(m.Data)) },
+		})), t.Context()
+		var err error
+		ends, err = c.Subscribe(ctx, "/a")
+		require.NoError(t, err)
+		_, err = c.SubscribeFunc(ctx, "/a", func(context.Context, *bayeux.Message) error { return nil })
+		require.NoError(t, err)
+		f.publish("/a", "1")
+		synctest.Wait()
+		assert.Equal(t, []string{"1"}, done)
+		assert.Zero(t, c.Stats().Dropped)
+	})
+}

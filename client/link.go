@@ -40,6 +40,7 @@ type link struct {
 
 	mu      lock.Mutex[lock.ClientLink]
 	pending map[uint64]*request // sent, not answered
+	astray  []*request          // connects that were given up, and whose replies a stream may still bring: nobody waits, but extensions see them
 	overdue *time.Timer         // looks after those that stay unanswered
 	closed  bool
 	heard   time.Time
@@ -233,17 +234,22 @@ func (l *link) unsent(err error) {
 	l.fail(err)
 }
 
-// expect remembers requests before they are sent: a reply may be quick.
-func (l *link) expect(conn transport.Conn, rs []*request) {
+// expect remembers requests before they are sent: a reply may be quick. It does not
+// if they are the supervisor's and given up by now: nobody would watch them.
+func (l *link) expect(conn transport.Conn, rs []*request) bool {
 	now, session := time.Now(), l.c.ID()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if rs[0].own() && rs[0].deserted.Load() {
+		return false
+	}
 	for _, r := range rs {
 		r.sent, r.session, r.conn = now, session, conn
 		r.on.Store(l)
 		l.pending[r.id] = r
 		l.watch(l.patience(r))
 	}
+	return true
 }
 
 // patience is how long r's reply may stay out. An exchange has its own limits,
@@ -267,10 +273,23 @@ func (l *link) forget(r *request) (was bool) {
 	return was
 }
 
-// abandon is forget for the supervisor's requests: an exchange ends with it.
+// mostAstray bounds what is remembered of Nudge after Nudge.
+const mostAstray = 16
+
+// abandon is forget for the supervisor's requests: an exchange ends with it. One
+// that is about to be sent is not.
 func (l *link) abandon(r *request) {
-	if !l.forget(r) || l.conn != nil {
-		return
+	r.deserted.Store(true) // before expect, or else it is pending
+	l.mu.Lock()
+	sent := l.pending[r.id] == r
+	if sent {
+		delete(l.pending, r.id)
 	}
-	r.conn.Close(transport.Replaced)
+	if sent && l.conn != nil && r.kind == transport.Connect {
+		l.astray = append(l.astray[max(0, len(l.astray)-mostAstray+1):], r)
+	}
+	l.mu.Unlock()
+	if sent && l.conn == nil {
+		r.conn.Close(transport.Replaced)
+	}
 }

@@ -200,7 +200,7 @@ func WithHandshakeExt(f func(ctx context.Context) (bayeux.Ext, error)) Option {
 }
 
 // WithHeader adds a header to every request, the WebSocket upgrade included.
-// Values add up.
+// Values add up. Host names a virtual host; outside a browser.
 func WithHeader(key, value string) Option {
 	return func(c *config) error {
 		if key == "" || textproto.TrimString(key) != key {

@@ -413,3 +413,99 @@ func TestARemoteCall(t *testing.T) {
 		})
 	})
 }
+
+// A service may take longer than a reply may stay out, if its caller gives it the
+// time.
+func TestACallWaitsUntilItsDeadline(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel != "/service/slow" {
+					return false
+				}
+				answer := func() {
+					w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Succeeded, Data: m.Data})
+				}
+				if w.conn.Peer().Once {
+					time.Sleep(25 * time.Second)
+					answer()
+				} else {
+					time.AfterFunc(25*time.Second, answer)
+				}
+				return true
+			}
+			c := start(t, dialers(d))
+			_, err := c.Subscribe(t.Context(), "/a", WithOnGap(func(g Gap) { t.Errorf("gap %+v", g) }))
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			got, err := Call[int](ctx, c, "/service/slow", 7)
+			require.NoError(t, err)
+			assert.Equal(t, 7, got)
+			assert.Zero(t, c.Stats().Reconnects)
+		})
+	})
+}
+
+// A call that nobody waits for any more holds nothing up.
+func TestACallThatEndsLeavesTheWayFree(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = func(w *wire, m *bayeux.Message) bool { return m.Channel == "/service/mute" }
+			c := start(t, dialers(d))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			time.AfterFunc(25*time.Second, cancel)
+			_, err := c.Call(ctx, "/service/mute", 1)
+			require.ErrorIs(t, err, context.Canceled)
+			began := time.Now()
+			require.NoError(t, c.Publish(t.Context(), "/a", 1))
+			assert.Zero(t, time.Since(began))
+		})
+	})
+}
+
+// A call that is not sent gives the others of its payload no more time.
+func TestACallThatIsDeletedGivesOthersNoTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			if m.Channel == "/slow" {
+				time.Sleep(time.Second)
+			}
+			return m.Channel == "/mute"
+		}
+		c, ctx := start(t, dialers(board(f, polls)), WithExtension(Extension{
+			Channels: []string{"/service/deleted"},
+			Outgoing: func(context.Context, *bayeux.Message) error { return errors.New("no") },
+		})), t.Context()
+		require.NoError(t, c.Wait(ctx))
+		require.NoError(t, c.PublishFunc("/slow", 1, nil))
+		synctest.Wait()
+		patient, cancel := context.WithTimeout(ctx, time.Hour)
+		defer cancel()
+		go c.Call(patient, "/service/deleted", 1)
+		began := time.Now()
+		require.ErrorIs(t, c.Publish(ctx, "/mute", 1), ErrLost)
+		assert.Equal(t, 11*time.Second, time.Since(began))
+	})
+}
+
+// A call may have all the time in the world, but not over a dead network.
+func TestACallIsLostWithTheNetwork(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			var silent atomic.Bool
+			f.first = func(*wire, *bayeux.Message) bool { return silent.Load() }
+			c := start(t, dialers(d))
+			require.NoError(t, c.Wait(t.Context()))
+			synctest.Wait()
+			silent.Store(true) // with a connect held, which the fake still answers
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			began := time.Now()
+			_, err := c.Call(ctx, "/service/mute", 1)
+			require.ErrorIs(t, err, ErrLost)
+			assert.InDelta(t, 50, time.Since(began).Seconds(), 1, "20 s hold, then 20 s and 10 s for the next")
+		})
+	})
+}

@@ -182,7 +182,10 @@ func (l *link) claim(v *codec.View, result bool) *request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.find(v)
-	if r == nil || result && !r.call {
+	switch {
+	case r == nil && !result:
+		return l.late(v)
+	case r == nil || result && !r.call:
 		return nil
 	}
 	if !result && r.call && v.Outcome == bayeux.Succeeded {
@@ -190,6 +193,25 @@ func (l *link) claim(v *codec.View, result bool) *request {
 		return nil // the result is still to come (docs/protocol.md §14)
 	}
 	delete(l.pending, r.id)
+	if r.kind == transport.Connect {
+		l.astray = nil // older ones have no reply on its way any more
+	}
+	return r
+}
+
+// late is the connect that v is the reply to after it was given up. The caller
+// holds l.mu.
+func (l *link) late(v *codec.View) *request {
+	id, err := strconv.ParseUint(string(v.ID), 10, 64)
+	if err != nil || string(v.Channel) != bayeux.MetaConnect {
+		return nil
+	}
+	i := slices.IndexFunc(l.astray, func(r *request) bool { return r.id == id })
+	if i < 0 {
+		return nil
+	}
+	r := l.astray[i]
+	l.astray = slices.Delete(l.astray, i, i+1)
 	return r
 }
 

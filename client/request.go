@@ -54,10 +54,15 @@ func (r *request) own() bool { return r.kind == transport.Handshake || r.kind ==
 func (c *Client) postpone(rs []*request) {
 	for _, r := range rs {
 		if r.m != nil && r.tries > 1 {
-			r.pause.min, r.pause.max = c.cfg.backoff[0], c.cfg.backoff[1]
-			r.after = time.Now().Add(r.pause.next())
+			r.after = time.Now().Add(c.pauseOf(r))
 		}
 	}
+}
+
+// pauseOf is how long r waits after one more exchange that failed.
+func (c *Client) pauseOf(r *request) time.Duration {
+	r.pause.min, r.pause.max = c.cfg.backoff[0], c.cfg.backoff[1]
+	return r.pause.next()
 }
 
 const endless = 1 << 30 // tries of a request that may be repeated at will

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -246,5 +247,59 @@ func TestSubscribingAgainIsRepeatedInANewSessionIfThatIsTheAdvice(t *testing.T) 
 			defer cancel()
 			assert.Equal(t, []string{"1"}, take(ctx, sub, 1))
 		})
+	})
+}
+
+// A connect that is held says nothing of whether another connection can be had: what
+// found none is tried again soon, in its order, and somebody is told.
+func TestWhatFoundNoConnectionIsTriedAgainSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := board(f, polls)
+		c := start(t, dialers(d))
+		sub, err := c.Subscribe(t.Context(), "/a")
+		require.NoError(t, err)
+		var failures []error
+		go func() {
+			for e := range c.Events(t.Context()) {
+				if failed, ok := e.(Failure); ok {
+					failures = append(failures, failed.Err)
+				}
+			}
+		}()
+		synctest.Wait()
+		began := time.Now()
+		d.set(&net.OpError{Op: "dial", Err: errRefused})
+		for i := range 3 {
+			require.NoError(t, c.PublishFunc("/a", i, nil))
+		}
+		synctest.Wait()
+		d.set(nil)
+		assert.Equal(t, []string{"0", "1", "2"}, take(t.Context(), sub, 3))
+		assert.Less(t, time.Since(began), 2*time.Second)
+		require.Len(t, failures, 1)
+		assert.ErrorIs(t, failures[0], errRefused)
+		assert.Zero(t, c.Stats().Reconnects)
+	})
+}
+
+// While no connection can be had, requests try for one with growing pauses.
+func TestWhatFindsNoConnectionPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.hold = time.Hour
+		d := board(f, polls)
+		c := start(t, dialers(d))
+		require.NoError(t, c.Wait(t.Context()))
+		time.Sleep(time.Second)
+		d.set(&net.OpError{Op: "dial", Err: errRefused})
+		require.NoError(t, c.PublishFunc("/a", 1, nil))
+		before := d.tries()
+		time.Sleep(30 * time.Minute)
+		assert.InDelta(t, 63, d.tries()-before, 5)
+		assert.Equal(t, bayeux.Connected, c.State())
+		d.set(nil)
+		time.Sleep(31 * time.Second)
+		assert.Equal(t, 1, f.count("/a"))
 	})
 }

@@ -54,9 +54,6 @@ func (c *Client) lastHeard() time.Time {
 
 // dropped counts messages that a full queue gave up.
 func (c *Client) dropped(s *Subscription, gone []entry) {
-	if s.queue.over() {
-		return
-	}
 	c.count.dropped.Add(uint64(len(gone)))
 	if f := c.cfg.hooks.Dropped; f != nil {
 		f(s.Channel(), len(gone), transport.Overflow)

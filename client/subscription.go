@@ -245,10 +245,13 @@ func (s *Subscription) push(e entry) {
 	if len(gone) == 0 {
 		return
 	}
-	for _, g := range gone {
-		g.finish(!s.queue.over())
+	if s.queue.over() {
+		for _, g := range gone {
+			g.finish(false)
+		}
+		return
 	}
-	s.c.dropped(s, gone)
+	s.c.dropped(s, gone) // nor are they done: those before them may still be under way
 }
 
 // warn tells that nobody reads this subscription fast enough, at most once a

@@ -256,3 +256,30 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		})
 	})
 }
+
+// A connect may be given up just when it is about to be sent. Nobody would watch it
+// then: it is not sent, and the probe that takes its place is.
+func TestAConnectThatWasGivenUpIsNotSent(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			var connects atomic.Int32
+			slow := make(chan struct{})
+			c := start(t, dialers(d), WithExtension(Extension{Outgoing: func(_ context.Context, m *bayeux.Message) error {
+				if m.Channel == bayeux.MetaConnect && connects.Add(1) == 2 {
+					<-slow
+				}
+				return nil
+			}}))
+			require.NoError(t, c.Wait(t.Context()))
+			synctest.Wait()
+			c.Nudge()
+			synctest.Wait()
+			close(slow)
+			time.Sleep(125 * time.Second)
+			assert.Equal(t, bayeux.Connected, c.State())
+			assert.Zero(t, c.Stats().Reconnects)
+			assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+			assert.Equal(t, int(connects.Load())-1, f.count(bayeux.MetaConnect))
+		})
+	})
+}

@@ -42,7 +42,10 @@ func (w *writer) send(l *link, conn transport.Conn, rs []*request) (sent bool, e
 		w.messages = append(w.messages, w.buf[start:end:end])
 		start = end
 	}
-	l.expect(conn, w.requests)
+	if !l.expect(conn, w.requests) {
+		clear(w.requests)
+		return false, nil
+	}
 	p := transport.Payload{Messages: w.messages}
 	if len(w.requests) == 1 {
 		p.Kind = w.requests[0].kind

@@ -282,6 +282,14 @@ func TestWithURLTakesThePlaceOfTheTargets(t *testing.T) {
 	assert.Equal(t, `["/lp/connect"]`, text)
 }
 
+func TestAHostHeaderNamesAVirtualHost(t *testing.T) {
+	to := site(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `["`+r.Host+`"]`) })
+	to.Header = http.Header{"Host": {"virtual.example.com"}}
+	text, err := ask(t, to, connect)
+	require.NoError(t, err)
+	assert.Equal(t, `["virtual.example.com"]`, text)
+}
+
 func TestAServerThatIsNotThereIsAnError(t *testing.T) {
 	s := httptest.NewServer(nil)
 	to := target(t, s, 0)

@@ -2,6 +2,7 @@ package longpoll
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,6 +100,7 @@ func (e *exchange) perform() (*http.Response, error) {
 		return nil, err
 	}
 	maps.Copy(req.Header, e.target.Header)
+	req.Host = cmp.Or(e.target.Header.Get("Host"), req.Host) // net/http does not take it from there
 	req.Header["Content-Type"] = jsonType
 	c := http.Client{CheckRedirect: stay}
 	if own := e.target.HTTP; own != nil {

@@ -32,9 +32,10 @@ type extension struct {
 
 	mu       lock.Mutex[lock.Ack]
 	receiver Receiver
-	bytes    int  // of events since the last acknowledgement
-	messages int  // likewise
-	telling  bool // an acknowledgement is under way
+	connect  string // the id of the last one that was sent
+	bytes    int    // of events since the last acknowledgement
+	messages int    // likewise
+	telling  bool   // an acknowledgement is under way
 }
 
 func (x *extension) opened(c *client.Client) {
@@ -60,7 +61,7 @@ func (x *extension) outgoing(_ context.Context, m *bayeux.Message) error {
 	case !on:
 		return nil
 	}
-	x.bytes, x.messages = 0, 0
+	x.bytes, x.messages, x.connect = 0, 0, m.ID
 	return m.Ext.Set(Name, x.receiver.Connect())
 }
 
@@ -114,7 +115,11 @@ func (x *extension) batch(m *bayeux.Message) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.receiver.Batch(n)
+	if m.ID != "" && m.ID != x.connect {
+		x.receiver.Stray()
+	} else {
+		x.receiver.Batch(n)
+	}
 }
 
 // mark reports whether m tells the number of the next event.

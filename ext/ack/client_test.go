@@ -112,6 +112,7 @@ func TestACutBetweenEventsAndTheirNumberRepeatsNothing(t *testing.T) {
 		"cut again, earlier":          {[]answer{{"", 1}, {"abc", 0}, {"a", 0}, {"abcd", 2}}, "abcd", "0 1 1 1 2"},
 		"equal events":                {[]answer{{"", 1}, {"aa", 0}, {"aaa", 2}, {"a", 3}}, "aaaa", "0 1 1 2 3"},
 		"none of them again":          {[]answer{{"", 1}, {"ab", 0}, {"cd", 2}}, "abcd", "0 1 1 2"},
+		"none of them, and a cut":     {[]answer{{"", 1}, {"ab", 0}, {"cd", 0}, {"cde", 2}}, "abcde", "0 1 1 1 2"},
 		"again in two parts":          {[]answer{{"", 1}, {"abc", 0}, {"ab", 2}, {"cd", 3}}, "abcd", "0 1 1 2 3"},
 		"equal, after a whole answer": {[]answer{{"ab", 1}, {"ab", 2}}, "abab", "0 1 2"},
 	} {

@@ -14,6 +14,7 @@ type Receiver struct {
 	since []uint64 // fingerprints of the events after it
 	again int      // so many of them came again since the last connect
 	redo  bool     // and more may
+	void  int      // those after again, up to this one, did not; 0: no such
 
 	// By number.
 	have uint64 // all events up to this one came
@@ -37,9 +38,18 @@ func (r *Receiver) Connect() uint64 {
 	if r.answer.Numbers {
 		return r.have
 	}
-	r.again, r.redo = 0, len(r.since) > 0
+	if r.void > 0 {
+		r.since = slices.Delete(r.since, r.again, r.void)
+	}
+	r.expectAgain()
 	return r.batch
 }
+
+// Stray notes the reply to a connect that was given up before it came. The one after
+// it acknowledges no event since the last batch, so the server sends them all again.
+func (r *Receiver) Stray() { r.expectAgain() }
+
+func (r *Receiver) expectAgain() { r.again, r.void, r.redo = 0, 0, len(r.since) > 0 }
 
 // Batch notes the number in a connect reply. Events that were expected again and
 // were not in that batch come with a later one.
@@ -49,7 +59,7 @@ func (r *Receiver) Batch(n uint64) {
 		covered = r.again
 	}
 	r.batch, r.since = n, slices.Delete(r.since, 0, covered)
-	r.again, r.redo = 0, len(r.since) > 0
+	r.expectAgain()
 }
 
 // Mark notes that the event which comes next has number n.
@@ -79,7 +89,7 @@ func (r *Receiver) Event(fingerprint uint64) (fresh bool) {
 			r.again++
 			return false
 		}
-		r.since = r.since[:r.again]
+		r.void = len(r.since)
 	}
 	r.redo = false
 	if len(r.since) < remembered {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/gocometd/cometd/bayeux"
 )
@@ -21,7 +22,10 @@ func (x *extension) outgoing(ctx context.Context, m *bayeux.Message) error {
 	}
 	positions := map[string]ID{}
 	own, err := m.Ext.Decode(Name, &positions)
-	a := asking{own: own && err == nil && len(positions) > 0} // the program knows better
+	if positions == nil { // of a null
+		positions = map[string]ID{}
+	}
+	a := asking{own: own && err == nil && len(positions) > 0} // the program knows better where to begin
 	for _, ch := range m.Subscription.Channels {
 		a.keys = append(a.keys, string(bayeux.Channel(ch).WithoutFilter()))
 	}
@@ -42,20 +46,19 @@ func (x *extension) ask(m *bayeux.Message, a asking, positions map[string]ID, lo
 	if !x.on {
 		return nil, nil
 	}
+	a.own = a.own && slices.ContainsFunc(a.keys, func(key string) bool { return !x.key(key).goesOn() })
 	if missing = x.missing(a, loaded); len(missing) > 0 {
 		return missing, nil
 	}
 	for _, key := range a.keys {
-		if a.own {
+		if a.own && !x.key(key).goesOn() {
 			x.begin(key, cmp.Or(positions[key], New))
 		} else {
 			positions[key] = x.begin(key, x.position(key, loaded[key]))
 		}
 	}
 	x.asked[m.ID] = a
-	if !a.own {
-		err = m.Ext.Set(Name, positions)
-	}
+	err = m.Ext.Set(Name, positions)
 	if x.marks {
 		err = errors.Join(err, m.Ext.Set(Marks, x.numbered(a.keys)))
 	}
@@ -66,7 +69,7 @@ func (x *extension) ask(m *bayeux.Message, a asking, positions map[string]ID, lo
 func (x *extension) missing(a asking, loaded map[string]stored) (missing []string) {
 	for _, key := range a.keys {
 		p := x.key(key)
-		if _, known := loaded[key]; !known && !a.own && !p.refused && p.received == 0 {
+		if _, known := loaded[key]; !known && !a.own && !p.begun() {
 			missing = append(missing, key)
 		}
 	}

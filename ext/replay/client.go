@@ -100,7 +100,7 @@ type extension struct {
 // asking is what one subscribe asks for.
 type asking struct {
 	keys []string
-	own  bool // at positions of the program's own
+	own  bool // at positions of the program's own, or some of them
 }
 
 // A position is where a channel is in this run of the program.
@@ -114,6 +114,13 @@ type position struct {
 	asked    ID        // in this session
 	number   int64     // of this asking; 0: none
 }
+
+// begun reports whether this run has got so far by itself that no store is asked.
+func (p *position) begun() bool { return p.received > 0 || p.refused }
+
+// goesOn reports whether a new session takes over what an earlier one had, wherever
+// that has begun.
+func (p *position) goesOn() bool { return p.stage == unasked && p.begun() }
 
 // A stage is how far a subscription is that a session has asked for.
 type stage int

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -93,6 +94,57 @@ func TestAPositionIsStoredWhenTheMessageWasHandled(t *testing.T) {
 		assert.Equal(t, []string{"0", "1", "2", "2", "3", "4"}, got, "only what was not handled comes again")
 		srv.Close()
 	})
+}
+
+// noted is a Memory that notes what is saved.
+type noted struct {
+	replay.Memory
+	mu    sync.Mutex
+	saved []replay.ID
+}
+
+func (n *noted) Save(ctx context.Context, ch string, id replay.ID) error {
+	n.mu.Lock()
+	n.saved = append(n.saved, id)
+	n.mu.Unlock()
+	return n.Memory.Save(ctx, ch, id)
+}
+
+// What a full queue gives up moves no position past a message that is still being
+// handled, and none goes back when that is done.
+func TestAPositionPassesNoMessageThatIsBeingHandled(t *testing.T) {
+	for name, o := range map[string]client.Overflow{"oldest": client.DropOldest, "latest": client.KeepLatest} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := newServer(t, replayserver.NewMemory(replayserver.Rule{Pattern: "/**"}))
+				positions := &noted{}
+				c := dial(t, srv, replay.Config{Store: positions})
+				busy := make(chan struct{})
+				var handled []replay.ID
+				var last string
+				_, err := c.SubscribeFunc(t.Context(), "/a", func(_ context.Context, m *bayeux.Message) error {
+					<-busy
+					var id replay.ID
+					_, err := m.Ext.Decode(replay.Name, &id)
+					handled, last = append(handled, id), string(m.Data)
+					return err
+				}, client.WithQueue(2, o))
+				require.NoError(t, err)
+				for i := range 5 {
+					require.NoError(t, srv.Publish(t.Context(), "/a", i))
+					synctest.Wait()
+				}
+				assert.Empty(t, positions.saved)
+				close(busy)
+				synctest.Wait()
+				assert.Equal(t, handled, positions.saved)
+				assert.IsIncreasing(t, handled)
+				assert.Equal(t, "4", last)
+				c.Close()
+				srv.Close()
+			})
+		})
+	}
 }
 
 func TestAnExpiredPositionFallsBackAndIsTold(t *testing.T) {
@@ -393,6 +445,45 @@ func TestPositionsAreKeptWithoutTheFilter(t *testing.T) {
 	e.Done("/topic/T", m)
 	id, _, _ := positions.Load(t.Context(), "/topic/T")
 	assert.Equal(t, replay.ID(55), id)
+}
+
+// A position of the program's own is where its first session begins. A server that
+// does not mark the past would send all of it again in each that follows.
+func TestAPositionOfTheProgramsOwnIsAskedForOnce(t *testing.T) {
+	e := replay.Client(replay.Config{})
+	handshake := func() {
+		require.NoError(t, e.Incoming(t.Context(), &bayeux.Message{
+			Channel: bayeux.MetaHandshake, Outcome: bayeux.Succeeded, Ext: bayeux.Ext{"replay": []byte("true")},
+		}))
+	}
+	subscribe := func(channels ...string) string {
+		m, err := bayeux.NewSubscribe("x", channels...)
+		require.NoError(t, err)
+		m.ID = "1"
+		require.NoError(t, m.Ext.Set("replay", map[string]replay.ID{"/event/E": 5, "/event/F": 6}))
+		require.NoError(t, e.Outgoing(t.Context(), m))
+		return string(m.Ext["replay"])
+	}
+	handshake()
+	assert.Equal(t, `{"/event/E":5,"/event/F":6}`, subscribe("/event/E"))
+	require.NoError(t, e.Incoming(t.Context(), &bayeux.Message{Channel: "/event/E", Data: []byte(`{"event":{"replayId":55}}`)}))
+	assert.Equal(t, `{"/event/E":5,"/event/F":6}`, subscribe("/event/E"), "another subscription of this session")
+	handshake()
+	assert.Equal(t, `{"/event/E":55,"/event/F":6}`, subscribe("/event/E"))
+	handshake()
+	assert.Equal(t, `{"/event/E":55,"/event/F":6}`, subscribe("/event/E", "/event/F"), "nothing came on the other")
+}
+
+func TestANullInThePlaceOfPositionsIsNone(t *testing.T) {
+	e := replay.Client(replay.Config{First: replay.All})
+	require.NoError(t, e.Incoming(t.Context(), &bayeux.Message{
+		Channel: bayeux.MetaHandshake, Outcome: bayeux.Succeeded, Ext: bayeux.Ext{"replay": []byte("true")},
+	}))
+	m, err := bayeux.NewSubscribe("x", "/a")
+	require.NoError(t, err)
+	m.Ext = bayeux.Ext{"replay": []byte("null")}
+	require.NoError(t, e.Outgoing(t.Context(), m))
+	assert.Equal(t, `{"/a":-2}`, string(m.Ext["replay"]))
 }
 
 func TestAServerWithoutReplayIsAskedForNothing(t *testing.T) {

@@ -13,7 +13,13 @@
 // A position is stored after the message was handled: its handler returned nil,
 // or its loop asked for the next one. A program that dies between the two gets
 // that message again when it is back; it misses none, for as long as the server
-// retains them. In one run of the program a new session repeats nothing.
+// retains them. In one run of the program a new session repeats nothing, also where
+// the program has asked for a position of its own in the ext of its subscribe: that
+// is where its first session begins.
+//
+// What a full queue gave up, as with client.DropOldest, is not handled. The position
+// goes past it with the next message that is, and a program that dies before then
+// gets it again.
 //
 // Subscriptions that overlap, such as /a/* and /a/x, each get what is published
 // once and in order, and each goes on from a position of its own, where the
