@@ -211,6 +211,53 @@ func TestAStickyCookieOfANodeThatHangsIsGivenUp(t *testing.T) {
 	assert.EqualValues(t, 2, nodes.Load())
 }
 
+// A proxy whose server restarts says so with 503 to an upgrade too: that is no
+// reason to do without WebSocket, or to give the session up, unless it goes on.
+func TestAnUpgradeThatIsRefusedForNowIsTriedAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		refusals int32
+		want     string
+	}{
+		"once":     {1, bayeux.WebSocket},
+		"for ever": {1 << 30, bayeux.LongPolling},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv, err := cometd.NewServer()
+			require.NoError(t, err)
+			defer srv.Close()
+			var left atomic.Int32
+			hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Upgrade") != "" && left.Add(-1) >= 0 {
+					w.WriteHeader(http.StatusServiceUnavailable)
+					return
+				}
+				srv.ServeHTTP(w, r)
+			}))
+			defer hs.Close()
+			proxy, err := fault.NewProxy(hostOf(t, hs.URL), nil)
+			require.NoError(t, err)
+			defer proxy.Close()
+			c := dial(t, proxy.URL()+"/cometd", client.WithBackoff(time.Millisecond, 10*time.Millisecond))
+			before, changes := c.ID(), c.Stats().Reconnects
+			left.Store(tt.refusals)
+			proxy.Cut()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			lost := false
+			for ch := range c.States(ctx) {
+				lost = lost || ch.To == bayeux.Unconnected
+				if lost && ch.To == bayeux.Connected {
+					break
+				}
+			}
+			require.NoError(t, ctx.Err())
+			assert.Equal(t, tt.want, c.Stats().Transport)
+			assert.Greater(t, c.Stats().Reconnects, changes)
+			assert.Equal(t, tt.want == bayeux.WebSocket, c.ID() == before, "the same session")
+		})
+	}
+}
+
 type counting struct {
 	http.RoundTripper
 	n atomic.Int32
