@@ -256,3 +256,15 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		})
 	})
 }
+
+// Each transport that fails may have asked for a pause.
+func TestTheLongestRetryAfterIsHonoured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, stream, poll := pair()
+		stream.set(errNoUpgrade)
+		poll.set(&transport.Error{Type: bayeux.LongPolling, Op: "receive", Status: 503, RetryAfter: 10 * time.Minute})
+		start(t, dialers(stream, poll))
+		time.Sleep(31 * time.Minute)
+		assert.Equal(t, 4, stream.tries())
+	})
+}
