@@ -64,7 +64,7 @@ func (c *Client) keep(l *link) verdict {
 		case goOn:
 			s = streak{}
 			c.answeredWell(l, b, time.Since(began) >= heldConnect || c.count.events() > events)
-			if !c.rest(l, max(interval(c.advice), tooQuick(c.quick))) {
+			if !c.rest(l, c.pace()) {
 				return c.leave(l)
 			}
 			l = c.upgrade(l)
@@ -278,6 +278,16 @@ func (c *Client) expired() bool {
 
 // longestKept bounds a sum.
 const longestKept = 365 * 24 * time.Hour
+
+// pace is how long to rest between two connects: as the server advised, where
+// that makes no loop of connects that are answered at once.
+func (c *Client) pace() time.Duration {
+	advised := interval(c.advice)
+	if advised >= heldConnect {
+		return advised
+	}
+	return max(advised, tooQuick(c.quick))
+}
 
 // tooQuick paces a server that answers at once, again and again, with nothing:
 // it may advise no interval, but it gets no endless loop.
