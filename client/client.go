@@ -113,7 +113,7 @@ func begin(url string, by time.Time, opts []Option) (*Client, error) {
 
 func newSupervisor(cfg *config) supervisor {
 	s := supervisor{
-		dialers: make(map[string]transport.Dialer),
+		dialers: make(map[string]transport.Dialer), excluded: make(map[string]bool),
 		backoff: backoff{min: cfg.backoff[0], max: cfg.backoff[1]},
 	}
 	for _, d := range cfg.dialers {

@@ -265,9 +265,28 @@ func TestTheServersListDecides(t *testing.T) {
 				require.NoError(t, c.Wait(t.Context()))
 				assert.Equal(t, tt.want, c.Stats().Transport)
 				require.NoError(t, c.Publish(t.Context(), "/a", 1))
+				tried := stream.tries()
+				time.Sleep(10 * time.Minute)
+				assert.Equal(t, tt.want, c.Stats().Transport, "also later")
+				assert.Equal(t, tried, stream.tries())
 			})
 		})
 	}
+}
+
+// Some servers list what both have: what was not offered may be taken all the same.
+func TestAListThatLeavesOutWhatWasNotOfferedClosesNoWayBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, stream, poll := pair()
+		f.types = []string{bayeux.LongPolling}
+		stream.set(errNoUpgrade)
+		c := start(t, dialers(stream, poll))
+		require.NoError(t, c.Wait(t.Context()))
+		stream.set(nil)
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
+		assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+	})
 }
 
 func TestNoCommonTransportIsFinal(t *testing.T) {

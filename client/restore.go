@@ -133,7 +133,7 @@ func (c *Client) upgrade(l *link) *link {
 	if l.conn != nil {
 		return l
 	}
-	typ, ok := c.plan.Better(l.typ(), time.Now())
+	typ, ok := c.better(l.typ())
 	if !ok || l.awaitsResult() {
 		return l
 	}
@@ -155,6 +155,19 @@ func (c *Client) upgrade(l *link) *link {
 	next.fresh, next.instead = true, l.dialer
 	c.plan, c.lesser = c.plan.Opened(typ, time.Now()), nil
 	return next
+}
+
+// better is the type to move to from typ, if it is time and the server takes it.
+// What it does not take stays in the plan: the next session's server may.
+func (c *Client) better(typ string) (string, bool) {
+	plan := c.plan
+	for {
+		to, ok := plan.Better(typ, time.Now())
+		if !ok || !c.excluded[to] {
+			return to, ok
+		}
+		plan = plan.Failed(to, time.Now(), true)
+	}
 }
 
 // goBack returns to the exchanges that l, a stream, was to be better than, because

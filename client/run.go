@@ -29,12 +29,13 @@ type supervisor struct {
 	shunnedFor error
 	tokens     inquiry[AccessToken]
 	exts       inquiry[bayeux.Ext]
-	lesser     error  // why a lesser transport is in use
-	quick      int    // connects that were answered too soon, in a row
-	before     bool   // there was a session
-	broken     bool   // the session's connection is, and its gap told
-	toldAt     uint64 // how much had been received then
-	kept       *link  // a stream that was left open for the next handshake
+	lesser     error           // why a lesser transport is in use
+	quick      int             // connects that were answered too soon, in a row
+	before     bool            // there was a session
+	broken     bool            // the session's connection is, and its gap told
+	toldAt     uint64          // how much had been received then
+	kept       *link           // a stream that was left open for the next handshake
+	excluded   map[string]bool // types that were offered and that the server's list leaves out
 }
 
 // A verdict is what to do next, and why.
