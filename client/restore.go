@@ -17,7 +17,7 @@ import (
 func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 	c.outbox.open(false)
 	c.step(bayeux.ConnectionLost, l.typ(), v.err)
-	worked := c.worked
+	worked, heard := c.worked, c.lastHeard() // an exchange may still bring something in the pause
 	if worked >= c.backoff.lasting() {
 		c.backoff.reset()
 	}
@@ -45,7 +45,7 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 		if !c.sleep(pause) {
 			return nil, c.leave(l)
 		}
-		c.tellBreak(l, v.err)
+		c.tellBreak(l, v.err, heard)
 		if c.expired() {
 			l.close(v.err)
 			return nil, verdict{next: anew, rested: true, err: fmt.Errorf("client: longer away than the server keeps a session: %w", v.err)}
@@ -77,17 +77,17 @@ func (c *Client) appointed() (due time.Duration, ok bool) {
 // justMissed is little beside how long a server holds connects when it lives.
 const justMissed = 500 * time.Millisecond
 
-// tellBreak tells the gap of a break, unless it has been told and nothing has
-// come since that may have had more behind it. No answer was on its way to an
-// exchange that never was.
-func (c *Client) tellBreak(l *link, err error) {
+// tellBreak tells the gap of a break, since from, unless it has been told and
+// nothing has come since that may have had more behind it. No answer was on its way
+// to an exchange that never was.
+func (c *Client) tellBreak(l *link, err error, from time.Time) {
 	heard := c.count.received.Load()
 	told := c.broken && heard == c.toldAt
 	if told || l.conn == nil && neverSent(err) {
 		return
 	}
 	c.broken, c.toldAt = true, heard
-	c.markGap(transport.ReasonOf(err), false)
+	c.markGapSince(from, transport.ReasonOf(err), false)
 }
 
 // reauthorize asks for a new token if the last failure was a 401.
@@ -178,7 +178,7 @@ func (c *Client) goBack(l *link, why error) (*link, error) {
 	c.step(bayeux.ConnectionLost, l.typ(), why)
 	c.cfg.log.Warn("no answer over the better transport, going back", "transport", l.typ(), "err", why)
 	l.close(why)
-	c.tellBreak(l, why)
+	c.tellBreak(l, why, c.lastHeard())
 	c.plan, c.lesser = c.plan.Failed(l.typ(), time.Now(), true).Opened(l.instead.Type(), time.Now()), why
 	return c.open(l.instead, c.cfg.timeouts.Open)
 }
