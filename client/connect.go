@@ -84,6 +84,9 @@ func (c *Client) keep(l *link) verdict {
 			if l, v = c.restore(l, v, b.probe); v.next != again {
 				return v
 			}
+			if l.conn == nil && errors.Is(err, bayeux.ErrTimeout) {
+				c.end.reroute()
+			}
 			b = beat{soon: true, rested: !b.probe}
 		default:
 			v.rested = b.rested

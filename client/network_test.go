@@ -258,6 +258,59 @@ func TestAnUpgradeThatIsRefusedForNowIsTriedAgain(t *testing.T) {
 	}
 }
 
+// With HTTP/2 a request that is given up leaves its connection, on whose way
+// everything may vanish: the next one goes another.
+func TestNudgeFindsADeadHTTP2ConnectionWithinTwoSeconds(t *testing.T) {
+	findsADeadHTTP2Connection(t, nil, (*client.Client).Nudge)
+}
+
+// The program's own http.DefaultTransport may say how soon.
+func TestPingsFindADeadHTTP2Connection(t *testing.T) {
+	findsADeadHTTP2Connection(t, &http.HTTP2Config{SendPingTimeout: 100 * time.Millisecond, PingTimeout: time.Second}, func(*client.Client) {})
+}
+
+func findsADeadHTTP2Connection(t *testing.T, pings *http.HTTP2Config, afterwards func(*client.Client)) {
+	srv, err := cometd.NewServer()
+	require.NoError(t, err)
+	defer srv.Close()
+	var protocol atomic.Int32
+	hs := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		protocol.Store(int32(r.ProtoMajor))
+		srv.ServeHTTP(w, r)
+	}))
+	hs.EnableHTTP2 = true
+	hs.StartTLS()
+	defer hs.Close()
+	proxy, err := fault.NewProxy(hostOf(t, hs.URL), nil)
+	require.NoError(t, err)
+	defer proxy.Close()
+
+	before := http.DefaultTransport
+	defer func() { http.DefaultTransport = before }()
+	own := hs.Client().Transport.(*http.Transport).Clone() // with its certificate
+	own.HTTP2 = pings
+	http.DefaultTransport = own
+	c := dial(t, "https://"+proxy.Addr()+"/cometd", client.WithTransports(longpoll.NewDialer()))
+	require.EqualValues(t, 2, protocol.Load())
+	session := c.ID()
+	proxy.HalfOpen()
+	began := time.Now()
+	afterwards(c)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	lost := false
+	for ch := range c.States(ctx) {
+		lost = lost || ch.To == bayeux.Unconnected
+		if lost && ch.To == bayeux.Connected {
+			break
+		}
+	}
+	require.NoError(t, ctx.Err())
+	assert.Less(t, time.Since(began), 5*time.Second, "two are all it needs")
+	assert.Equal(t, session, c.ID())
+	c.Close()
+}
+
 type counting struct {
 	http.RoundTripper
 	n atomic.Int32

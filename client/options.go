@@ -240,6 +240,10 @@ func WithCookies(cookies ...*http.Cookie) Option {
 // ignored, because it would cut what the server holds; see [Timeouts]. So is its
 // CheckRedirect: no redirect is followed, its Location is in the error, because
 // what a client posts holds secrets.
+//
+// A Transport that may speak HTTP/2 should set HTTP2.SendPingTimeout, which is 15
+// seconds in the client's own: else a connection on whose way everything vanishes is
+// used until the kernel gives it up.
 func WithHTTPClient(h *http.Client) Option {
 	return func(c *config) error { c.http = h; return nil }
 }
