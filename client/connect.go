@@ -81,7 +81,7 @@ func (c *Client) keep(l *link) verdict {
 					continue
 				}
 			}
-			if l, v = c.restore(l, v, b.probe); v.next != again {
+			if l, v = c.restore(l, v, &s, b.probe); v.next != again {
 				return v
 			}
 			if l.conn == nil && errors.Is(err, bayeux.ErrTimeout) {

@@ -22,6 +22,7 @@ import (
 	"github.com/gocometd/cometd/longpoll"
 	"github.com/gocometd/cometd/server"
 	"github.com/gocometd/cometd/transport"
+	"github.com/gocometd/cometd/wsclient"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -209,6 +210,60 @@ func TestAStickyCookieOfANodeThatHangsIsGivenUp(t *testing.T) {
 	}
 	require.NoError(t, ctx.Err())
 	assert.EqualValues(t, 2, nodes.Load())
+}
+
+// So it is given up by a client of streams, alone or with long-polling behind them,
+// whose connections all end: what answers for the node may also be a balancer.
+func TestTheStickyCookieOfASickNodeIsGivenUpWhereStreamsBreak(t *testing.T) {
+	for name, sick := range map[string]http.HandlerFunc{
+		"hangs": func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		},
+		"answers 503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+	} {
+		for with, ds := range map[string][]transport.Dialer{
+			"with long-polling": {wsclient.NewDialer(), longpoll.NewDialer()},
+			"alone":             {wsclient.NewDialer()},
+		} {
+			t.Run(name+", "+with, func(t *testing.T) {
+				srv, err := cometd.NewServer()
+				require.NoError(t, err)
+				defer srv.Close()
+				var ill atomic.Bool
+				var nodes atomic.Int32
+				hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					cookie, err := r.Cookie("node")
+					switch {
+					case err != nil:
+						http.SetCookie(w, &http.Cookie{Name: "node", Value: fmt.Sprint(nodes.Add(1)), Path: "/"})
+					case ill.Load() && cookie.Value == "1":
+						sick(w, r)
+						return
+					}
+					srv.ServeHTTP(w, r)
+				}))
+				defer hs.Close()
+				proxy, err := fault.NewProxy(hostOf(t, hs.URL), nil)
+				require.NoError(t, err)
+				defer proxy.Close()
+				c := dial(t, proxy.URL()+"/cometd", client.WithTransports(ds...), client.WithBackoff(time.Millisecond, 10*time.Millisecond),
+					client.WithTimeouts(client.Timeouts{Open: 900 * time.Millisecond, NetworkDelay: 300 * time.Millisecond}))
+				before := c.ID()
+				ill.Store(true)
+				proxy.Cut()
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				for ch := range c.States(ctx) {
+					if ch.To == bayeux.Connected && ch.Session != before {
+						break
+					}
+				}
+				require.NoError(t, ctx.Err())
+				assert.EqualValues(t, 2, nodes.Load())
+			})
+		}
+	}
 }
 
 // A proxy whose server restarts says so with 503 to an upgrade too: that is no

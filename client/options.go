@@ -214,8 +214,10 @@ func WithHeader(key, value string) Option {
 // WithCookies adds cookies to the client's jar, for the URL's host and, unless
 // they have a Path, all paths of it. Values are sent as they are, in quotes if
 // Quoted; a semicolon or control character in one is an error. They outlive the
-// cookies that servers set, which the client forgets when two attempts in a row
-// have failed.
+// cookies that servers set, which the client forgets before a handshake when two
+// attempts in a row have failed. A session whose connection broke is given up for
+// that when three attempts in a row have reached a server, or what stands before it,
+// and come to nothing.
 func WithCookies(cookies ...*http.Cookie) Option {
 	return func(c *config) error {
 		for _, cookie := range cookies {

@@ -13,8 +13,10 @@ import (
 // restore brings the session back after its connection broke: a pause, then a
 // new connection of the same transport. If that cannot be had the others are
 // asked for a new session, while the old one is kept in mind: it may still be
-// there when its own transport is. The verdict is again while there is a link.
-func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
+// there when its own transport is. The verdict is again while there is a link; it
+// is anew when s says that another server may be better, to whom no cookie of the
+// session leads.
+func (c *Client) restore(l *link, v verdict, s *streak, hurry bool) (*link, verdict) {
 	c.outbox.open(false)
 	c.step(bayeux.ConnectionLost, l.typ(), v.err)
 	worked, heard := c.worked, c.lastHeard() // an exchange may still bring something in the pause
@@ -50,6 +52,11 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 			l.close(v.err)
 			return nil, verdict{next: anew, rested: true, err: fmt.Errorf("client: longer away than the server keeps a session: %w", v.err)}
 		}
+		if s.strikes >= strikes {
+			l.close(v.err)
+			v.next, v.rested = anew, true
+			return nil, v
+		}
 		if l.conn == nil {
 			return l, v
 		}
@@ -59,8 +66,50 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 				return l, verdict{next: again}
 			}
 		}
-		v = verdict{next: again, err: err, pause: retryAfter(err)}
+		if reached(err) {
+			s.strikes++
+		}
+		if v = c.judgeReturn(err); v.next == ending {
+			l.close(v.err)
+			return nil, v
+		}
 	}
+}
+
+// judgeReturn says what follows from a failed attempt of restore: another, unless
+// the server has refused a new session for good. That a handshake over the others
+// finds no common transport is not final: the session's own was not offered.
+func (c *Client) judgeReturn(err error) verdict {
+	v := verdict{next: again, err: err, pause: retryAfter(err)}
+	e, refused := errors.AsType[*bayeux.Error](err)
+	if !refused {
+		return v
+	}
+	pause, advice := v.pause, c.advice
+	v = c.judgeRefusal(e, v)
+	v.pause = max(v.pause, pause)
+	c.advice = advice // the refusal's is not the session's
+	if v.next != ending {
+		v.next = again
+	}
+	return v
+}
+
+// reached reports whether a failed attempt shows that there is a server, or what
+// stands before it, which took the connection: it said something, or nothing for
+// too long. What is unreachable is the network's fault, and a session may outlive
+// that.
+func reached(err error) bool {
+	if _, refused := errors.AsType[*bayeux.Error](err); refused {
+		return true
+	}
+	for e := range failures(err) {
+		asked := e.Op == "dial" && e.Reason == transport.Stalled // of an exchange nobody knows
+		if asked || e.Status != 0 || e.Reason == transport.BadPayload || e.Reason == transport.TooLarge {
+			return true
+		}
+	}
+	return false
 }
 
 // appointed is how long it is until the time at which the server wants to hear of
