@@ -222,9 +222,12 @@ func TestTheStickyCookieOfASickNodeIsGivenUpWhereStreamsBreak(t *testing.T) {
 		},
 		"answers 503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
 	} {
-		for with, ds := range map[string][]transport.Dialer{
-			"with long-polling": {wsclient.NewDialer(), longpoll.NewDialer()},
-			"alone":             {wsclient.NewDialer()},
+		for with, tt := range map[string]struct {
+			transports []transport.Dialer
+			open       time.Duration
+		}{
+			"with long-polling": {[]transport.Dialer{wsclient.NewDialer(), longpoll.NewDialer()}, 900 * time.Millisecond}, // an upgrade has a third
+			"alone":             {[]transport.Dialer{wsclient.NewDialer()}, 300 * time.Millisecond},
 		} {
 			t.Run(name+", "+with, func(t *testing.T) {
 				srv, err := cometd.NewServer()
@@ -247,8 +250,8 @@ func TestTheStickyCookieOfASickNodeIsGivenUpWhereStreamsBreak(t *testing.T) {
 				proxy, err := fault.NewProxy(hostOf(t, hs.URL), nil)
 				require.NoError(t, err)
 				defer proxy.Close()
-				c := dial(t, proxy.URL()+"/cometd", client.WithTransports(ds...), client.WithBackoff(time.Millisecond, 10*time.Millisecond),
-					client.WithTimeouts(client.Timeouts{Open: 900 * time.Millisecond, NetworkDelay: 300 * time.Millisecond}))
+				c := dial(t, proxy.URL()+"/cometd", client.WithTransports(tt.transports...), client.WithBackoff(time.Millisecond, 10*time.Millisecond),
+					client.WithTimeouts(client.Timeouts{Open: tt.open, NetworkDelay: 300 * time.Millisecond}))
 				before := c.ID()
 				ill.Store(true)
 				proxy.Cut()
@@ -321,7 +324,7 @@ func TestNudgeFindsADeadHTTP2ConnectionWithinTwoSeconds(t *testing.T) {
 
 // The program's own http.DefaultTransport may say how soon.
 func TestPingsFindADeadHTTP2Connection(t *testing.T) {
-	findsADeadHTTP2Connection(t, &http.HTTP2Config{SendPingTimeout: 100 * time.Millisecond, PingTimeout: time.Second}, func(*client.Client) {})
+	findsADeadHTTP2Connection(t, &http.HTTP2Config{SendPingTimeout: 100 * time.Millisecond, PingTimeout: 300 * time.Millisecond}, func(*client.Client) {})
 }
 
 func findsADeadHTTP2Connection(t *testing.T, pings *http.HTTP2Config, afterwards func(*client.Client)) {
@@ -345,7 +348,7 @@ func findsADeadHTTP2Connection(t *testing.T, pings *http.HTTP2Config, afterwards
 	own := hs.Client().Transport.(*http.Transport).Clone() // with its certificate
 	own.HTTP2 = pings
 	http.DefaultTransport = own
-	c := dial(t, "https://"+proxy.Addr()+"/cometd", client.WithTransports(longpoll.NewDialer()))
+	c := dial(t, "https://"+proxy.Addr()+"/cometd", client.WithTransports(longpoll.NewDialer()), client.WithBackoff(10*time.Millisecond, 50*time.Millisecond))
 	require.EqualValues(t, 2, protocol.Load())
 	session := c.ID()
 	proxy.HalfOpen()
