@@ -49,6 +49,7 @@ type Client struct {
 	waitingBytes atomic.Int64
 
 	nudged chan struct{} // Nudge was called
+	doubts chan struct{} // doubt was called
 	losses chan struct{} // lose was called
 	tried  chan error    // the outcome of the first attempt, for Dial
 
@@ -88,7 +89,7 @@ func begin(url string, by time.Time, opts []Option) (*Client, error) {
 		ended: make(chan struct{}), done: make(chan struct{}),
 		outbox: newOutbox(cfg.limits.SendBytes), idle: make(chan struct{}, 1),
 		flow: newFlow(), hub: new(hub.Hub[Event]), changed: make(chan struct{}),
-		nudged: make(chan struct{}, 1), losses: make(chan struct{}, 1), tried: make(chan error, 1),
+		nudged: make(chan struct{}, 1), doubts: make(chan struct{}, 1), losses: make(chan struct{}, 1), tried: make(chan error, 1),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if cfg.limits.Pending > 0 {
@@ -113,7 +114,7 @@ func begin(url string, by time.Time, opts []Option) (*Client, error) {
 
 func newSupervisor(cfg *config) supervisor {
 	s := supervisor{
-		dialers: make(map[string]transport.Dialer),
+		dialers: make(map[string]transport.Dialer), excluded: make(map[string]bool),
 		backoff: backoff{min: cfg.backoff[0], max: cfg.backoff[1]},
 	}
 	for _, d := range cfg.dialers {
@@ -225,6 +226,14 @@ func (c *Client) setFailure(err error) {
 func (c *Client) Nudge() {
 	select {
 	case c.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// doubt makes the supervisor ask for an answer over the stream that it is on.
+func (c *Client) doubt() {
+	select {
+	case c.doubts <- struct{}{}:
 	default:
 	}
 }

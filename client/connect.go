@@ -16,12 +16,17 @@ const probePatience = time.Second
 // heldConnect is how long a connect must have been out to count as held.
 const heldConnect = 500 * time.Millisecond
 
-var errNudged = errors.New("client: nudged")
+// What ends the wait for a connect's reply for the sake of another connect.
+var (
+	errNudged  = errors.New("client: nudged")
+	errDoubted = errors.New("client: nothing was heard for long")
+)
 
 // A beat is one connect of the loop.
 type beat struct {
 	soon   bool // the server is to answer at once: the first one, and after failures
 	probe  bool // Nudge asks
+	doubt  bool // a reply stayed out
 	rested bool // it comes after a pause
 }
 
@@ -46,11 +51,11 @@ func (c *Client) keep(l *link) verdict {
 		l.begun.Store(false)
 		began, events := time.Now(), c.count.events()
 		m, err := c.connect(l, b)
-		if errors.Is(err, errNudged) {
+		if nudged := errors.Is(err, errNudged); nudged || errors.Is(err, errDoubted) {
 			if l.conn == nil {
 				c.markGap(transport.Replaced, false) // an answer on its way was cut with its exchange
 			}
-			b = beat{soon: true, probe: true}
+			b = beat{soon: true, probe: nudged, doubt: !nudged}
 			continue
 		}
 		c.noteWorked(err)
@@ -64,7 +69,7 @@ func (c *Client) keep(l *link) verdict {
 		case goOn:
 			s = streak{}
 			c.answeredWell(l, b, time.Since(began) >= heldConnect || c.count.events() > events)
-			if !c.rest(l, max(interval(c.advice), tooQuick(c.quick))) {
+			if !c.rest(l, c.pace()) {
 				return c.leave(l)
 			}
 			l = c.upgrade(l)
@@ -76,8 +81,11 @@ func (c *Client) keep(l *link) verdict {
 					continue
 				}
 			}
-			if l, v = c.restore(l, v, b.probe); v.next != again {
+			if l, v = c.restore(l, v, &s, b.probe); v.next != again {
 				return v
+			}
+			if l.conn == nil && errors.Is(err, bayeux.ErrTimeout) {
+				c.end.reroute()
 			}
 			b = beat{soon: true, rested: !b.probe}
 		default:
@@ -104,6 +112,7 @@ func (c *Client) rest(l *link, d time.Duration) bool {
 	select {
 	case <-t.C:
 	case <-c.nudged:
+	case <-c.doubts:
 	case <-c.losses:
 		c.tellLoss() // the next connect
 	case <-l.ctx.Done():
@@ -117,6 +126,9 @@ func (c *Client) rest(l *link, d time.Duration) bool {
 func (c *Client) connect(l *link, b beat) (*bayeux.Message, error) {
 	m := &bayeux.Message{Channel: bayeux.MetaConnect, ConnectionType: l.typ()}
 	patience := c.cfg.timeouts.NetworkDelay
+	if b.doubt {
+		patience /= 2 // for as long nothing was heard before
+	}
 	switch {
 	case b.probe:
 		patience = min(patience, probePatience)
@@ -149,7 +161,7 @@ func (c *Client) supervise(l *link, m *bayeux.Message, kind transport.Kind, pati
 	r.patience, r.exchange = 0, 0 // watched here
 	answers := r.await()
 	c.outbox.put(heartbeat, r)
-	reply, err := c.watchFor(l, answers, patience, kind == transport.Connect)
+	reply, err := c.watchFor(l, answers, patience, m)
 	if err != nil && !c.outbox.remove(r) {
 		l.abandon(r)
 	}
@@ -159,9 +171,11 @@ func (c *Client) supervise(l *link, m *bayeux.Message, kind transport.Kind, pati
 	return reply, err
 }
 
-// watchFor is the watchdog: it ends with the reply, or with the reason why
+// watchFor is the watchdog: it ends with the reply to m, or with the reason why
 // none will come.
-func (c *Client) watchFor(l *link, answers <-chan answer, patience time.Duration, connect bool) (*bayeux.Message, error) {
+func (c *Client) watchFor(l *link, answers <-chan answer, patience time.Duration, m *bayeux.Message) (*bayeux.Message, error) {
+	connect := m.Channel == bayeux.MetaConnect
+	held := connect && m.Advice == nil
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	var kicked error
@@ -193,6 +207,10 @@ func (c *Client) watchFor(l *link, answers <-chan answer, patience time.Duration
 		case <-c.nudged:
 			if connect {
 				return nil, errNudged
+			}
+		case <-c.doubts:
+			if held && l.conn != nil { // else the answer is due soon anyway
+				return nil, errDoubted
 			}
 		case <-c.ctx.Done():
 			return nil, c.ctx.Err()
@@ -281,6 +299,16 @@ func (c *Client) expired() bool {
 
 // longestKept bounds a sum.
 const longestKept = 365 * 24 * time.Hour
+
+// pace is how long to rest between two connects: as the server advised, where
+// that makes no loop of connects that are answered at once.
+func (c *Client) pace() time.Duration {
+	advised := interval(c.advice)
+	if advised >= heldConnect {
+		return advised
+	}
+	return max(advised, tooQuick(c.quick))
+}
 
 // tooQuick paces a server that answers at once, again and again, with nothing:
 // it may advise no interval, but it gets no endless loop.

@@ -17,8 +17,8 @@ type endpoint struct {
 	cfg  *config
 	url  *url.URL
 	http *http.Client
-	jar  *jar            // nil when the user's http.Client brought one
-	own  *http.Transport // nil when the user's http.Client brought one
+	jar  *jar  // nil when the user's http.Client brought one
+	own  *pool // nil when the user's http.Client brought a transport
 
 	mu    lock.Mutex[lock.Endpoint]
 	token AccessToken
@@ -37,7 +37,7 @@ func newEndpoint(raw string, cfg *config) (*endpoint, error) {
 	if e.http.Transport == nil {
 		e.http.Transport = http.DefaultTransport
 		if def, ok := http.DefaultTransport.(*http.Transport); ok { // else the program has put one of its own there
-			e.own = def.Clone()
+			e.own = newPool(def)
 			e.http.Transport = e.own
 		}
 	}
@@ -97,6 +97,18 @@ func (e *endpoint) afresh() {
 	if e.own != nil {
 		e.own.CloseIdleConnections()
 	}
+}
+
+// reroute makes the next requests open connections of their own, as far as it can:
+// a request that is given up ends its connection with HTTP/1.1, but with HTTP/2 the
+// next one would go the same way, where everything may vanish. What the user brought
+// is only told to close what is idle.
+func (e *endpoint) reroute() {
+	if e.own != nil {
+		e.own.renew()
+		return
+	}
+	e.http.CloseIdleConnections()
 }
 
 func (e *endpoint) close() {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -265,9 +266,76 @@ func TestTheServersListDecides(t *testing.T) {
 				require.NoError(t, c.Wait(t.Context()))
 				assert.Equal(t, tt.want, c.Stats().Transport)
 				require.NoError(t, c.Publish(t.Context(), "/a", 1))
+				tried := stream.tries()
+				time.Sleep(10 * time.Minute)
+				assert.Equal(t, tt.want, c.Stats().Transport, "also later")
+				assert.Equal(t, tried, stream.tries())
 			})
 		})
 	}
+}
+
+// Some servers list what both have: what was not offered may be taken all the same.
+func TestAListThatLeavesOutWhatWasNotOfferedClosesNoWayBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, stream, poll := pair()
+		f.types = []string{bayeux.LongPolling}
+		stream.set(errNoUpgrade)
+		c := start(t, dialers(stream, poll))
+		require.NoError(t, c.Wait(t.Context()))
+		stream.set(nil)
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
+		assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+	})
+}
+
+// A server that refuses a client for good, over the transport that works, is not
+// asked again because another does not.
+func TestAFinalRefusalIsFinalWhileTheStreamIsAway(t *testing.T) {
+	for reconnect, final := range map[bayeux.Reconnect]bool{bayeux.NoReconnect: true, bayeux.HandshakeAgain: false} {
+		t.Run(string(reconnect), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, stream, poll := pair()
+				advice := &bayeux.Advice{Reconnect: reconnect, Interval: bayeux.SpanOf(10 * time.Minute)}
+				f.first = refuse(bayeux.MetaHandshake, 2, 100, bayeux.Message{Error: "403::handshake_denied", Advice: advice})
+				c := start(t, dialers(stream, poll))
+				require.NoError(t, c.Wait(t.Context()))
+				stream.set(errRefused)
+				stream.cut()
+				time.Sleep(time.Hour)
+				if final {
+					require.Equal(t, bayeux.Stopped, c.State())
+					<-c.Done()
+					refusal, ok := errors.AsType[*bayeux.Error](c.Err())
+					require.True(t, ok, "%v", c.Err())
+					assert.Equal(t, "403::handshake_denied", refusal.Wire())
+					assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
+					return
+				}
+				assert.NotEqual(t, bayeux.Stopped, c.State())
+				assert.InDelta(t, 7, f.count(bayeux.MetaHandshake), 1, "each after the pause that the last refusal has asked for")
+			})
+		})
+	}
+}
+
+// A server that takes only streams says so of what else it is asked over. That is
+// no reason to give up while the stream is away.
+func TestNoCommonTransportIsNotFinalWhileTheStreamIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, stream, poll := pair()
+		f.types = []string{bayeux.WebSocket}
+		c := start(t, dialers(stream, poll))
+		require.NoError(t, c.Wait(t.Context()))
+		stream.set(errRefused)
+		stream.cut()
+		time.Sleep(time.Minute)
+		stream.set(nil)
+		time.Sleep(time.Minute)
+		assert.Equal(t, bayeux.Connected, c.State())
+		assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
+	})
 }
 
 func TestNoCommonTransportIsFinal(t *testing.T) {

@@ -181,6 +181,7 @@ func (c *Client) handshakeRequest(offered []string) (*bayeux.Message, error) {
 // the server does not take further messages over l's transport, the session
 // moves, or is made again where it cannot move (docs/protocol.md §7).
 func (c *Client) begin(l *link, m *bayeux.Message, offered []string) (*link, error) {
+	c.heed(offered, m.SupportedConnectionTypes)
 	typ, ok := choose(l.typ(), offered, m.SupportedConnectionTypes)
 	switch {
 	case !ok:
@@ -238,9 +239,27 @@ func (c *Client) renew(alive time.Time) {
 // it takes only others. A transport that is not of the protocol's own is
 // never in a server's list.
 func choose(typ string, offered, theirs []string) (string, bool) {
-	standard := []string{bayeux.WebSocket, bayeux.LongPolling, bayeux.CallbackPolling}
-	if len(theirs) == 0 || slices.Contains(theirs, typ) || !slices.Contains(standard, typ) {
+	if takes(theirs, typ) {
 		return typ, true
 	}
 	return negotiation.Choose(offered, theirs)
+}
+
+// takes reports whether a server with this list takes messages over typ.
+func takes(theirs []string, typ string) bool {
+	standard := []string{bayeux.WebSocket, bayeux.LongPolling, bayeux.CallbackPolling}
+	return len(theirs) == 0 || slices.Contains(theirs, typ) || !slices.Contains(standard, typ)
+}
+
+// heed remembers which of the client's types the server does not take. Of a type
+// that was not offered a list says nothing that leaves it out: some servers name
+// only what both have.
+func (c *Client) heed(offered, theirs []string) {
+	for _, typ := range c.types {
+		if takes(theirs, typ) {
+			delete(c.excluded, typ)
+		} else if slices.Contains(offered, typ) {
+			c.excluded[typ] = true
+		}
+	}
 }

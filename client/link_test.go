@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/transport"
@@ -72,4 +73,16 @@ func TestWhyAStreamEndedIsWhatItsReaderIsTold(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a link that has ended took from the outbox would be lost with it, though
+// nothing of it was sent.
+func TestNothingIsTakenForALinkThatHasEnded(t *testing.T) {
+	o := newOutbox(0)
+	o.open(true)
+	o.put(ordinary, &request{channel: "/a"})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.Nil(t, o.take(ctx, heartbeat, ordinary))
+	assert.Len(t, o.take(t.Context(), heartbeat, ordinary), 1)
 }

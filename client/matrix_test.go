@@ -72,7 +72,7 @@ func (x *cell) noticed() time.Duration {
 		case x.step == "connect", x.step == "deliver", x.kind == polls && x.fault == "half-open" && x.step != "handshake":
 			return matrixHold + matrixDelay // a connect was held, and is lost
 		default:
-			return matrixDelay + probePatience
+			return matrixDelay + matrixDelay/2
 		}
 	}
 	return 0

@@ -134,6 +134,31 @@ func TestTheGapOfALostSessionBeginsWhereThatEnded(t *testing.T) {
 	})
 }
 
+// What another exchange brings while the client pauses tells nothing of the answer
+// that has broken.
+func TestTheGapOfABreakBeginsBeforeThat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.first = func(_ *wire, m *bayeux.Message) bool {
+			if m.Channel == "/slow" {
+				time.Sleep(5*time.Second + 100*time.Millisecond)
+			}
+			return false
+		}
+		gaps := make(chan Gap, 10)
+		c := start(t, dialers(board(f, polls)), WithHooks(Hooks{Gap: func(g Gap) { gaps <- g }}))
+		_, err := c.Subscribe(t.Context(), "/a")
+		require.NoError(t, err)
+		require.NoError(t, c.PublishFunc("/slow", 1, func(err error) { assert.NoError(t, err) }))
+		time.Sleep(5 * time.Second)
+		broke := time.Now()
+		f.someWire().conn.Close(transport.Internal)
+		g := <-gaps
+		assert.False(t, g.From.After(broke), "from %v after the break", g.From.Sub(broke))
+		assert.GreaterOrEqual(t, g.To.Sub(broke), 500*time.Millisecond)
+	})
+}
+
 // What comes without having been subscribed to is missed like all else.
 func TestListenersAreToldGapsToo(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {

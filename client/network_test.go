@@ -22,6 +22,7 @@ import (
 	"github.com/gocometd/cometd/longpoll"
 	"github.com/gocometd/cometd/server"
 	"github.com/gocometd/cometd/transport"
+	"github.com/gocometd/cometd/wsclient"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -209,6 +210,163 @@ func TestAStickyCookieOfANodeThatHangsIsGivenUp(t *testing.T) {
 	}
 	require.NoError(t, ctx.Err())
 	assert.EqualValues(t, 2, nodes.Load())
+}
+
+// So it is given up by a client of streams, alone or with long-polling behind them,
+// whose connections all end: what answers for the node may also be a balancer.
+func TestTheStickyCookieOfASickNodeIsGivenUpWhereStreamsBreak(t *testing.T) {
+	for name, sick := range map[string]http.HandlerFunc{
+		"hangs": func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		},
+		"answers 503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+	} {
+		for with, tt := range map[string]struct {
+			transports []transport.Dialer
+			open       time.Duration
+		}{
+			"with long-polling": {[]transport.Dialer{wsclient.NewDialer(), longpoll.NewDialer()}, 900 * time.Millisecond}, // an upgrade has a third
+			"alone":             {[]transport.Dialer{wsclient.NewDialer()}, 300 * time.Millisecond},
+		} {
+			t.Run(name+", "+with, func(t *testing.T) {
+				srv, err := cometd.NewServer()
+				require.NoError(t, err)
+				defer srv.Close()
+				var ill atomic.Bool
+				var nodes atomic.Int32
+				hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					cookie, err := r.Cookie("node")
+					switch {
+					case err != nil:
+						http.SetCookie(w, &http.Cookie{Name: "node", Value: fmt.Sprint(nodes.Add(1)), Path: "/"})
+					case ill.Load() && cookie.Value == "1":
+						sick(w, r)
+						return
+					}
+					srv.ServeHTTP(w, r)
+				}))
+				defer hs.Close()
+				proxy, err := fault.NewProxy(hostOf(t, hs.URL), nil)
+				require.NoError(t, err)
+				defer proxy.Close()
+				c := dial(t, proxy.URL()+"/cometd", client.WithTransports(tt.transports...), client.WithBackoff(time.Millisecond, 10*time.Millisecond),
+					client.WithTimeouts(client.Timeouts{Open: tt.open, NetworkDelay: 300 * time.Millisecond}))
+				before := c.ID()
+				ill.Store(true)
+				proxy.Cut()
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				for ch := range c.States(ctx) {
+					if ch.To == bayeux.Connected && ch.Session != before {
+						break
+					}
+				}
+				require.NoError(t, ctx.Err())
+				assert.EqualValues(t, 2, nodes.Load())
+			})
+		}
+	}
+}
+
+// A proxy whose server restarts says so with 503 to an upgrade too: that is no
+// reason to do without WebSocket, or to give the session up, unless it goes on.
+func TestAnUpgradeThatIsRefusedForNowIsTriedAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		refusals int32
+		want     string
+	}{
+		"once":     {1, bayeux.WebSocket},
+		"for ever": {1 << 30, bayeux.LongPolling},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv, err := cometd.NewServer()
+			require.NoError(t, err)
+			defer srv.Close()
+			var left atomic.Int32
+			hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Upgrade") != "" && left.Add(-1) >= 0 {
+					w.WriteHeader(http.StatusServiceUnavailable)
+					return
+				}
+				srv.ServeHTTP(w, r)
+			}))
+			defer hs.Close()
+			proxy, err := fault.NewProxy(hostOf(t, hs.URL), nil)
+			require.NoError(t, err)
+			defer proxy.Close()
+			c := dial(t, proxy.URL()+"/cometd", client.WithBackoff(time.Millisecond, 10*time.Millisecond))
+			before, changes := c.ID(), c.Stats().Reconnects
+			left.Store(tt.refusals)
+			proxy.Cut()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			lost := false
+			for ch := range c.States(ctx) {
+				lost = lost || ch.To == bayeux.Unconnected
+				if lost && ch.To == bayeux.Connected {
+					break
+				}
+			}
+			require.NoError(t, ctx.Err())
+			assert.Equal(t, tt.want, c.Stats().Transport)
+			assert.Greater(t, c.Stats().Reconnects, changes)
+			assert.Equal(t, tt.want == bayeux.WebSocket, c.ID() == before, "the same session")
+		})
+	}
+}
+
+// With HTTP/2 a request that is given up leaves its connection, on whose way
+// everything may vanish: the next one goes another.
+func TestNudgeFindsADeadHTTP2ConnectionWithinTwoSeconds(t *testing.T) {
+	findsADeadHTTP2Connection(t, nil, (*client.Client).Nudge)
+}
+
+// The program's own http.DefaultTransport may say how soon.
+func TestPingsFindADeadHTTP2Connection(t *testing.T) {
+	findsADeadHTTP2Connection(t, &http.HTTP2Config{SendPingTimeout: 100 * time.Millisecond, PingTimeout: 300 * time.Millisecond}, func(*client.Client) {})
+}
+
+func findsADeadHTTP2Connection(t *testing.T, pings *http.HTTP2Config, afterwards func(*client.Client)) {
+	srv, err := cometd.NewServer()
+	require.NoError(t, err)
+	defer srv.Close()
+	var protocol atomic.Int32
+	hs := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		protocol.Store(int32(r.ProtoMajor))
+		srv.ServeHTTP(w, r)
+	}))
+	hs.EnableHTTP2 = true
+	hs.StartTLS()
+	defer hs.Close()
+	proxy, err := fault.NewProxy(hostOf(t, hs.URL), nil)
+	require.NoError(t, err)
+	defer proxy.Close()
+
+	before := http.DefaultTransport
+	defer func() { http.DefaultTransport = before }()
+	own := hs.Client().Transport.(*http.Transport).Clone() // with its certificate
+	own.HTTP2 = pings
+	http.DefaultTransport = own
+	c := dial(t, "https://"+proxy.Addr()+"/cometd", client.WithTransports(longpoll.NewDialer()), client.WithBackoff(10*time.Millisecond, 50*time.Millisecond))
+	require.EqualValues(t, 2, protocol.Load())
+	session := c.ID()
+	proxy.HalfOpen()
+	began := time.Now()
+	afterwards(c)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	lost := false
+	for ch := range c.States(ctx) {
+		lost = lost || ch.To == bayeux.Unconnected
+		if lost && ch.To == bayeux.Connected {
+			break
+		}
+	}
+	require.NoError(t, ctx.Err())
+	assert.Less(t, time.Since(began), 5*time.Second, "two are all it needs")
+	assert.Equal(t, session, c.ID())
+	c.Close()
 }
 
 type counting struct {

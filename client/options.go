@@ -214,8 +214,10 @@ func WithHeader(key, value string) Option {
 // WithCookies adds cookies to the client's jar, for the URL's host and, unless
 // they have a Path, all paths of it. Values are sent as they are, in quotes if
 // Quoted; a semicolon or control character in one is an error. They outlive the
-// cookies that servers set, which the client forgets when two attempts in a row
-// have failed.
+// cookies that servers set, which the client forgets before a handshake when two
+// attempts in a row have failed. A session whose connection broke is given up for
+// that when three attempts in a row have reached a server, or what stands before it,
+// and come to nothing.
 func WithCookies(cookies ...*http.Cookie) Option {
 	return func(c *config) error {
 		for _, cookie := range cookies {
@@ -240,6 +242,10 @@ func WithCookies(cookies ...*http.Cookie) Option {
 // ignored, because it would cut what the server holds; see [Timeouts]. So is its
 // CheckRedirect: no redirect is followed, its Location is in the error, because
 // what a client posts holds secrets.
+//
+// A Transport that may speak HTTP/2 should set HTTP2.SendPingTimeout, which is 15
+// seconds in the client's own: else a connection on whose way everything vanishes is
+// used until the kernel gives it up.
 func WithHTTPClient(h *http.Client) Option {
 	return func(c *config) error { c.http = h; return nil }
 }

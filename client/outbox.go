@@ -158,7 +158,7 @@ func (o *outbox) clear(match func(*request) bool) (rs []*request) {
 // fits one payload; nil when ctx has ended.
 func (o *outbox) take(ctx context.Context, lanes ...int) []*request {
 	var timer <-chan time.Time
-	for {
+	for ctx.Err() == nil { // or what is taken would be lost with who took it
 		rs, wait := o.ready(lanes)
 		if rs != nil {
 			return rs
@@ -171,9 +171,9 @@ func (o *outbox) take(ctx context.Context, lanes ...int) []*request {
 		case <-o.wake[lanes[len(lanes)-1]]:
 		case <-timer:
 		case <-ctx.Done():
-			return nil
 		}
 	}
+	return nil
 }
 
 // ready is the next payload's requests, or how long to wait for one.

@@ -16,7 +16,10 @@ func (l *link) watch(d time.Duration) {
 
 // expire settles the requests whose replies stayed out. If lately nothing at all
 // was heard over a stream, and not because the client itself stopped reading,
-// the connection may be dead: the supervisor asks it.
+// the connection may be dead: the supervisor asks it. That is no Nudge, which says
+// that this end was away or moves: a server that stalls for a moment would lose all
+// clients that publish at once, and see them again at once. So the answer has
+// time, and if it does not come, the pause is that after any break.
 func (l *link) expire() {
 	now := time.Now()
 	l.mu.Lock()
@@ -52,6 +55,6 @@ func (l *link) expire() {
 	}
 	l.c.giveBackAll(late, bayeux.ErrTimeout)
 	if silent && l.conn != nil && !l.c.flow.paused() {
-		l.c.Nudge()
+		l.c.doubt()
 	}
 }

@@ -13,11 +13,13 @@ import (
 // restore brings the session back after its connection broke: a pause, then a
 // new connection of the same transport. If that cannot be had the others are
 // asked for a new session, while the old one is kept in mind: it may still be
-// there when its own transport is. The verdict is again while there is a link.
-func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
+// there when its own transport is. The verdict is again while there is a link; it
+// is anew when s says that another server may be better, to whom no cookie of the
+// session leads.
+func (c *Client) restore(l *link, v verdict, s *streak, hurry bool) (*link, verdict) {
 	c.outbox.open(false)
 	c.step(bayeux.ConnectionLost, l.typ(), v.err)
-	worked := c.worked
+	worked, heard := c.worked, c.lastHeard() // an exchange may still bring something in the pause
 	if worked >= c.backoff.lasting() {
 		c.backoff.reset()
 	}
@@ -45,10 +47,15 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 		if !c.sleep(pause) {
 			return nil, c.leave(l)
 		}
-		c.tellBreak(l, v.err)
+		c.tellBreak(l, v.err, heard)
 		if c.expired() {
 			l.close(v.err)
 			return nil, verdict{next: anew, rested: true, err: fmt.Errorf("client: longer away than the server keeps a session: %w", v.err)}
+		}
+		if s.strikes >= strikes {
+			l.close(v.err)
+			v.next, v.rested = anew, true
+			return nil, v
 		}
 		if l.conn == nil {
 			return l, v
@@ -59,8 +66,50 @@ func (c *Client) restore(l *link, v verdict, hurry bool) (*link, verdict) {
 				return l, verdict{next: again}
 			}
 		}
-		v = verdict{next: again, err: err, pause: retryAfter(err)}
+		if reached(err) {
+			s.strikes++
+		}
+		if v = c.judgeReturn(err); v.next == ending {
+			l.close(v.err)
+			return nil, v
+		}
 	}
+}
+
+// judgeReturn says what follows from a failed attempt of restore: another, unless
+// the server has refused a new session for good. That a handshake over the others
+// finds no common transport is not final: the session's own was not offered.
+func (c *Client) judgeReturn(err error) verdict {
+	v := verdict{next: again, err: err, pause: retryAfter(err)}
+	e, refused := errors.AsType[*bayeux.Error](err)
+	if !refused {
+		return v
+	}
+	pause, advice := v.pause, c.advice
+	v = c.judgeRefusal(e, v)
+	v.pause = max(v.pause, pause)
+	c.advice = advice // the refusal's is not the session's
+	if v.next != ending {
+		v.next = again
+	}
+	return v
+}
+
+// reached reports whether a failed attempt shows that there is a server, or what
+// stands before it, which took the connection: it said something, or nothing for
+// too long. What is unreachable is the network's fault, and a session may outlive
+// that.
+func reached(err error) bool {
+	if _, refused := errors.AsType[*bayeux.Error](err); refused {
+		return true
+	}
+	for e := range failures(err) {
+		asked := e.Op == "dial" && e.Reason == transport.Stalled // of an exchange nobody knows
+		if asked || e.Status != 0 || e.Reason == transport.BadPayload || e.Reason == transport.TooLarge {
+			return true
+		}
+	}
+	return false
 }
 
 // appointed is how long it is until the time at which the server wants to hear of
@@ -77,17 +126,17 @@ func (c *Client) appointed() (due time.Duration, ok bool) {
 // justMissed is little beside how long a server holds connects when it lives.
 const justMissed = 500 * time.Millisecond
 
-// tellBreak tells the gap of a break, unless it has been told and nothing has
-// come since that may have had more behind it. No answer was on its way to an
-// exchange that never was.
-func (c *Client) tellBreak(l *link, err error) {
+// tellBreak tells the gap of a break, since from, unless it has been told and
+// nothing has come since that may have had more behind it. No answer was on its way
+// to an exchange that never was.
+func (c *Client) tellBreak(l *link, err error, from time.Time) {
 	heard := c.count.received.Load()
 	told := c.broken && heard == c.toldAt
 	if told || l.conn == nil && neverSent(err) {
 		return
 	}
 	c.broken, c.toldAt = true, heard
-	c.markGap(transport.ReasonOf(err), false)
+	c.markGapSince(from, transport.ReasonOf(err), false)
 }
 
 // reauthorize asks for a new token if the last failure was a 401.
@@ -133,7 +182,7 @@ func (c *Client) upgrade(l *link) *link {
 	if l.conn != nil {
 		return l
 	}
-	typ, ok := c.plan.Better(l.typ(), time.Now())
+	typ, ok := c.better(l.typ())
 	if !ok || l.awaitsResult() {
 		return l
 	}
@@ -157,6 +206,19 @@ func (c *Client) upgrade(l *link) *link {
 	return next
 }
 
+// better is the type to move to from typ, if it is time and the server takes it.
+// What it does not take stays in the plan: the next session's server may.
+func (c *Client) better(typ string) (string, bool) {
+	plan := c.plan
+	for {
+		to, ok := plan.Better(typ, time.Now())
+		if !ok || !c.excluded[to] {
+			return to, ok
+		}
+		plan = plan.Failed(to, time.Now(), true)
+	}
+}
+
 // goBack returns to the exchanges that l, a stream, was to be better than, because
 // no connect was answered over it: something between may let an upgrade through and
 // swallow what follows. The session is the same; what was on its way may be lost.
@@ -165,7 +227,7 @@ func (c *Client) goBack(l *link, why error) (*link, error) {
 	c.step(bayeux.ConnectionLost, l.typ(), why)
 	c.cfg.log.Warn("no answer over the better transport, going back", "transport", l.typ(), "err", why)
 	l.close(why)
-	c.tellBreak(l, why)
+	c.tellBreak(l, why, c.lastHeard())
 	c.plan, c.lesser = c.plan.Failed(l.typ(), time.Now(), true).Opened(l.instead.Type(), time.Now()), why
 	return c.open(l.instead, c.cfg.timeouts.Open)
 }

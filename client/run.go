@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -28,12 +29,13 @@ type supervisor struct {
 	shunnedFor error
 	tokens     inquiry[AccessToken]
 	exts       inquiry[bayeux.Ext]
-	lesser     error  // why a lesser transport is in use
-	quick      int    // connects that were answered too soon, in a row
-	before     bool   // there was a session
-	broken     bool   // the session's connection is, and its gap told
-	toldAt     uint64 // how much had been received then
-	kept       *link  // a stream that was left open for the next handshake
+	lesser     error           // why a lesser transport is in use
+	quick      int             // connects that were answered too soon, in a row
+	before     bool            // there was a session
+	broken     bool            // the session's connection is, and its gap told
+	toldAt     uint64          // how much had been received then
+	kept       *link           // a stream that was left open for the next handshake
+	excluded   map[string]bool // types that were offered and that the server's list leaves out
 }
 
 // A verdict is what to do next, and why.
@@ -180,13 +182,35 @@ func (c *Client) judge(m *bayeux.Message, err error) verdict {
 	return v
 }
 
-// retryAfter is the pause that a transport's error asks for, at most an hour, as
-// with an advice.
-func retryAfter(err error) time.Duration {
-	if e, ok := errors.AsType[*transport.Error](err); ok {
-		return min(e.RetryAfter, time.Hour)
+// retryAfter is the longest pause that a transport's error asks for, at most an
+// hour, as with an advice.
+func retryAfter(err error) (pause time.Duration) {
+	for e := range failures(err) {
+		pause = max(pause, e.RetryAfter)
 	}
-	return 0
+	return min(pause, time.Hour)
+}
+
+// failures is every transport's error that err is made of: where several
+// transports were tried, each has its own.
+func failures(err error) iter.Seq[*transport.Error] {
+	return func(yield func(*transport.Error) bool) { eachFailure(err, yield) }
+}
+
+func eachFailure(err error, yield func(*transport.Error) bool) bool {
+	switch e := err.(type) { //nolint:errorlint // it goes down the tree by itself
+	case *transport.Error:
+		return yield(e) && eachFailure(e.Err, yield)
+	case interface{ Unwrap() error }:
+		return eachFailure(e.Unwrap(), yield)
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			if !eachFailure(err, yield) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // judgeRefusal is for a failed reply of the connect loop.

@@ -160,7 +160,7 @@ func TestAMissingReplyFailsItsRequestAlone(t *testing.T) {
 }
 
 // Where nothing at all comes back any more, a publish shows it before the
-// connect does.
+// connect does: when its own answer and that to another connect stay out.
 func TestASilentServerIsNoticedByAPublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
@@ -173,8 +173,61 @@ func TestASilentServerIsNoticedByAPublish(t *testing.T) {
 		time.Sleep(time.Minute)
 		silent.Store(true)
 		require.ErrorIs(t, c.Publish(t.Context(), "/a", 1), ErrLost)
-		time.Sleep(1100 * time.Millisecond)
+		time.Sleep(4900 * time.Millisecond)
+		assert.Equal(t, bayeux.Connected, c.State())
+		time.Sleep(200 * time.Millisecond)
 		assert.Equal(t, bayeux.Unconnected, c.State())
+	})
+}
+
+// A server that stalls for a little longer than a publish waits loses nobody: all
+// that publish would come back at once.
+func TestAServerThatStallsForAMomentKeepsItsPublishers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.hold = 10 * time.Minute
+		f.first = func(_ *wire, m *bayeux.Message) bool {
+			if m.Channel == "/stall" {
+				time.Sleep(12 * time.Second)
+			}
+			return false
+		}
+		c := start(t, dialers(board(f, streams)))
+		require.NoError(t, c.Wait(t.Context()))
+		time.Sleep(time.Minute)
+		require.ErrorIs(t, c.Publish(t.Context(), "/stall", 1), ErrLost)
+		for range 30 {
+			assert.NoError(t, c.Publish(t.Context(), "/a", 1))
+			time.Sleep(time.Second)
+		}
+		assert.Zero(t, c.Stats().Reconnects)
+		assert.Equal(t, bayeux.Connected, c.State())
+	})
+}
+
+// Where it stalls for longer, they come back as after any break.
+func TestAStreamThatAPublishFoundDeadIsRestoredAfterAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.hold = 10 * time.Minute
+		var silent atomic.Bool
+		f.first = func(*wire, *bayeux.Message) bool { return silent.Load() }
+		d := board(f, streams)
+		c := start(t, dialers(d))
+		require.NoError(t, c.Wait(t.Context()))
+		silent.Store(true)
+		for i := 0; c.State() != bayeux.Unconnected && i < 30000; i++ {
+			if i%1000 == 0 { // each is overdue for itself
+				require.NoError(t, c.PublishFunc("/a", 1, nil))
+			}
+			time.Sleep(time.Millisecond)
+		}
+		require.Equal(t, bayeux.Unconnected, c.State())
+		lost := c.Stats().At
+		for d.tries() == 1 {
+			time.Sleep(time.Millisecond)
+		}
+		assert.GreaterOrEqual(t, time.Since(lost), 500*time.Millisecond)
 	})
 }
 
@@ -223,6 +276,28 @@ func TestNudgeEndsAPause(t *testing.T) {
 			c.Nudge()
 			synctest.Wait()
 			assert.Equal(t, bayeux.Connected, c.State())
+		})
+	})
+}
+
+// A server that holds nothing and says how often to ask is asked as often, as with
+// the advice multiple-clients.
+func TestAnAdvisedIntervalIsKeptWhereNothingIsHeld(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel != bayeux.MetaConnect {
+					return false
+				}
+				appoint(w, m, 2*time.Second)
+				return true
+			}
+			start(t, dialers(d))
+			time.Sleep(10 * time.Minute)
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			last := len(f.times) - 1
+			assert.Equal(t, 2*time.Second, f.times[last].Sub(f.times[last-1]))
 		})
 	})
 }
@@ -281,5 +356,17 @@ func TestAConnectThatWasGivenUpIsNotSent(t *testing.T) {
 			assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
 			assert.Equal(t, int(connects.Load())-1, f.count(bayeux.MetaConnect))
 		})
+	})
+}
+
+// Each transport that fails may have asked for a pause.
+func TestTheLongestRetryAfterIsHonoured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, stream, poll := pair()
+		stream.set(errNoUpgrade)
+		poll.set(&transport.Error{Type: bayeux.LongPolling, Op: "receive", Status: 503, RetryAfter: 10 * time.Minute})
+		start(t, dialers(stream, poll))
+		time.Sleep(31 * time.Minute)
+		assert.Equal(t, 4, stream.tries())
 	})
 }

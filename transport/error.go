@@ -17,7 +17,8 @@ var (
 
 	// ErrUnsupported reports that the far side, or something between, does not
 	// let this transport through, such as an upgrade that was answered without
-	// 101. Fall back to the next transport now (docs/protocol.md §7).
+	// 101, unless with a status that says "not now". Fall back to the next
+	// transport now (docs/protocol.md §7).
 	ErrUnsupported = errors.New("transport: not supported here")
 
 	// ErrUnauthorized reports HTTP status 401: get a new token, then try again.

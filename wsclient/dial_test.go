@@ -72,20 +72,38 @@ func dialError(t *testing.T, target *transport.Target, opts ...wsclient.Option) 
 func TestAnAnswerWithoutUpgradeMeansFallBack(t *testing.T) {
 	for status, reason := range map[int]transport.Reason{
 		200: transport.Internal, 400: transport.BadPayload, 403: transport.Forbidden, 404: transport.Internal,
-		426: transport.Internal, 429: transport.Overflow, 500: transport.Internal, 502: transport.GoingAway, 503: transport.GoingAway,
+		426: transport.Internal, 500: transport.Internal,
 	} {
-		e := dialError(t, answers(t, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Retry-After", "7")
-			w.WriteHeader(status)
-			io.WriteString(w, "\n  not\there, \x00friend\r\nsecond line")
-		}))
-		assert.Equal(t, status, e.Status)
+		e := refusedWith(t, status)
 		assert.Equal(t, reason, e.Reason)
 		assert.ErrorIs(t, e, transport.ErrUnsupported)
-		assert.NotErrorIs(t, e, transport.ErrUnauthorized)
-		assert.Equal(t, 7*time.Second, e.RetryAfter)
-		assert.Equal(t, "not here, friend second line", e.Detail)
 	}
+}
+
+// They say nothing of WebSocket, but that there is no server for now.
+func TestAStatusThatWillPassIsNoReasonToFallBack(t *testing.T) {
+	for status, reason := range map[int]transport.Reason{
+		429: transport.Overflow, 502: transport.GoingAway, 503: transport.GoingAway, 504: transport.Stalled,
+	} {
+		e := refusedWith(t, status)
+		assert.Equal(t, reason, e.Reason)
+		assert.NotErrorIs(t, e, transport.ErrUnsupported)
+	}
+}
+
+// refusedWith is the error of an upgrade that is answered with a status.
+func refusedWith(t *testing.T, status int) *transport.Error {
+	t.Helper()
+	e := dialError(t, answers(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(status)
+		io.WriteString(w, "\n  not\there, \x00friend\r\nsecond line")
+	}))
+	assert.Equal(t, status, e.Status)
+	assert.NotErrorIs(t, e, transport.ErrUnauthorized)
+	assert.Equal(t, 7*time.Second, e.RetryAfter)
+	assert.Equal(t, "not here, friend second line", e.Detail)
+	return e
 }
 
 func Test401IsUnauthorizedAndNoReasonToFallBack(t *testing.T) {
@@ -148,12 +166,14 @@ func TestAnUpgradeThatHangsMeansFallBack(t *testing.T) {
 	e := dialError(t, target, wsclient.WithOpenTimeout(50*time.Millisecond))
 	assert.ErrorIs(t, e, transport.ErrUnsupported)
 	assert.ErrorContains(t, e, "50ms")
+	assert.Equal(t, transport.Stalled, e.Reason)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := wsclient.NewDialer().Dial(ctx, target)
 	assert.ErrorIs(t, err, context.DeadlineExceeded, "the caller's own deadline")
 	assert.NotErrorIs(t, err, transport.ErrUnsupported, "says nothing about the server")
+	assert.Equal(t, transport.Stalled, transport.ReasonOf(err), "but that it was reached")
 }
 
 func TestAHostThatIsNotThereIsNoReasonToFallBack(t *testing.T) {
@@ -173,6 +193,7 @@ func TestAHostThatIsNotThereIsNoReasonToFallBack(t *testing.T) {
 	e = dialError(t, &transport.Target{URL: &url.URL{Scheme: "http", Host: "x"}, HTTP: silent}, wsclient.WithOpenTimeout(50*time.Millisecond))
 	assert.NotErrorIs(t, e, transport.ErrUnsupported)
 	assert.ErrorContains(t, e, "50ms")
+	assert.Equal(t, transport.Internal, e.Reason)
 }
 
 func TestTheUpgradeHasHeadersAndCookiesAndKeepsCookies(t *testing.T) {

@@ -17,7 +17,10 @@
 // *transport.Error that is ErrUnsupported: use the next transport now. Status,
 // Location, RetryAfter and the beginning of the answer, its lines joined to one of
 // some 200 bytes, are in it. A 401 is ErrUnauthorized instead, because another
-// transport would get it as well. A host that cannot be reached is neither.
+// transport would get it as well. A 429, 502, 503 or 504 says that there is no
+// server now, such as while it restarts behind a proxy: it is neither, and neither
+// is a host that cannot be reached. Where one was reached that did not answer in
+// time, Reason is Stalled.
 //
 // # In a browser
 //

@@ -120,7 +120,10 @@ func (d *dialer) refused(resp *http.Response) error {
 	e.RetryAfter = transport.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) // it may be a page of any size from any proxy
 	e.Detail = transport.Detail(string(text))
-	if resp.StatusCode != http.StatusUnauthorized {
+	switch resp.StatusCode {
+	case http.StatusUnauthorized: // other transports would get it as well
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // for now
+	default:
 		e.Err = transport.ErrUnsupported
 	}
 	return e
@@ -141,7 +144,11 @@ func (d *dialer) unanswered(ctx context.Context, u *url.URL, up *upgrade, err er
 			err = unsupported(err)
 		}
 	}
-	return d.failed(err)
+	e := d.failed(err)
+	if up.asked && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		e.Reason = transport.Stalled
+	}
+	return e
 }
 
 // A body is a 101's body as a net.Conn. Without nc it has no deadlines.
