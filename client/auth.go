@@ -57,8 +57,8 @@ func (t Token) LogValue() slog.Value { return slog.StringValue("***") }
 // MarshalText returns "***".
 func (t Token) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
-// authorize asks the token source, if there is one, where a function that hangs
-// hangs the caller.
+// authorize asks the token source, if there is one, on the caller's goroutine, as a
+// Manual does. Client.authorize has one of its own.
 func (e *endpoint) authorize(ctx context.Context) error {
 	if e.cfg.tokenSource == nil {
 		return nil
@@ -108,8 +108,8 @@ func bare(authorization string) string {
 	return authorization
 }
 
-// handshakeExt adds the user's ext fields and the credential, where a function
-// that hangs hangs the caller.
+// handshakeExt adds the user's ext fields and the credential, on the caller's
+// goroutine.
 func (e *endpoint) handshakeExt(ctx context.Context, m *bayeux.Message) error {
 	var ext bayeux.Ext
 	if f := e.cfg.handshakeExt; f != nil {

@@ -127,9 +127,9 @@ func newSupervisor(cfg *config) supervisor {
 
 // Dial makes a client and waits until it is connected. Each transport is tried
 // once: the error is that of the first attempt, or ctx's and what has failed by
-// then. A transport that hangs gets a third of the time until ctx's deadline,
-// also of that until Timeouts.Open, if there is a lesser one to try. Afterwards
-// the client is as one from [New].
+// then. A transport that has another behind it gets a third of Timeouts.Open, or of
+// the time until ctx's deadline if that is less. Afterwards the client is as one
+// from [New].
 func Dial(ctx context.Context, url string, opts ...Option) (*Client, error) {
 	by, _ := ctx.Deadline()
 	c, err := begin(url, by, opts)

@@ -337,12 +337,10 @@ func (c *Client) strikesOut(s *streak, l *link, err error) bool {
 	return s.strikes >= strikes
 }
 
-// strike is 1 for a failure that may show the session, not the network, to be
-// what is wrong: an answer that makes no sense, or none over a connection that
-// did open. Three in a row are worth a new handshake. An exchange that broke is
-// the network's fault for as long as a connect could be out, and worth three
-// then; one for which there was no connection always is. down is for how long
-// connects have failed.
+// strike is how many strikes a failure counts: 1 if the session may be at fault (a
+// refusal, an answer that makes no sense, silence over a connection that did open);
+// as many as end it if exchanges have broken for longer than a connect can be held,
+// which down says; else 0, for it is the network's fault.
 func (c *Client) strike(l *link, err error, down time.Duration) int {
 	te, _ := errors.AsType[*transport.Error](err)
 	_, refused := errors.AsType[*bayeux.Error](err)

@@ -14,8 +14,8 @@
 // the answer stays out. After a break it resumes the session; when the server
 // has forgotten it, it handshakes, over the stream that is open if there is one,
 // and subscribes again. Pauses between attempts are random, about one second at
-// first, and double up to thirty ([WithBackoff]). [Client.States] tells each change and why,
-// and [Client.Events] everything that a client hears.
+// first, and double up to thirty ([WithBackoff]). [Client.States] tells each change
+// and why, and [Client.Events] everything that a client hears.
 //
 // # Subscriptions
 //

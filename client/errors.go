@@ -19,7 +19,9 @@ var (
 	// the message had been sent: the server may have taken it or not.
 	ErrLost = errors.New("client: connection lost before the reply")
 
-	// ErrBusy reports that Limits.Pending requests wait for their replies.
+	// ErrBusy is what PublishFunc returns while Limits.Pending requests wait for
+	// their replies, and Batch.Send for a batch of more than so many. Other calls
+	// wait for a place.
 	ErrBusy = errors.New("client: too many requests wait for their replies")
 )
 

@@ -52,7 +52,7 @@ func (c *Client) ReportGap(g Gap) {
 	c.tellGap(g)
 }
 
-// tellGap counts a gap and tells hooks, log and events, once for a channel.
+// tellGap tells log, hooks and events of a gap. Callers do so once for a channel.
 func (c *Client) tellGap(g Gap) {
 	c.cfg.log.Warn("messages may have been missed", "channel", g.Channel, "from", g.From, "reason", g.Reason.String())
 	if f := c.cfg.hooks.Gap; f != nil {

@@ -51,13 +51,8 @@ func newConfig(opts []Option) (*config, error) {
 		json:    codec.Fast,
 		backoff: [2]time.Duration{time.Second, 30 * time.Second},
 	}
-	for _, o := range opts {
-		if o == nil {
-			continue
-		}
-		if err := o(c); err != nil {
-			return nil, err
-		}
+	if err := Options(opts...)(c); err != nil {
+		return nil, err
 	}
 	if len(c.dialers) == 0 {
 		return nil, errors.New("client: no transport; see WithTransports")
@@ -162,13 +157,16 @@ func WithAccessToken(t AccessToken) Option {
 	return func(c *config) error { c.token = t; return nil }
 }
 
-// WithTokenSource asks f for a token before each handshake, also after a 401,
-// which then is not final whatever the advice. f is never called twice at once;
-// its ctx ends with Timeouts.Open or the Client. An error counts as a failed
-// attempt, and so does an f that goes on after its ctx has ended, as those may
-// that take none: a later attempt takes what it returns, Close does not wait for
-// it, and Done does. With another token than before a handshake opens a connection
-// of its own. One of golang.org/x/oauth2 fits so:
+// WithTokenSource asks f for a token before each handshake, and after a 401, which
+// is not final then, whatever the advice. f is never called twice at once; its ctx
+// ends after Timeouts.Open, and with the client.
+//
+// An error is a failed attempt. So is an f that still runs when its ctx has ended:
+// the next attempt takes its late result and does not call it again. Close does not
+// wait for it, Done does. A handshake with another token than before opens a
+// connection of its own. A [Manual] calls f on the caller's goroutine.
+//
+// With golang.org/x/oauth2:
 //
 //	func(context.Context) (client.AccessToken, error) {
 //		t, err := source.Token()
@@ -310,20 +308,21 @@ func WithTimeouts(t Timeouts) Option {
 	}
 }
 
-// WithBackoff sets the first and the longest pause between attempts; each
-// failure doubles it. A pause is drawn evenly from half to one and a half of
-// that, but the longest, where it is made again and again, from itself to a
-// hundredth more. The defaults are 1 and 30 seconds: a first attempt after half
-// a second at the earliest, and at most 126 in an hour. One exception: a
-// connection that ends in the pause that the server has advised, or just after,
-// is opened again at the end of that, if it is the first to end. Pauses begin
-// anew after a connection that has worked for the longest one, or for 30 seconds
-// if that is less. The time that a shorter-lived one has worked counts as
-// paused.
+// WithBackoff sets the first and the longest pause between attempts. The defaults
+// are 1 and 30 seconds, which make at most 126 attempts in an hour.
+//
+//   - Each failure doubles the pause, up to max.
+//   - A pause is drawn evenly from half to one and a half of that; max, where it is
+//     made again and again, from itself to a hundredth more.
+//   - The time for which a connection has worked counts as paused.
+//   - After one that has worked for max, or for 30 seconds if that is less, pauses
+//     begin at min again.
+//   - If the first connection to end does so in the interval that the server has
+//     advised, or just after, the next attempt is at the end of that interval.
 func WithBackoff(min, max time.Duration) Option {
 	return func(c *config) error {
 		if min <= 0 || max < min {
-			return fmt.Errorf("client: backoff from %v to %v", min, max)
+			return fmt.Errorf("client: backoff wants 0 < min <= max, got %v and %v", min, max)
 		}
 		c.backoff = [2]time.Duration{min, max}
 		return nil
@@ -352,7 +351,7 @@ func WithRehandshakeOnNone() Option {
 func WithPublishRetry(attempts int, every time.Duration) Option {
 	return func(c *config) error {
 		if attempts < 1 || every < 0 {
-			return fmt.Errorf("client: publish retry of %d attempts every %v", attempts, every)
+			return fmt.Errorf("client: publish retry wants 1 attempt or more and no negative pause, got %d every %v", attempts, every)
 		}
 		c.publishTries, c.publishEvery = attempts, every
 		return nil

@@ -154,8 +154,8 @@ func (b *Batch) Publish(ch string, data any) {
 
 // Send sends what was added and waits for all replies. If a message could not
 // be added nothing is sent; otherwise the error joins those of all messages
-// that were refused or lost, each as from [Client.Publish]. The batch is empty
-// again afterwards.
+// that were refused or lost, each as from [Client.Publish]. A batch larger than
+// Limits.Pending is [ErrBusy]. The batch is empty again afterwards.
 func (b *Batch) Send(ctx context.Context) error {
 	rs, err := b.requests, b.err
 	b.requests, b.err = nil, nil

@@ -15,15 +15,15 @@ type Overflow int8
 const (
 	// Pause reads nothing more from the server until there is room. That
 	// pauses all subscriptions of the client, and a session may end meanwhile.
-	// What comes before Subscribe has its reply pauses nothing, as nobody can
-	// take it and the reply is behind it: beyond half of Limits.QueueBytes the
-	// oldest is given up; a Gap tells.
+	// While Subscribe waits for its reply nothing pauses, because the reply is
+	// behind these messages: beyond half of Limits.QueueBytes the oldest is given
+	// up, and a Gap tells.
 	Pause Overflow = iota
 	// DropOldest gives up the oldest message in the queue; a Gap tells.
 	DropOldest
 	// KeepLatest keeps only the newest message of each channel in the queue,
-	// full or not, in the place of the older one. Only Stats count what it
-	// replaced. A queue with fewer places than there are channels still gives up
+	// full or not, in the place of the older one. No Gap tells of what it
+	// replaced; Stats and Hooks.Dropped count it. A queue with fewer places than there are channels still gives up
 	// the oldest, which is the newest of its channel: a Gap tells.
 	KeepLatest
 )

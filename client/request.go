@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -91,7 +92,7 @@ func (c *Client) newRequest(ctx context.Context, m *bayeux.Message, kind transpo
 // them among Limits.Pending, which it waits for until ctx ends.
 func (c *Client) enqueue(ctx context.Context, rs ...*request) error {
 	if c.slots != nil && len(rs) > cap(c.slots) {
-		return ErrBusy
+		return fmt.Errorf("%w: a batch of %d, and Limits.Pending is %d", ErrBusy, len(rs), cap(c.slots))
 	}
 	if c.slots != nil && len(rs) > 1 {
 		select {

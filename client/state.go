@@ -85,11 +85,7 @@ func (c *Client) step(e bayeux.Event, transport string, why error) {
 }
 
 func (c *Client) announce(now Change) {
-	attrs := []slog.Attr{slog.String("state", now.To.String()), slog.String("transport", now.Transport)}
-	if now.Err != nil {
-		attrs = append(attrs, slog.Any("err", now.Err))
-	}
-	c.cfg.log.LogAttrs(c.ctx, slog.LevelInfo, "client", attrs...)
+	c.cfg.log.LogAttrs(c.ctx, slog.LevelInfo, "state changed", now.attrs()...)
 	if now.To == bayeux.Connected && now.From != bayeux.Connected {
 		c.count.connects.Add(1)
 	}

@@ -53,7 +53,7 @@ type subConfig struct {
 func WithQueue(messages int, o Overflow) SubOption {
 	return func(c *subConfig) error {
 		if messages < 1 {
-			return fmt.Errorf("client: queue of %d messages", messages)
+			return fmt.Errorf("client: queue holds less than 1 message: %d", messages)
 		}
 		if o < Pause || o > KeepLatest {
 			return fmt.Errorf("client: unknown overflow %d", o)
