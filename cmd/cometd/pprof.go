@@ -32,7 +32,7 @@ func profiles(ctx context.Context, address string) (serve func(context.Context) 
 	}
 	web := &http.Server{Handler: profileHandler(), ReadHeaderTimeout: 10 * time.Second}
 	return func(ctx context.Context) error {
-		stop := context.AfterFunc(ctx, func() { web.Close() })
+		stop := context.AfterFunc(ctx, func() { _ = web.Close() }) // and Serve returns
 		defer stop()
 		return ignoreClosed(web.Serve(ln))
 	}, nil
