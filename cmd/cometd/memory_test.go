@@ -28,8 +28,8 @@ func TestAQuietServerGivesItsFreeMemoryBack(t *testing.T) {
 
 func TestAServerIsQuietThatAllocatesLessThanItUses(t *testing.T) {
 	now := heap{allocated: 500, live: 100, objects: 150, free: 200, total: 400}
-	assert.True(t, now.quietSince(heap{allocated: 450}))
-	assert.False(t, now.quietSince(heap{allocated: 300}))
+	assert.True(t, now.quietSince(heap{allocated: 497}))
+	assert.False(t, now.quietSince(heap{allocated: 496}))
 	assert.EqualValues(t, 250, now.spare())
 	assert.EqualValues(t, 200, heap{live: 100, objects: 50, free: 200}.spare(), "what was live may be gone already")
 }
