@@ -134,9 +134,11 @@ func (p *publishing) queue(e *event) (n int, ok bool) {
 // queueAll is queue where only one pattern has subscribers. It is a loop, as a
 // function that is yielded to would be garbage after each message.
 func (p *publishing) queueAll(e *event, all *subscribers) (n int) {
-	for _, c := range all.chunks() {
-		for i := range c {
-			n += p.give(c[i].session, e)
+	now := all.snapshot()
+	for i := range now.chunks {
+		c := now.chunk(i)
+		for k := range c {
+			n += p.give(c[k].session, e)
 		}
 	}
 	return n

@@ -2,21 +2,31 @@ package server
 
 import (
 	"iter"
+	"slices"
 	"sync/atomic"
 )
 
 const chunkSize = 256
 
 // subscribers is the set of sessions of one channel. It is read without a
-// lock: a reader takes a snapshot, which no later change touches. A change
-// copies one chunk and the list of chunks, so that neither a channel with
-// 100,000 subscribers nor 100,000 channels with one cost more than they hold.
-// The channel's mutex serializes changes.
+// lock: a reader takes a snapshot, which no later change touches. Who comes is
+// written where no snapshot looks; who leaves costs a copy of its chunk, of the
+// last, and of the list of chunks. So neither a channel with 100,000 subscribers
+// nor 100,000 channels with one cost more than they hold. The channel's mutex
+// serializes changes.
 type subscribers struct {
-	list atomic.Pointer[[]chunk]
-	n    atomic.Int64
+	now atomic.Pointer[snapshot]
+	n   atomic.Int64
 }
 
+// A snapshot is n listings. All chunks but the last are full, and the last may
+// have room.
+type snapshot struct {
+	chunks []chunk
+	n      int
+}
+
+// A chunk has what snapshots may look at, and zeros behind that.
 type chunk []listing
 
 // A listing has the session itself, so that a walk need not go through all the
@@ -43,9 +53,10 @@ func (s *subscribers) len() int { return int(s.n.Load()) }
 // all yields the sessions of a snapshot taken at the first step.
 func (s *subscribers) all() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
-		for _, c := range s.chunks() {
-			for i := range c {
-				if !yield(c[i].session) {
+		now := s.snapshot()
+		for i := range now.chunks {
+			for _, l := range now.chunk(i) {
+				if !yield(l.session) {
 					return
 				}
 			}
@@ -53,63 +64,58 @@ func (s *subscribers) all() iter.Seq[*Session] {
 	}
 }
 
-// chunks is a snapshot.
-func (s *subscribers) chunks() []chunk {
-	if list := s.list.Load(); list != nil {
-		return *list
+func (s *subscribers) snapshot() snapshot {
+	if now := s.now.Load(); now != nil {
+		return *now
 	}
-	return nil
+	return snapshot{}
 }
+
+// chunk is what the snapshot has of chunk i.
+func (s *snapshot) chunk(i int) chunk { return s.chunks[i][:min(chunkSize, s.n-i*chunkSize)] }
 
 // add appends sub. The caller holds the channel's mutex.
 func (s *subscribers) add(sub *subscription) {
-	chunks, n := s.chunks(), s.len()
-	sub.at = n
-	l := listing{sub.session, sub}
-	if n%chunkSize == 0 {
-		s.store(append(clip(chunks), chunk{l}), n+1)
-		return
+	now := s.snapshot()
+	sub.at = now.n
+	chunks, last, at := now.chunks, len(now.chunks)-1, now.n%chunkSize
+	switch {
+	case now.n == 0:
+		chunks, last = []chunk{make(chunk, 1)}, 0
+	case at == 0:
+		chunks, last = append(chunks, make(chunk, chunkSize)), last+1
+	case at == len(chunks[last]):
+		chunks = slices.Clone(chunks)
+		chunks[last] = append(chunks[last], make(chunk, min(at, chunkSize-at))...)
 	}
-	last := len(chunks) - 1
-	s.store(with(chunks, last, append(clip(chunks[last]), l)), n+1)
+	chunks[last][at] = listing{sub.session, sub}
+	s.store(chunks, now.n+1)
 }
 
 // remove fills the place of sub with the last subscription. The caller holds
 // the channel's mutex.
 func (s *subscribers) remove(sub *subscription) {
-	chunks, n := s.chunks(), s.len()
-	lastChunk := chunks[len(chunks)-1]
-	moved := lastChunk[len(lastChunk)-1]
-	if moved.sub != sub {
+	now := s.snapshot()
+	chunks, last, left := slices.Clone(now.chunks), len(now.chunks)-1, (now.n-1)%chunkSize
+	if moved := chunks[last][left]; moved.sub != sub {
 		i := sub.at / chunkSize
-		c := append(chunk(nil), chunks[i]...)
-		c[sub.at%chunkSize] = moved
+		chunks[i] = slices.Clone(chunks[i])
+		chunks[i][sub.at%chunkSize] = moved
 		moved.sub.at = sub.at
-		chunks = with(chunks, i, c)
-		lastChunk = chunks[len(chunks)-1]
 	}
-	if len(lastChunk) == 1 {
-		s.store(chunks[:len(chunks)-1:len(chunks)-1], n-1)
-		return
+	if left == 0 {
+		chunks = chunks[:last]
+	} else {
+		chunks[last] = slices.Clone(chunks[last][:left]) // without who is there no more
 	}
-	short := append(chunk(nil), lastChunk[:len(lastChunk)-1]...)
-	s.store(with(chunks, len(chunks)-1, short), n-1)
+	s.store(chunks, now.n-1)
 }
 
 func (s *subscribers) store(chunks []chunk, n int) {
 	if n == 0 {
-		s.list.Store(nil)
+		s.now.Store(nil)
 	} else {
-		s.list.Store(&chunks)
+		s.now.Store(&snapshot{chunks, n})
 	}
 	s.n.Store(int64(n))
-}
-
-// clip makes the next append copy, so that a snapshot never sees it.
-func clip[S ~[]E, E any](s S) S { return s[:len(s):len(s)] }
-
-func with(chunks []chunk, i int, c chunk) []chunk {
-	chunks = append([]chunk(nil), chunks...)
-	chunks[i] = c
-	return chunks
 }
