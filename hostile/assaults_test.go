@@ -2,12 +2,15 @@ package hostile_test
 
 import (
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	. "github.com/gocometd/cometd/internal/wire/wiretest"
@@ -157,8 +160,50 @@ var assaults = []assault{
 		id, cookie := x.polling()
 		body := fmt.Sprintf(`[{"channel":"/meta/connect","id":"3","clientId":%q}]`, id)
 		for range 100 {
-			x.dial().say("POST /cometd HTTP/1.1\r\nHost: %s\r\n%s\r\nContent-Length: %d\r\n\r\n%s", x.addr, cookie, len(body), body)
+			x.dial().say("%s", x.post(body, cookie))
 		}
+	}},
+	{"requests without end on kept connections", 50, load{requests: 50, sessions: stated.SessionsPerAddr}, heeded, func(x *target) {
+		id, cookie := x.polling()
+		r := x.dial()
+		for {
+			for _, body := range errands(id) {
+				r.say("%s", x.post(body, cookie))
+				if status, _, _ := r.answer(); status == 0 {
+					return
+				}
+			}
+		}
+	}},
+	{"pipelined requests whose answers are not read", 4, load{requests: 4, sessions: stated.SessionsPerAddr}, sent, func(x *target) {
+		id, cookie := x.polling()
+		r, many := x.dial(), ""
+		for _, body := range errands(id) {
+			many += x.post(body, cookie)
+		}
+		many = strings.Repeat(many, 30)
+		r.SetDeadline(time.Now().Add(2 * time.Second))
+		for r.say("%s", many) {
+		}
+	}},
+	{"streams of HTTP/2 without end", 1, load{requests: streams, sessions: stated.SessionsPerAddr}, heeded, func(x *target) {
+		id, cookie := x.polling()
+		web := x.overHTTP2()
+		defer web.CloseIdleConnections()
+		if !x.posts(web, "[]", cookie) { // the others share its connection
+			return
+		}
+		var all sync.WaitGroup
+		for range streams {
+			all.Go(func() {
+				for going := true; going; {
+					for _, body := range errands(id) {
+						going = going && x.posts(web, body, cookie)
+					}
+				}
+			})
+		}
+		all.Wait()
 	}},
 	{"guesses of ids", 4, load{conns: 4, payloads: 4}, refused, func(x *target) {
 		s := x.open()
@@ -196,6 +241,47 @@ var assaults = []assault{
 	}},
 }
 
+// streams are those that net/http has on a connection at once.
+const streams = 250
+
+// errands are payloads that are answered at once: what has no messages, a publish,
+// and a connect.
+func errands(id string) []string {
+	return []string{
+		`[]`,
+		fmt.Sprintf(`[{"channel":"/nobody","id":"7","clientId":%q,"data":1}]`, id),
+		fmt.Sprintf(`[{"channel":"/meta/connect","id":"8","clientId":%q,"connectionType":"long-polling","advice":{"timeout":0}}]`, id),
+	}
+}
+
+// overHTTP2 has one connection for as many requests as may be streams of it.
+func (x *target) overHTTP2() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext: x.connect, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}}
+}
+
+// posts sends a body with a cookie over TLS, reads the answer, and reports whether
+// there was one.
+func (x *target) posts(web *http.Client, body, cookie string) bool {
+	req, err := http.NewRequestWithContext(x.t.Context(), http.MethodPost, "https://"+x.secure+"/cometd", strings.NewReader(body))
+	if err != nil {
+		return false
+	}
+	_, value, _ := strings.Cut(cookie, ": ")
+	req.Header.Set("Cookie", value)
+	resp, err := web.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return false
+	}
+	x.tally.heard(1, resp.StatusCode >= 400)
+	return true
+}
+
 // batch sends n messages in one payload and reads until as many have been
 // answered, or the connection has ended.
 func (s *socket) batch(n int, message func(i int) string) {
@@ -223,18 +309,18 @@ func (s *socket) drain() {
 }
 
 // wage goes on with an assault for ever.
-func (a assault) wage(addr string, did *tally) {
+func (a assault) wage(addr, secure string, did *tally) {
 	for range a.peers {
 		go func() {
 			for {
-				a.once(addr, did)
+				a.once(addr, secure, did)
 			}
 		}()
 	}
 }
 
-func (a assault) once(addr string, did *tally) {
-	x := &target{t: undaunted{of: did}, addr: addr, from: stranger, tally: did}
+func (a assault) once(addr, secure string, did *tally) {
+	x := &target{t: undaunted{of: did}, addr: addr, secure: secure, from: stranger, tally: did}
 	ended := make(chan struct{})
 	go func() { defer close(ended); defer x.hangUp(); a.do(x) }()
 	<-ended
@@ -247,12 +333,12 @@ var stranger = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
 // besiege is the attackers, in a process of their own. They print a line when
 // they begin, and their deeds when their input ends; then they end with the
 // process.
-func besiege(addr, name string) {
+func besiege(addr, secure, name string) {
 	all, begun := map[string]*tally{}, time.Now()
 	for _, a := range assaults {
 		if name == a.name || name == everything {
 			all[a.name] = &tally{}
-			a.wage(addr, all[a.name])
+			a.wage(addr, secure, all[a.name])
 		}
 	}
 	fmt.Println("begun")

@@ -3,12 +3,14 @@ package hostile_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"runtime"
@@ -31,8 +33,8 @@ var stated = server.Limits{
 }
 
 // serve is a server in a process of its own, with the settings of SECURITY.md.
-// It prints its address, and what it has for each line that it reads, until its
-// input ends.
+// It prints its address, and another for TLS and HTTP/2, and what it has for each
+// line that it reads, until its input ends.
 func serve() {
 	failures := &journal{}
 	log := slog.NewTextHandler(failures, &slog.HandlerOptions{Level: slog.LevelError})
@@ -40,21 +42,48 @@ func serve() {
 	if err != nil {
 		panic(err)
 	}
-	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	web := &http.Server{
-		Handler: srv, ConnState: srv.ConnState, ErrorLog: slog.NewLogLogger(log, slog.LevelError),
-		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
-	}
-	go web.Serve(ln)
-	fmt.Println(ln.Addr())
+	plain, secure := onLoopback(), onLoopback()
+	go web(srv, log).Serve(plain)
+	go web(srv, log).ServeTLS(secure, "", "") // another http.Server: one that serves without TLS first has no HTTP/2
+	fmt.Println(plain.Addr(), secure.Addr())
 	in, out := bufio.NewScanner(os.Stdin), json.NewEncoder(os.Stdout)
 	for in.Scan() {
 		failed := failures.String()
 		out.Encode(has{srv.Stats(), runtime.NumGoroutine(), failed[:min(len(failed), 4<<10)]})
 	}
+}
+
+func web(srv *server.Server, log slog.Handler) *http.Server {
+	return &http.Server{
+		Handler: srv, ConnState: srv.ConnState, ErrorLog: slog.NewLogLogger(ours{log}, slog.LevelError),
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
+		HTTP2: &http.HTTP2Config{WriteByteTimeout: 10 * time.Second}, TLSConfig: &tls.Config{Certificates: certificates()},
+	}
+}
+
+// ours is a log without what net/http says of connections that peers have ended.
+type ours struct{ slog.Handler }
+
+func (o ours) Handle(ctx context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, "http: TLS handshake error") || strings.HasPrefix(r.Message, "http2: server") {
+		return nil
+	}
+	return o.Handler.Handle(ctx, r)
+}
+
+func onLoopback() net.Listener {
+	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	return ln
+}
+
+// certificates are those that net/http has for tests.
+func certificates() []tls.Certificate {
+	hs := httptest.NewTLSServer(nil)
+	defer hs.Close()
+	return hs.TLS.Certificates
 }
 
 // has is what a server says of itself.
@@ -66,11 +95,12 @@ type has struct {
 
 // An elsewhere is a server in a process of its own, seen from outside.
 type elsewhere struct {
-	t    testing.TB
-	addr string
-	proc *os.Process
-	in   io.Writer
-	out  *bufio.Reader
+	t      testing.TB
+	addr   string
+	secure string // its address for TLS
+	proc   *os.Process
+	in     io.Writer
+	out    *bufio.Reader
 
 	failed string // what the server said of that when its use was last asked for
 }
@@ -100,7 +130,8 @@ func serveElsewhere(t testing.TB) *elsewhere {
 	s := &elsewhere{t: t, proc: cmd.Process, in: in, out: bufio.NewReader(out)}
 	line, err := s.out.ReadString('\n')
 	require.NoError(t, err)
-	s.addr = strings.TrimSpace(line)
+	_, err = fmt.Sscan(line, &s.addr, &s.secure)
+	require.NoError(t, err)
 	return s
 }
 
@@ -152,7 +183,7 @@ func (s *elsewhere) cpu() time.Duration {
 // returns their deeds by the name of the assault: it may be all of them.
 func (s *elsewhere) attacked(name string, f func()) (did map[string]deeds) {
 	s.t.Helper()
-	cmd := start(s.t, "HOSTILE_ATTACKERS", []string{"HOSTILE_TARGET=" + s.addr, "HOSTILE_ASSAULT=" + name})
+	cmd := start(s.t, "HOSTILE_ATTACKERS", []string{"HOSTILE_TARGET=" + s.addr, "HOSTILE_SECURE=" + s.secure, "HOSTILE_ASSAULT=" + name})
 	in, err := cmd.StdinPipe()
 	require.NoError(s.t, err)
 	out, err := cmd.StdoutPipe()

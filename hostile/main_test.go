@@ -16,8 +16,10 @@ import (
 
 // programs are what this test binary is too, with an environment variable.
 var programs = map[string]func(){
-	"HOSTILE_SERVE":     serve,
-	"HOSTILE_TARGET":    func() { besiege(os.Getenv("HOSTILE_TARGET"), os.Getenv("HOSTILE_ASSAULT")) },
+	"HOSTILE_SERVE": serve,
+	"HOSTILE_TARGET": func() {
+		besiege(os.Getenv("HOSTILE_TARGET"), os.Getenv("HOSTILE_SECURE"), os.Getenv("HOSTILE_ASSAULT"))
+	},
 	"HOSTILE_PREY":      bePrey,
 	"HOSTILE_SUSPENDED": listenUntilTheEnd,
 }

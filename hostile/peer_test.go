@@ -2,6 +2,7 @@ package hostile_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,12 +28,19 @@ type raw struct {
 // dial opens a connection that ends with the test at the latest.
 func (x *target) dial() *raw {
 	x.t.Helper()
-	c, err := (&net.Dialer{LocalAddr: x.from}).DialContext(x.t.Context(), "tcp", x.addr)
+	c, err := x.connect(x.t.Context(), "tcp", x.addr)
 	require.NoError(x.t, err)
-	c.SetDeadline(time.Now().Add(time.Minute))
-	c = x.tally.watch(c)
 	x.peers = append(x.peers, c)
 	return &raw{c, x, bufio.NewReader(c)}
+}
+
+func (x *target) connect(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := (&net.Dialer{LocalAddr: x.from}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	c.SetDeadline(time.Now().Add(time.Minute))
+	return x.tally.watch(c), nil
 }
 
 // say writes, and does not mind a server that has closed already.
@@ -62,9 +70,13 @@ func (x *target) exchange(body string, header ...string) (status int, h http.Hea
 	x.t.Helper()
 	r := x.dial()
 	defer r.Close()
-	r.say("POST /cometd HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\nConnection: close\r\n%s\r\n", x.addr, len(body), lines(header))
-	r.say("%s", body)
+	r.say("%s", x.post(body, append(header, "Connection: close")...))
 	return r.answer()
+}
+
+// post is a request on a connection that is kept, unless the header says otherwise.
+func (x *target) post(body string, header ...string) string {
+	return fmt.Sprintf("POST /cometd HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n%s\r\n%s", x.addr, len(body), lines(header), body)
 }
 
 func lines(header []string) string {

@@ -66,6 +66,7 @@ type target struct {
 	grace   atomic.Int64 // of a new session, in nanoseconds
 	planted string       // in a line of the log about a panic that the test wants
 	before  usage
+	secure  string     // its address for TLS, if it has one
 	peers   []net.Conn // the attackers
 	from    net.Addr   // their address, if it matters
 	tally   *tally     // counts what they do, if somebody wants to know

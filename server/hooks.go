@@ -44,11 +44,13 @@ type Hooks struct {
 	Dropped func(s *Session, ch string, n int, why transport.Reason)
 
 	// Limited is told each time something breaks one of [Limits], by its name
-	// in lower case with underscores, such as "message_bytes". Three names are
+	// in lower case with underscores, such as "message_bytes". Four names are
 	// no fields: "session_queue" is SessionBytes or SessionMessages,
-	// "held_per_browser_http2" has no underscore before the 2, and "callback" is
-	// the length of a JSONP callback (longpoll.WithCallback). The log has the
-	// first time, and then one line a minute for each limit, with its count.
+	// "held_per_browser_http2" has no underscore before the 2, "callback" is
+	// the length of a JSONP callback (longpoll.WithCallback), and "origin" is a
+	// page of another origin that was refused ([WithOrigins]). The log has the
+	// first time, and then one line a minute for each limit, with its count; for
+	// "origin" with the page's origin and the host that it asked for.
 	Limited func(limit string)
 }
 
@@ -64,7 +66,7 @@ type Stats struct {
 	Published uint64            // messages on channels, however many got them
 	Delivered uint64            // messages that left for sessions
 	Dropped   uint64            // messages that Hooks.Dropped is told
-	Limited   map[string]uint64 // how often each of [Limits] was broken, by the names that Hooks.Limited has
+	Limited   map[string]uint64 // how often each of [Limits] was broken, and pages were refused, by the names that Hooks.Limited has
 }
 
 type counters struct {

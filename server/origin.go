@@ -2,11 +2,14 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/rs/cors"
+
+	"github.com/gocometd/cometd/transport"
 )
 
 // originCheck keeps pages of other origins out, on every transport, and gives
@@ -30,9 +33,13 @@ func newOriginCheck(patterns []string) originCheck {
 	return o
 }
 
+// foreignOrigin is what refusals of other origins are counted as, among limits.
+const foreignOrigin = "origin"
+
 // admit reports whether r may go on; if not it has been answered.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 	if !s.origin.allows(r) {
+		s.foreign(r)
 		s.refuse(w, r, http.StatusForbidden, fmt.Sprintf("pages of this origin may not connect: %q", r.Header.Get("Origin")))
 		return false
 	}
@@ -52,6 +59,19 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	return true
+}
+
+// foreign counts a request of a page that may not connect, and tells the log and
+// the hook: it is either an attack on a visitor, or an origin that WithOrigins
+// ought to name, or a proxy that does not let Host pass.
+func (s *Server) foreign(r *http.Request) {
+	if news := s.stats.again(&s.stats.limited, foreignOrigin); news > 0 {
+		s.log.Warn("page of another origin refused", slog.String("origin", transport.Detail(strings.Join(r.Header["Origin"], ", "))),
+			slog.String("host", transport.Detail(r.Host)), slog.String("addr", r.RemoteAddr), slog.Uint64("times", news))
+	}
+	if f := s.hooks.Limited; f != nil {
+		f(foreignOrigin)
+	}
 }
 
 // allows is true without an Origin: then it is not a page that asks.

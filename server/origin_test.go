@@ -1,10 +1,14 @@
 package server_test
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/assert"
@@ -105,6 +109,40 @@ func TestAnOriginHasNoPathQueryOrFragment(t *testing.T) {
 	}
 	polled, _ := askedFrom(t, hs, "https://evil.test/.example.com")
 	assert.Equal(t, http.StatusForbidden, polled)
+}
+
+// An operator sees who is kept out: a page that attacks a visitor, an origin that
+// was forgotten, or a proxy that does not let Host pass. The line is one, and no
+// longer than a page's owner may make it.
+func TestPagesOfOtherOriginsAreCountedAndInTheLogButDoNotFillIt(t *testing.T) {
+	var log journal
+	var told []string
+	srv, err := cometd.NewServer(logTo(&log, slog.LevelInfo), server.WithHooks(server.Hooks{Limited: func(limit string) { told = append(told, limit) }}))
+	require.NoError(t, err)
+	defer srv.Close()
+	synctest.Test(t, func(t *testing.T) {
+		asks := func(origin ...string) {
+			r := httptest.NewRequest(http.MethodPost, "http://app.test/cometd", strings.NewReader("[]"))
+			r.Header["Origin"] = origin
+			w := httptest.NewRecorder()
+			srv.ServeHTTP(w, r)
+			require.Equal(t, http.StatusForbidden, w.Code)
+		}
+		asks("https://evil.test")
+		for range 90 {
+			asks("https://evil.test/\"\u202e\x1b[2J" + strings.Repeat("x", 20_000))
+			time.Sleep(time.Second)
+		}
+		asks("http://app.test", "https://evil.test")
+	})
+	assert.EqualValues(t, 92, srv.Stats().Limited["origin"])
+	assert.Equal(t, slices.Repeat([]string{"origin"}, 92), told)
+	lines := log.lines("")
+	require.Len(t, lines, 2)
+	assert.Contains(t, lines[0], `level=WARN msg="page of another origin refused" origin=https://evil.test host=app.test addr=192.0.2.1:1234 times=1`)
+	assert.Contains(t, lines[1], `times=61`)
+	assert.Contains(t, lines[1], `origin="https://evil.test/\" [2Jxxx`)
+	assert.Less(t, len(lines[1]), 500)
 }
 
 // askedFrom handshakes and upgrades as a page of origin does, and returns what

@@ -37,6 +37,7 @@ type Server struct {
 	events   hub.Hub[Event]
 	browsers browsers
 	seats    seats
+	askers   askers
 	origin   originCheck
 	stats    counters
 	queued   atomic.Int64             // bytes in all outboxes, and of replies that wait for streams (budget.go)

@@ -23,6 +23,7 @@ type (
 	Links      struct{} // server: linkTable.mu
 	Browsers   struct{} // server: browsers.mu
 	Seats      struct{} // server: seats.mu
+	Askers     struct{} // server: askers.mu
 	Shard      struct{} // server: shard.mu
 	Attributes struct{} // server: attributes.mu
 	Counters   struct{} // server: counters.mu
@@ -103,6 +104,7 @@ func (Sessions) rank() int   { return 6 }
 func (Links) rank() int      { return 6 }
 func (Browsers) rank() int   { return 6 }
 func (Seats) rank() int      { return 6 }
+func (Askers) rank() int     { return 6 }
 func (Shard) rank() int      { return 6 }
 func (Attributes) rank() int { return 6 }
 func (Counters) rank() int   { return 6 }

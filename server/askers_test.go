@@ -1,0 +1,132 @@
+package server
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestRequestsLetOthersGoFirstWhereTheirConnectionsHaveAskedLately(t *testing.T) {
+	ways := 0
+	defer func(f func()) { giveWay = f }(giveWay)
+	giveWay = func() { ways++ }
+	synctest.Test(t, func(t *testing.T) {
+		srv, err := New()
+		require.NoError(t, err)
+		defer srv.Close()
+		asks := func() (waited int) { // each of many
+			before := ways
+			for i := range 100 {
+				r := httptest.NewRequest(http.MethodGet, "/", nil)
+				r.RemoteAddr = fmt.Sprint("192.0.2.1:", i)
+				srv.ServeHTTP(httptest.NewRecorder(), r)
+			}
+			return ways - before
+		}
+		for range 3 {
+			assert.Zero(t, asks(), "the first")
+			assert.Equal(t, 100, asks())
+			time.Sleep(lately - 1)
+			assert.Equal(t, 100, asks())
+			for range 3 {
+				time.Sleep(2 * lately)
+				assert.Zero(t, asks(), "who comes every millisecond waits for nobody")
+			}
+			time.Sleep(time.Hour)
+		}
+	})
+}
+
+func TestConnectionsThatDoNotAskAgainAreForgotten(t *testing.T) {
+	var a askers
+	const pause = 10 * time.Microsecond
+	now := time.Now()
+	for i := range 10_000 {
+		now = now.Add(pause)
+		assert.False(t, a.again(fmt.Sprint(i), now))
+	}
+	assert.LessOrEqual(t, len(a.now)+len(a.before), 2*int(lately/pause))
+}
+
+// A byte that goes to and fro is heard of between two requests of peers that do
+// not wait for their answers: of few there are in the way of each.
+func TestTheNetworkIsHeardBetweenRequestsThatDoNotEnd(t *testing.T) {
+	for _, peers := range []int{4, 100} {
+		t.Run(strconv.Itoa(peers), func(t *testing.T) { hearsBetweenRequests(t, peers) })
+	}
+}
+
+func hearsBetweenRequests(t *testing.T, peers int) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var served atomic.Int64
+	srv, err := New()
+	require.NoError(t, err)
+	defer srv.Close()
+	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		srv.ServeHTTP(w, r)
+		served.Add(1)
+	}))
+	defer hs.Close()
+	addr := hs.Listener.Addr().String()
+	var all sync.WaitGroup
+	defer all.Wait()
+	many := strings.Repeat("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 100)
+	for range peers {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+		require.NoError(t, err)
+		defer c.Close()
+		all.Go(func() { io.Copy(io.Discard, bufio.NewReader(c)) })
+		all.Go(func() {
+			for {
+				if _, err := io.WriteString(c, many); err != nil {
+					return
+				}
+			}
+		})
+	}
+	a, b := pair(t)
+	defer a.Close()
+	all.Go(func() { // is waiting when a byte comes, so that only the poller wakes it
+		defer b.Close()
+		io.Copy(b, b)
+	})
+	require.Eventually(t, func() bool { return served.Load() > 100 }, time.Minute, time.Millisecond)
+	var took []int64
+	for range 20 {
+		before := served.Load()
+		var p [1]byte
+		a.Write(p[:])
+		a.Read(p[:])
+		took = append(took, served.Load()-before)
+	}
+	slices.Sort(took)
+	t.Logf("requests in each way and back: %v", took)
+	assert.Less(t, took[len(took)/4], int64(20))
+}
+
+// pair is a connection of the loopback.
+func pair(t *testing.T) (a, b net.Conn) {
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	a, err = (&net.Dialer{}).DialContext(t.Context(), "tcp", ln.Addr().String())
+	require.NoError(t, err)
+	b, err = ln.Accept()
+	require.NoError(t, err)
+	return a, b
+}
