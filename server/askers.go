@@ -6,48 +6,57 @@ import (
 	"github.com/gocometd/cometd/internal/lock"
 )
 
-// A connection that asks again and again in no time is like a socket that always
-// has more: its peer does not wait for answers, or has many streams of HTTP/2. It
-// would keep its processor, and everybody waiting whose bytes have just arrived
-// (internal/lull). So its requests let others go first, which costs some microseconds
-// where nobody else has anything to do. Who asks every millisecond waits for nobody:
-// the polls of a large audience, after one another, would carry smaller batches.
-const lately = 300 * time.Microsecond // or up to twice that
+// justNow is less than it takes a peer to have an answer and ask again: whose next
+// request is there by then has not waited for it.
+var justNow = 40 * time.Microsecond // a variable, because tests may be slower
 
-// askers are the connections that have asked lately, by the address of their peer,
+// askers are the connections that were answered last, by the address of their peer,
 // for net/http tells nothing else that all requests of one have. Where a middleware
 // puts the client's address there, it is the client that asks.
+//
+// A peer that does not wait for answers, or has hundreds of streams of HTTP/2, is
+// like a socket that always has more: it would keep its processor, and everybody
+// waiting whose bytes have just arrived (internal/lull). So its requests let others
+// go first, one at a time.
 type askers struct {
-	mu          lock.Mutex[lock.Askers]
-	now, before map[string]struct{}
-	turned      time.Time // when now was empty
+	mu   lock.Mutex[lock.Askers]
+	left [256]departure // the last of them, in turn
+	next int
+}
+
+// A departure is the end of a request.
+type departure struct {
+	remote string
+	at     time.Time
 }
 
 // enter returns when it is the turn of a request.
 func (a *askers) enter(remote string) {
-	if a.again(remote, time.Now()) {
+	if a.pressed(remote, time.Now()) {
 		giveWay()
 	}
 }
 
-// again notes a request, and reports whether its connection has asked lately.
-func (a *askers) again(remote string, now time.Time) bool {
+// pressed reports whether a request's connection was answered just now.
+func (a *askers) pressed(remote string, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.now == nil {
-		a.now, a.before = map[string]struct{}{}, map[string]struct{}{}
-	}
-	if d := now.Sub(a.turned); d >= lately {
-		a.now, a.before = a.before, a.now
-		if clear(a.now); d >= 2*lately {
-			clear(a.before)
+	for i := range a.left {
+		d := &a.left[(a.next-1-i+len(a.left))%len(a.left)]
+		if now.Sub(d.at) >= justNow {
+			return false
 		}
-		a.turned = now
+		if d.remote == remote {
+			return true
+		}
 	}
-	_, again := a.now[remote]
-	if !again {
-		_, again = a.before[remote]
-		a.now[remote] = struct{}{}
-	}
-	return again
+	return false
+}
+
+// leave notes that a request was answered.
+func (a *askers) leave(remote string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.left[a.next] = departure{remote, time.Now()}
+	a.next = (a.next + 1) % len(a.left)
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestRequestsLetOthersGoFirstWhereTheirConnectionsHaveAskedLately(t *testing.T) {
+func TestRequestsLetOthersGoFirstWhoseConnectionsWereAnsweredJustNow(t *testing.T) {
 	ways := 0
 	defer func(f func()) { giveWay = f }(giveWay)
 	giveWay = func() { ways++ }
@@ -41,30 +41,19 @@ func TestRequestsLetOthersGoFirstWhereTheirConnectionsHaveAskedLately(t *testing
 		for range 3 {
 			assert.Zero(t, asks(), "the first")
 			assert.Equal(t, 100, asks())
-			time.Sleep(lately - 1)
+			time.Sleep(justNow - 1)
 			assert.Equal(t, 100, asks())
 			for range 3 {
-				time.Sleep(2 * lately)
-				assert.Zero(t, asks(), "who comes every millisecond waits for nobody")
+				time.Sleep(justNow)
+				assert.Zero(t, asks(), "who has waited for its answer waits for nobody")
 			}
-			time.Sleep(time.Hour)
+			time.Sleep(justNow)
 		}
 	})
 }
 
-func TestConnectionsThatDoNotAskAgainAreForgotten(t *testing.T) {
-	var a askers
-	const pause = 10 * time.Microsecond
-	now := time.Now()
-	for i := range 10_000 {
-		now = now.Add(pause)
-		assert.False(t, a.again(fmt.Sprint(i), now))
-	}
-	assert.LessOrEqual(t, len(a.now)+len(a.before), 2*int(lately/pause))
-}
-
 // A byte that goes to and fro is heard of between two requests of peers that do
-// not wait for their answers: of few there are in the way of each.
+// not wait for their answers: few are in the way, however many the peers.
 func TestTheNetworkIsHeardBetweenRequestsThatDoNotEnd(t *testing.T) {
 	for _, peers := range []int{4, 100} {
 		t.Run(strconv.Itoa(peers), func(t *testing.T) { hearsBetweenRequests(t, peers) })
@@ -73,6 +62,8 @@ func TestTheNetworkIsHeardBetweenRequestsThatDoNotEnd(t *testing.T) {
 
 func hearsBetweenRequests(t *testing.T, peers int) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	defer func(d time.Duration) { justNow = d }(justNow)
+	justNow = time.Millisecond // with the race detector, too
 	var served atomic.Int64
 	srv, err := New()
 	require.NoError(t, err)
@@ -116,7 +107,7 @@ func hearsBetweenRequests(t *testing.T, peers int) {
 	}
 	slices.Sort(took)
 	t.Logf("requests in each way and back: %v", took)
-	assert.Less(t, took[len(took)/4], int64(20))
+	assert.Less(t, took[len(took)/4], int64(20)) // without a look there are thousands
 }
 
 // pair is a connection of the loopback.

@@ -37,6 +37,7 @@ func (s *Server) Mount(r Router, path string) {
 // connections gets 503 and is told which.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.askers.enter(r.RemoteAddr)
+	defer s.askers.leave(r.RemoteAddr)
 	s.boundBody(w, r)
 	if !s.admit(w, r) {
 		return
