@@ -86,7 +86,7 @@ func (s *subscribers) add(sub *subscription) {
 		chunks, last = append(chunks, make(chunk, chunkSize)), last+1
 	case at == len(chunks[last]):
 		chunks = slices.Clone(chunks)
-		chunks[last] = append(chunks[last], make(chunk, min(at, chunkSize-at))...)
+		chunks[last] = append(chunks[last], make(chunk, min(at/4+1, chunkSize-at))...)
 	}
 	chunks[last][at] = listing{sub.session, sub}
 	s.store(chunks, now.n+1)
