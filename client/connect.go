@@ -81,8 +81,12 @@ func (c *Client) keep(l *link) verdict {
 					continue
 				}
 			}
+			session := c.ID()
 			if l, v = c.restore(l, v, &s, b.probe); v.next != again {
 				return v
+			}
+			if c.ID() != session {
+				s = streak{}
 			}
 			if l.conn == nil && errors.Is(err, bayeux.ErrTimeout) {
 				c.end.reroute()

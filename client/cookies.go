@@ -62,12 +62,6 @@ func (j *jar) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// CloseIdleConnections lets [http.Client.CloseIdleConnections] through.
-func (j *jar) CloseIdleConnections() {
-	through := http.Client{Transport: j.through}
-	through.CloseIdleConnections()
-}
-
 // reset forgets all cookies but the user's.
 func (j *jar) reset() {
 	j.mu.Lock()

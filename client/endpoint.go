@@ -99,16 +99,14 @@ func (e *endpoint) afresh() {
 	}
 }
 
-// reroute makes the next requests open connections of their own, as far as it can:
-// a request that is given up ends its connection with HTTP/1.1, but with HTTP/2 the
-// next one would go the same way, where everything may vanish. What the user brought
-// is only told to close what is idle.
+// reroute makes the next requests open connections of their own: a request that is
+// given up ends its connection with HTTP/1.1, but with HTTP/2 the next one would go
+// the same way, where everything may vanish. The connections of a transport that the
+// program brought may be others' too; see [WithHTTPClient].
 func (e *endpoint) reroute() {
 	if e.own != nil {
 		e.own.renew()
-		return
 	}
-	e.http.CloseIdleConnections()
 }
 
 func (e *endpoint) close() {

@@ -310,11 +310,44 @@ func TestAFinalRefusalIsFinalWhileTheStreamIsAway(t *testing.T) {
 					refusal, ok := errors.AsType[*bayeux.Error](c.Err())
 					require.True(t, ok, "%v", c.Err())
 					assert.Equal(t, "403::handshake_denied", refusal.Wire())
-					assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
+					assert.Equal(t, 3, f.count(bayeux.MetaHandshake), "asked beside the session, and once more when that must be lost")
 					return
 				}
 				assert.NotEqual(t, bayeux.Stopped, c.State())
 				assert.InDelta(t, 7, f.count(bayeux.MetaHandshake), 1, "each after the pause that the last refusal has asked for")
+			})
+		})
+	}
+}
+
+// A session outlives what is said about others: a proxy that has no server for some
+// seconds, and a new session over other transports that is refused for good.
+func TestASessionIsKeptInMindWhateverIsSaidMeanwhile(t *testing.T) {
+	unavailable := &transport.Error{Type: bayeux.WebSocket, Op: "dial", Status: 502}
+	final := &bayeux.Advice{Reconnect: bayeux.NoReconnect, Interval: bayeux.SpanOf(10 * time.Minute)}
+	for name, x := range map[string]struct {
+		stream, poll error
+	}{
+		"a proxy without a server":     {unavailable, &transport.Error{Type: bayeux.LongPolling, Op: "receive", Status: 502}},
+		"a refusal of another session": {errRefused, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, stream, poll := pair()
+				f.first = refuse(bayeux.MetaHandshake, 2, 100, bayeux.Message{Error: "403::handshake_denied", Advice: final})
+				c := start(t, dialers(stream, poll))
+				require.NoError(t, c.Wait(t.Context()))
+				session := c.ID()
+				stream.set(x.stream)
+				poll.set(x.poll)
+				stream.cut()
+				time.Sleep(8 * time.Second)
+				stream.set(nil)
+				poll.set(nil)
+				time.Sleep(30 * time.Second)
+				assert.Equal(t, bayeux.Connected, c.State())
+				assert.Equal(t, session, c.ID())
+				assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
 			})
 		})
 	}

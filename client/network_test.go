@@ -230,7 +230,7 @@ func TestTheStickyCookieOfASickNodeIsGivenUpWhereStreamsBreak(t *testing.T) {
 			"alone":             {[]transport.Dialer{wsclient.NewDialer()}, 300 * time.Millisecond},
 		} {
 			t.Run(name+", "+with, func(t *testing.T) {
-				srv, err := cometd.NewServer()
+				srv, err := cometd.NewServer(server.WithTiming(server.Timing{Timeout: 300 * time.Millisecond}))
 				require.NoError(t, err)
 				defer srv.Close()
 				var ill atomic.Bool

@@ -214,8 +214,8 @@ func WithHeader(key, value string) Option {
 // Quoted; a semicolon or control character in one is an error. They outlive the
 // cookies that servers set, which the client forgets before a handshake when two
 // attempts in a row have failed. A session whose connection broke is given up for
-// that when three attempts in a row have reached a server, or what stands before it,
-// and come to nothing.
+// that when three attempts have reached a server, or what stands before it, and come
+// to nothing for longer than a connect is held and Timeouts.NetworkDelay.
 func WithCookies(cookies ...*http.Cookie) Option {
 	return func(c *config) error {
 		for _, cookie := range cookies {

@@ -14,8 +14,8 @@ import (
 // new connection of the same transport. If that cannot be had the others are
 // asked for a new session, while the old one is kept in mind: it may still be
 // there when its own transport is. The verdict is again while there is a link; it
-// is anew when s says that another server may be better, to whom no cookie of the
-// session leads.
+// is anew when no server can have the session any more, and another one may be
+// better, to whom no cookie of the session leads.
 func (c *Client) restore(l *link, v verdict, s *streak, hurry bool) (*link, verdict) {
 	c.outbox.open(false)
 	c.step(bayeux.ConnectionLost, l.typ(), v.err)
@@ -25,6 +25,7 @@ func (c *Client) restore(l *link, v verdict, s *streak, hurry bool) (*link, verd
 	}
 	due, appointed := c.appointed()
 	c.forgetWorked()
+	var rival substitute
 	for tries := 1; ; tries++ {
 		c.fail(v.err)
 		if tries > 1 {
@@ -52,46 +53,48 @@ func (c *Client) restore(l *link, v verdict, s *streak, hurry bool) (*link, verd
 			l.close(v.err)
 			return nil, verdict{next: anew, rested: true, err: fmt.Errorf("client: longer away than the server keeps a session: %w", v.err)}
 		}
-		if s.strikes >= strikes {
+		if (s.strikes >= strikes || rival.final) && time.Since(s.since) > c.hold()+c.cfg.timeouts.NetworkDelay {
 			l.close(v.err)
-			v.next, v.rested = anew, true
-			return nil, v
+			return nil, verdict{next: anew, rested: true, err: v.err}
 		}
 		if l.conn == nil {
 			return l, v
 		}
 		err := c.reauthorize(v.err)
 		if err == nil {
-			if l, err = c.reopen(l, tries); err == nil {
+			if l, err = c.reopen(l, tries, rival.asked()); err == nil {
 				return l, verdict{next: again}
 			}
 		}
 		if reached(err) {
 			s.strikes++
 		}
-		if v = c.judgeReturn(err); v.next == ending {
-			l.close(v.err)
-			return nil, v
+		v = verdict{next: again, err: err, pause: retryAfter(err)}
+		if e, refused := errors.AsType[*bayeux.Error](err); refused {
+			rival.refused(c.judgeSubstitute(e))
 		}
 	}
 }
 
-// judgeReturn says what follows from a failed attempt of restore: another, unless
-// the server has refused a new session for good. That a handshake over the others
-// finds no common transport is not final: the session's own was not offered.
-func (c *Client) judgeReturn(err error) verdict {
-	v := verdict{next: again, err: err, pause: retryAfter(err)}
-	e, refused := errors.AsType[*bayeux.Error](err)
-	if !refused {
-		return v
-	}
-	pause, advice := v.pause, c.advice
-	v = c.judgeRefusal(e, v)
-	v.pause = max(v.pause, pause)
+// A substitute is a new session that was asked for over other transports, while the
+// old one is kept in mind. What a server says to that is about the new one only:
+// the old one's own connection is tried on.
+type substitute struct {
+	final bool      // it was refused for good
+	after time.Time // it is not asked for again before
+}
+
+func (s *substitute) asked() bool { return !s.final && !time.Now().Before(s.after) }
+
+func (s *substitute) refused(v verdict) {
+	s.final = v.next == ending
+	s.after = time.Now().Add(v.pause)
+}
+
+func (c *Client) judgeSubstitute(e *bayeux.Error) verdict {
+	advice := c.advice
+	v := c.judgeRefusal(e, verdict{next: again, err: e})
 	c.advice = advice // the refusal's is not the session's
-	if v.next != ending {
-		v.next = again
-	}
 	return v
 }
 
@@ -148,8 +151,8 @@ func (c *Client) reauthorize(last error) error {
 }
 
 // reopen dials l's transport again, and failing that, at once or for the second
-// time, makes a new session over the others.
-func (c *Client) reopen(l *link, tries int) (*link, error) {
+// time, makes a new session over the others, if they may be asked.
+func (c *Client) reopen(l *link, tries int, ask bool) (*link, error) {
 	others := slices.DeleteFunc(slices.Clone(c.offer()), func(typ string) bool { return typ == l.typ() })
 	next, err := c.open(l.dialer, c.share(len(others) > 0))
 	if err == nil {
@@ -159,7 +162,7 @@ func (c *Client) reopen(l *link, tries int) (*link, error) {
 	if c.ctx.Err() != nil || tries < 2 && !errors.Is(err, transport.ErrUnsupported) {
 		return l, err
 	}
-	if len(others) == 0 {
+	if len(others) == 0 || !ask {
 		return l, err
 	}
 	next, otherErr := c.handshakeOver(others, err)

@@ -10,6 +10,10 @@ import (
 // request is there by then has not waited for it.
 var justNow = 40 * time.Microsecond // a variable, because tests may be slower
 
+// inARow is how many such requests in a row show that. Over a connection of a proxy,
+// which carries many clients, one now and then comes so soon.
+const inARow = 8
+
 // askers are the connections that were answered last, by the address of their peer,
 // for net/http tells nothing else that all requests of one have. Where a middleware
 // puts the client's address there, it is the client that asks.
@@ -28,35 +32,39 @@ type askers struct {
 type departure struct {
 	remote string
 	at     time.Time
+	row    int
 }
 
-// enter returns when it is the turn of a request.
-func (a *askers) enter(remote string) {
-	if a.pressed(remote, time.Now()) {
+// enter returns when it is the turn of a request: the row'th that did not wait for
+// an answer.
+func (a *askers) enter(remote string) (row int) {
+	if row = a.rowOf(remote, time.Now()); row >= inARow {
 		giveWay()
 	}
+	return row
 }
 
-// pressed reports whether a request's connection was answered just now.
-func (a *askers) pressed(remote string, now time.Time) bool {
+// rowOf is 0 for a request whose connection was not answered just now, else one more
+// than that of the request before.
+func (a *askers) rowOf(remote string, now time.Time) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := range a.left {
 		d := &a.left[(a.next-1-i+len(a.left))%len(a.left)]
 		if now.Sub(d.at) >= justNow {
-			return false
+			return 0
 		}
 		if d.remote == remote {
-			return true
+			return d.row + 1
 		}
 	}
-	return false
+	return 0
 }
 
 // leave notes that a request was answered.
-func (a *askers) leave(remote string) {
+func (a *askers) leave(remote string, row int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.left[a.next] = departure{remote, time.Now()}
+	a.left[a.next] = departure{remote, time.Now(), row}
 	a.next = (a.next + 1) % len(a.left)
 }

@@ -92,8 +92,9 @@ func (p *publishing) current() bool {
 	return !p.channel.gone && p.route.generation == p.srv.channels.generation.Load()
 }
 
-// begin notes a message on its channel, whose order the caller holds.
-func (p *publishing) begin(e *event) {
+// begin notes a message on its channel, whose order the caller holds. joins is what
+// registry.joins was before anybody looked at who gets the message.
+func (p *publishing) begin(e *event, joins uint64) {
 	ch := p.channel
 	ch.published.Add(1)
 	ch.idle.Store(0)
@@ -101,7 +102,7 @@ func (p *publishing) begin(e *event) {
 		if ch.last == nil {
 			p.srv.channels.lasts.add(ch)
 		}
-		e.joins = p.srv.channels.joins.Load()
+		e.joins = joins
 		ch.last = e
 	}
 }
@@ -120,7 +121,7 @@ func (p *publishing) queue(e *event) (n int, ok bool) {
 	if !p.current() {
 		return 0, false
 	}
-	p.begin(e)
+	p.begin(e, p.srv.channels.joins.Load())
 	switch busiest, patterns := p.route.heard(); patterns {
 	case 0:
 		return 0, true
@@ -167,7 +168,7 @@ func (p *publishing) give(s *Session, e *event) int {
 // anything is queued, also for those who have subscribed meanwhile. copies are
 // those that were made before, and nil for whom one was deleted.
 func (p *publishing) queueEach(e *event, copies map[*Session]*event) (n int, ok bool) {
-	ch := p.channel
+	ch, joins := p.channel, uint64(0)
 	for {
 		for _, s := range slices.Collect(p.route.audience()) {
 			if _, has := copies[s]; !has && !(p.mute && s == p.from) {
@@ -179,13 +180,13 @@ func (p *publishing) queueEach(e *event, copies map[*Session]*event) (n int, ok 
 			ch.order.Unlock()
 			return 0, false
 		}
-		if p.reaches(copies) {
+		if joins = p.srv.channels.joins.Load(); p.reaches(copies) {
 			break
 		}
 		ch.order.Unlock()
 	}
 	defer ch.order.Unlock()
-	p.begin(e)
+	p.begin(e, joins)
 	for s := range p.route.audience() {
 		own := copies[s]
 		if own == nil {

@@ -34,9 +34,18 @@ func (s *Server) cast(e *event, n int) {
 	}
 }
 
+// counted is the event that is counted: one message is so once, however many copies
+// of it differ by when they were born.
+func (e *event) counted() *event {
+	if e.of != nil {
+		return e.of
+	}
+	return e
+}
+
 // enter counts one more place of e, and returns the bytes it takes.
 func (e *event) enter() int64 {
-	if atomic.AddInt32(&e.places, 1) == 1 {
+	if atomic.AddInt32(&e.counted().places, 1) == 1 {
 		return placeBytes + e.memory()
 	}
 	return placeBytes
@@ -44,7 +53,7 @@ func (e *event) enter() int64 {
 
 // leave counts one place of e less, and returns the bytes that are free with it.
 func (e *event) leave() int64 {
-	if atomic.AddInt32(&e.places, -1) == 0 {
+	if atomic.AddInt32(&e.counted().places, -1) == 0 {
 		return placeBytes + e.memory()
 	}
 	return placeBytes
@@ -117,15 +126,25 @@ func (s *Server) loads() (all []load) {
 	return all
 }
 
-// backlog is how much the outbox holds, and since when the first of it waits. Of
-// what only waits to be acknowledged the last counts.
+// backlog is how much the outbox holds, and since when the first of it waits. What
+// was sent does not wait for as long as its client may take to acknowledge it, which
+// it does with its next connect at the latest.
 func (o *Outbox) backlog() (since uint32, bytes int) {
-	o.session.mu.Lock()
-	defer o.session.mu.Unlock()
+	s := o.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(o.queue) == 0 {
 		return 0, 0
 	}
-	return o.queue[min(o.kept, len(o.queue)-1)].born, o.bytes
+	since = o.queue[0].born
+	if o.kept > 0 {
+		t := s.srv.timingFor(s.via, s.timing)
+		patience := uint32((t.Timeout + t.MaxInterval) / s.srv.timing.Sweep)
+		if s.srv.sweeps.Load()-since <= patience {
+			since = o.queue[min(o.kept, len(o.queue)-1)].born
+		}
+	}
+	return since, o.bytes
 }
 
 // unload ends a session, or a stream whose session may go on over another. It

@@ -281,7 +281,7 @@ func (ch *channel) withLast(s *Session, f func(*event)) {
 // been kept is no delay of the session that gets it. The caller holds order.
 func (ch *channel) latest(srv *Server) *event {
 	if e, now := ch.last, srv.sweeps.Load(); e != nil && e.born != now {
-		ch.last = &event{text: e.text, channel: e.channel, lazy: e.lazy, born: now, joins: e.joins}
+		ch.last = &event{text: e.text, channel: e.channel, lazy: e.lazy, born: now, joins: e.joins, of: e.counted()}
 	}
 	return ch.last
 }

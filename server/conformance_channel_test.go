@@ -221,6 +221,11 @@ func TestHoweverAChannelIsWrittenTheApplicationSeesItsName(t *testing.T) {
 				assert.Equal(t, []string{name, name, name}, x.said(), "%q", written)
 			}
 		}
+		for _, written := range []string{"/meta/handshake/", " /meta/connect"} {
+			m := c.ask(fmt.Sprintf(`{"channel":%q,"id":"1","clientId":"$","data":1}`, written))
+			assert.Equal(t, "403:denied_by_security_policy:channel_create_denied", m.Error, "no spelling makes it that request")
+			assert.Nil(t, m.Advice)
+		}
 		long := c.ask(fmt.Sprintf(`{"channel":"/a%s","id":"1","clientId":"$","data":1}`, strings.Repeat(" ", 256)))
 		assert.Equal(t, "405:channel_bytes,256:channel_invalid", long.Error)
 

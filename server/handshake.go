@@ -82,7 +82,8 @@ func (t *turn) admit(s *Session, m *bayeux.Message) error {
 	return nil
 }
 
-// sessionBegun tells log and hooks, before anything can tell them of its end.
+// sessionBegun tells log and hooks, before what its handshake's extensions do with
+// it.
 func (srv *Server) sessionBegun(s *Session) {
 	srv.log.LogAttrs(context.Background(), slog.LevelDebug, "session added", slog.Any("session", s), slog.String("transport", s.peer.Type))
 	if f := srv.hooks.SessionOpened; f != nil {

@@ -36,8 +36,8 @@ func (s *Server) Mount(r Router, path string) {
 // them, one that is for no transport gets 400, and one over a limit of
 // connections gets 503 and is told which.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.askers.enter(r.RemoteAddr)
-	defer s.askers.leave(r.RemoteAddr)
+	row := s.askers.enter(r.RemoteAddr)
+	defer s.askers.leave(r.RemoteAddr, row)
 	s.boundBody(w, r)
 	if !s.admit(w, r) {
 		return

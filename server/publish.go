@@ -222,13 +222,13 @@ func (t *turn) target(v *codec.View) (ch *channel, name string, refused *bayeux.
 	if err := t.session.checkSize(len(v.Channel), c, 405, "channel_invalid"); err != nil {
 		return nil, "", err
 	}
+	if c.Kind() == bayeux.Meta { // by its own spelling, or it would be refused as what it is not
+		return nil, "", &bayeux.Error{Code: 403, Args: []string{byPolicy}, Message: "channel_create_denied"}
+	}
 	if len(c) < len(v.Channel) {
 		t.written, v.Channel = string(v.Channel), []byte(c)
 	}
-	switch c.Kind() {
-	case bayeux.Meta:
-		return nil, "", &bayeux.Error{Code: 403, Args: []string{byPolicy}, Message: "channel_create_denied"}
-	case bayeux.Service:
+	if c.Kind() == bayeux.Service {
 		if ch := t.srv.channels.get([]byte(c)); ch != nil { // it had a trailing slash
 			return ch, "", nil
 		}

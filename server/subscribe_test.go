@@ -143,3 +143,39 @@ func TestADisconnectAnswersAConnectThatHasMovedToPolling(t *testing.T) {
 		assert.Fail(t, "no answer")
 	}
 }
+
+// What was sent waits for its acknowledgement only, which a client may take its time
+// for; but not for ever.
+func TestWhoNeverAcknowledgesHasWaitedSinceTheFirst(t *testing.T) {
+	srv, err := New(WithTiming(Timing{Timeout: 20 * time.Second, MaxInterval: 10 * time.Second, Sweep: time.Hour}))
+	require.NoError(t, err)
+	defer srv.Close()
+	srv.timing.Sweep = time.Second // which the backlog is judged by; none is made
+	s, _ := sessionOf(srv)
+	for born := range uint32(3) {
+		s.out.queue = append(s.out.queue, &event{text: []byte("{}"), born: born})
+	}
+	since := func(kept int, now uint32) uint32 {
+		s.out.kept = kept
+		srv.sweeps.Store(now)
+		since, _ := s.out.backlog()
+		return since
+	}
+	assert.EqualValues(t, 0, since(0, 5), "nothing was sent")
+	assert.EqualValues(t, 1, since(1, 5), "what was sent does not wait")
+	assert.EqualValues(t, 2, since(3, 5))
+	assert.EqualValues(t, 2, since(3, 30))
+	assert.EqualValues(t, 0, since(3, 31), "it should have been acknowledged")
+}
+
+// A batch that brings its own session messages again and again keeps its connect for
+// later once.
+func TestASessionsOwnConnectIsKeptForLaterOnce(t *testing.T) {
+	srv, err := New()
+	require.NoError(t, err)
+	defer srv.Close()
+	s, _ := sessionOf(srv)
+	w := wakes{held: []*Session{s, s, s}}
+	w.flushBut(srv, s)
+	assert.Equal(t, []*Session{s}, w.held)
+}

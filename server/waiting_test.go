@@ -94,6 +94,31 @@ func TestTheLatestMessageIsNoOldBacklog(t *testing.T) {
 		server.WithTiming(server.Timing{MaxInterval: 3 * time.Hour}))
 }
 
+// However long a latest message is kept, and however many get it meanwhile, it is in
+// the memory once, and is counted so.
+func TestTheLatestMessageIsCountedOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		require.NoError(t, w.Publish(t.Context(), "/latest", strings.Repeat("x", 5000)))
+		var all []*wire
+		for range 10 {
+			c := w.session()
+			c.cut()
+			require.NoError(t, w.Session(c.id).Subscribe("/latest"))
+			all = append(all, c)
+			time.Sleep(3 * time.Second)
+		}
+		assert.InDelta(t, 5500, w.Stats().QueuedBytes, 500)
+		for _, c := range all {
+			if s := w.Session(c.id); s != nil {
+				s.Kick("")
+			}
+			c.ask(`{"channel":"/meta/connect","id":"last","clientId":"$"}`)
+		}
+		w.settle()
+		assert.Zero(t, w.Stats().QueuedBytes)
+	}, server.WithChannel("/latest", server.ChannelOptions{SendLast: true}), stayAway)
+}
+
 // A gauge of sessions that hooks keep does not go below zero.
 func TestHooksAreToldOfEverySessionWhoseEndTheyAreTold(t *testing.T) {
 	kick := func(_ context.Context, s *server.Session, _ *bayeux.Message) error {

@@ -60,7 +60,9 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 			s.mu.Lock()
 			s.answering = false
 			s.mu.Unlock()
-			later = append(later, s)
+			if len(later) == 0 { // once, however often it was noted since
+				later = append(later, s)
+			}
 			continue
 		}
 		srv.run(s.answerHeld)

@@ -141,12 +141,12 @@ func (b *benchCmd) Run(ctx context.Context, tty console) error {
 			if err := b.print(tty, r); err != nil {
 				return err
 			}
-			done = append(done, r)
 		}
 		if err != nil {
 			failed = cmp.Or(endedBySignal(ctx, err), failed)
-			break // what was measured is told
+			break // what was measured before is compared
 		}
+		done = append(done, r)
 		failed = cmp.Or(failed, r.failure())
 		if ctx.Err() != nil {
 			break

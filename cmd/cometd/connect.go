@@ -48,11 +48,15 @@ type connection struct {
 // AfterApply refuses what no server could help with, before anything is sent.
 func (c *connection) AfterApply() error {
 	u, err := url.Parse(c.URL)
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("URL: %w", err)
-	case (u.Scheme == "ws" || u.Scheme == "wss") && u.Host != "":
+	}
+	switch u.Scheme {
+	case "ws", "wss":
 		c.URL = "http" + c.URL[len("ws"):] // which transport it is says --transport
+		u.Scheme = "http"
+	}
+	switch {
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return fmt.Errorf("URL is %q, want http://HOST/PATH or https://HOST/PATH", c.URL)
 	case c.Wait <= 0:

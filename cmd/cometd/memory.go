@@ -64,9 +64,10 @@ func lookAtHeap() heap {
 	return heap{allocated: v(0), live: v(1), objects: v(2), free: v(3), total: v(4) - v(5)}
 }
 
-// quietSince reports whether so little was allocated since the last look that until
-// the next time of giving back it would be less than what is in use: the garbage
-// would fit into what is given back now.
+// quietSince reports whether so little was allocated since the last look that, went
+// it on so, it would be less than what is in use until memory may be given back
+// again. Where a burst comes every few seconds it does not go on so: then this costs
+// a collection every half a minute, and what is given back is taken again.
 func (h heap) quietSince(before heap) bool {
 	return (h.allocated-before.allocated)*uint64(apart/looks) < h.live
 }
