@@ -147,10 +147,9 @@ func TestADisconnectAnswersAConnectThatHasMovedToPolling(t *testing.T) {
 // What was sent waits for its acknowledgement only, which a client may take its time
 // for; but not for ever.
 func TestWhoNeverAcknowledgesHasWaitedSinceTheFirst(t *testing.T) {
-	srv, err := New(WithTiming(Timing{Timeout: 20 * time.Second, MaxInterval: 10 * time.Second, Sweep: time.Hour}))
+	srv, err := New(WithTiming(Timing{Timeout: 20 * time.Hour, MaxInterval: 10 * time.Hour, Sweep: time.Hour})) // none is made
 	require.NoError(t, err)
 	defer srv.Close()
-	srv.timing.Sweep = time.Second // which the backlog is judged by; none is made
 	s, _ := sessionOf(srv)
 	for born := range uint32(3) {
 		s.out.queue = append(s.out.queue, &event{text: []byte("{}"), born: born})
