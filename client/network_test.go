@@ -176,31 +176,43 @@ func TestAStaleStickyCookieIsGivenUp(t *testing.T) {
 	assert.LessOrEqual(t, stale.Load(), int32(4))
 }
 
-// The node that a sticky cookie leads to may hang: the next session is made
-// without the cookie.
-func TestAStickyCookieOfANodeThatHangsIsGivenUp(t *testing.T) {
-	srv, err := cometd.NewServer(server.WithTiming(server.Timing{Timeout: 50 * time.Millisecond}))
+// A cluster sends each client to a node of its own by a cookie, the first of which
+// may fall ill.
+type cluster struct {
+	url   string
+	ill   atomic.Bool
+	nodes atomic.Int32 // that clients were sent to
+}
+
+func newCluster(t *testing.T, timeout time.Duration, sick http.HandlerFunc) *cluster {
+	srv, err := cometd.NewServer(server.WithTiming(server.Timing{Timeout: timeout}))
 	require.NoError(t, err)
-	defer srv.Close()
-	var hangs atomic.Bool
-	var nodes atomic.Int32
+	t.Cleanup(func() { srv.Close() })
+	x := new(cluster)
 	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cookie, err := r.Cookie("node")
 		switch {
 		case err != nil:
-			http.SetCookie(w, &http.Cookie{Name: "node", Value: fmt.Sprint(nodes.Add(1)), Path: "/"})
-		case hangs.Load() && cookie.Value == "1":
-			io.Copy(io.Discard, r.Body) // else nobody notices that the client has gone
-			<-r.Context().Done()
+			http.SetCookie(w, &http.Cookie{Name: "node", Value: fmt.Sprint(x.nodes.Add(1)), Path: "/"})
+		case x.ill.Load() && cookie.Value == "1":
+			sick(w, r)
 			return
 		}
 		srv.ServeHTTP(w, r)
 	}))
-	defer hs.Close()
-	c := dial(t, hs.URL+"/cometd", client.WithTransports(longpoll.NewDialer()), client.WithBackoff(time.Millisecond, 10*time.Millisecond),
-		client.WithTimeouts(client.Timeouts{NetworkDelay: 100 * time.Millisecond}))
-	before := c.ID()
-	hangs.Store(true)
+	t.Cleanup(hs.Close)
+	x.url = hs.URL
+	return x
+}
+
+// hang answers nothing.
+func hang(_ http.ResponseWriter, r *http.Request) {
+	io.Copy(io.Discard, r.Body) // else nobody notices that the client has gone
+	<-r.Context().Done()
+}
+
+// awaitOther waits until c has another session than before, at the second node.
+func (x *cluster) awaitOther(t *testing.T, c *client.Client, before string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for ch := range c.States(ctx) {
@@ -209,17 +221,25 @@ func TestAStickyCookieOfANodeThatHangsIsGivenUp(t *testing.T) {
 		}
 	}
 	require.NoError(t, ctx.Err())
-	assert.EqualValues(t, 2, nodes.Load())
+	assert.EqualValues(t, 2, x.nodes.Load())
+}
+
+// The node that a sticky cookie leads to may hang: the next session is made
+// without the cookie.
+func TestAStickyCookieOfANodeThatHangsIsGivenUp(t *testing.T) {
+	x := newCluster(t, 50*time.Millisecond, hang)
+	c := dial(t, x.url+"/cometd", client.WithTransports(longpoll.NewDialer()), client.WithBackoff(time.Millisecond, 10*time.Millisecond),
+		client.WithTimeouts(client.Timeouts{NetworkDelay: 100 * time.Millisecond}))
+	before := c.ID()
+	x.ill.Store(true)
+	x.awaitOther(t, c, before)
 }
 
 // So it is given up by a client of streams, alone or with long-polling behind them,
 // whose connections all end: what answers for the node may also be a balancer.
 func TestTheStickyCookieOfASickNodeIsGivenUpWhereStreamsBreak(t *testing.T) {
 	for name, sick := range map[string]http.HandlerFunc{
-		"hangs": func(_ http.ResponseWriter, r *http.Request) {
-			io.Copy(io.Discard, r.Body)
-			<-r.Context().Done()
-		},
+		"hangs":       hang,
 		"answers 503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
 	} {
 		for with, tt := range map[string]struct {
@@ -230,40 +250,16 @@ func TestTheStickyCookieOfASickNodeIsGivenUpWhereStreamsBreak(t *testing.T) {
 			"alone":             {[]transport.Dialer{wsclient.NewDialer()}, 300 * time.Millisecond},
 		} {
 			t.Run(name+", "+with, func(t *testing.T) {
-				srv, err := cometd.NewServer(server.WithTiming(server.Timing{Timeout: 300 * time.Millisecond}))
-				require.NoError(t, err)
-				defer srv.Close()
-				var ill atomic.Bool
-				var nodes atomic.Int32
-				hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					cookie, err := r.Cookie("node")
-					switch {
-					case err != nil:
-						http.SetCookie(w, &http.Cookie{Name: "node", Value: fmt.Sprint(nodes.Add(1)), Path: "/"})
-					case ill.Load() && cookie.Value == "1":
-						sick(w, r)
-						return
-					}
-					srv.ServeHTTP(w, r)
-				}))
-				defer hs.Close()
-				proxy, err := fault.NewProxy(hostOf(t, hs.URL), nil)
+				x := newCluster(t, 300*time.Millisecond, sick)
+				proxy, err := fault.NewProxy(hostOf(t, x.url), nil)
 				require.NoError(t, err)
 				defer proxy.Close()
 				c := dial(t, proxy.URL()+"/cometd", client.WithTransports(tt.transports...), client.WithBackoff(time.Millisecond, 10*time.Millisecond),
 					client.WithTimeouts(client.Timeouts{Open: tt.open, NetworkDelay: 300 * time.Millisecond}))
 				before := c.ID()
-				ill.Store(true)
+				x.ill.Store(true)
 				proxy.Cut()
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancel()
-				for ch := range c.States(ctx) {
-					if ch.To == bayeux.Connected && ch.Session != before {
-						break
-					}
-				}
-				require.NoError(t, ctx.Err())
-				assert.EqualValues(t, 2, nodes.Load())
+				x.awaitOther(t, c, before)
 			})
 		}
 	}

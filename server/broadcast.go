@@ -102,8 +102,7 @@ func (p *publishing) begin(e *event, joins uint64) {
 		if ch.last == nil {
 			p.srv.channels.lasts.add(ch)
 		}
-		e.joins = joins
-		ch.last = e
+		ch.last, ch.joins = e, joins
 	}
 }
 

@@ -56,6 +56,7 @@ type channel struct {
 	// and no user code runs under it.
 	order lock.Mutex[lock.Order]
 	last  *event // for ChannelOptions.SendLast
+	joins uint64 // registry.joins when it came
 
 	mu       lock.Mutex[lock.Channel] // guards changes of subs, and gone
 	expected int                      // subscriptions that join a history
@@ -281,7 +282,7 @@ func (ch *channel) withLast(s *Session, f func(*event)) {
 // been kept is no delay of the session that gets it. The caller holds order.
 func (ch *channel) latest(srv *Server) *event {
 	if e, now := ch.last, srv.sweeps.Load(); e != nil && e.born != now {
-		ch.last = &event{text: e.text, channel: e.channel, lazy: e.lazy, born: now, joins: e.joins, of: e.counted()}
+		ch.last = &event{text: e.text, channel: e.channel, lazy: e.lazy, born: now, of: e.counted()}
 	}
 	return ch.last
 }
@@ -318,7 +319,7 @@ func (ch *channel) unsubscribe(sub *subscription) {
 // pattern. It is false if the session takes none any more.
 func (ch *channel) sendLast(s *Session, joins uint64, o ChannelOptions, w *wakes) (takes bool) {
 	ch.withLast(s, func(last *event) {
-		takes = last == nil || ch.last.joins >= joins || s.pushAlone(last, &o, w)
+		takes = last == nil || ch.joins >= joins || s.pushAlone(last, &o, w)
 	})
 	return takes
 }

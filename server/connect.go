@@ -242,7 +242,7 @@ func (s *Session) answerOnStream(h *held, text []byte) {
 	s.srv.flush(h.link)
 }
 
-// connectReply encodes the reply to a connect.
+// connectReply encodes the reply to a connect. It is nil if an extension deletes it.
 func (s *Server) connectReply(to *Session, h *held) []byte {
 	if h.multiple && h.last == nil && s.mayNotPoll(to, h.link) {
 		h.refusal = &bayeux.Error{Code: 403, Message: "multiple_clients"}
@@ -256,7 +256,11 @@ func (s *Server) connectReply(to *Session, h *held) []byte {
 		r.Advice = s.advice(to, h)
 	}
 	h.batch = to.out.nextBatch()
-	return s.encodeReply(&callContext{h.link.conn.Context(), h.link.peer, to, h.batch}, to, r)
+	ctx := &callContext{h.link.conn.Context(), h.link.peer, to, h.batch}
+	if s.outgoing(ctx, to, s.channels.routeByName(r.Channel), r) != nil {
+		return nil
+	}
+	return s.encodeReply(r)
 }
 
 // mayNotPoll reports whether the second session of a browser is not served at

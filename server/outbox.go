@@ -11,7 +11,6 @@ type event struct {
 	lazy    bool
 	born    uint32 // after so many sweeps
 	places  int32  // outboxes that have it, and casting (budget.go)
-	joins   uint64 // of a channel's latest message: registry.joins when it came
 	of      *event // of a copy of a latest message: the one that is counted; nil: itself
 }
 

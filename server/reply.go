@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"maps"
@@ -107,7 +106,7 @@ func (t *turn) reply(r *bayeux.Message) {
 	if t.written != "" {
 		r.Channel = t.written
 	}
-	t.add(t.srv.encode(r))
+	t.add(t.srv.encodeReply(r))
 }
 
 // add adds an encoded reply, unless an extension has deleted it.
@@ -117,15 +116,7 @@ func (t *turn) add(text []byte) {
 	}
 }
 
-// encodeReply is nil for a reply that an extension deleted.
-func (s *Server) encodeReply(ctx context.Context, to *Session, r *bayeux.Message) []byte {
-	if to != nil && s.outgoing(ctx, to, s.channels.routeByName(r.Channel), r) != nil {
-		return nil
-	}
-	return s.encode(r)
-}
-
-func (s *Server) encode(r *bayeux.Message) []byte {
+func (s *Server) encodeReply(r *bayeux.Message) []byte {
 	const usual = 128 // bytes; those of a handshake are more
 	text, err := codec.AppendMessage(make([]byte, 0, usual), r)
 	if err != nil {
