@@ -85,9 +85,9 @@ func serve(quotes <-chan Quote) {
 		}
 	}()
 	hs := &http.Server{
-		Addr: ":8080", Handler: mux, ConnState: srv.ConnState, // net/http bounds little by itself: SECURITY.md
+		Addr: ":8080", Handler: mux, ConnState: srv.ConnState, // net/http bounds little by itself: docs/operating.md
 		MaxHeaderBytes: 32 << 10, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
-		ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second, // not of sockets and held connects
+		ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second, // these cut neither sockets nor held connects
 	}
 	log.Fatal(hs.ListenAndServe())
 }

@@ -35,11 +35,12 @@ func (l load) within() load {
 	return l
 }
 
-// bytes is the memory that SECURITY.md says it takes; who waits to be read has a
-// buffer for that.
+// bytes is the memory that docs/operating.md says it takes; who waits to be read
+// has a buffer for that. A session's first subscription costs more than the others,
+// and is in what a session takes.
 func (l load) bytes() int {
 	return l.conns*(13<<10) + l.reading*(16<<10) + l.requests*(40<<10) + l.payloads*(4*stated.MessageBytes+192<<10) +
-		l.sessions*(3<<10) + l.subscriptions*128 + l.channels<<10 + l.queued
+		l.sessions*(3<<10) + l.subscriptions*160 + l.channels<<10 + l.queued
 }
 
 // ceiling is the most memory of a process that had so much before: Go lets it

@@ -82,7 +82,10 @@ func TestPeers(t *testing.T) {
 	}
 	fmt.Printf("\n%s\n", done.markdown())
 	if !*control && len(done.rows) == len(rows) {
-		t.Run("documents", func(t *testing.T) { checkDocuments(t, "interop table", done.markdown()) })
+		t.Run("documents", func(t *testing.T) {
+			checkDocuments(t, "interop table", done.markdown())
+			checkDocuments(t, "interop summary", done.summary())
+		})
 	}
 }
 

@@ -60,6 +60,37 @@ func (t *table) markdown() string {
 	return b.String()
 }
 
+// summary has a row for each pair, and its transports in one where these have
+// passed the same: how many scenarios, of how many that apply, and which do not.
+func (t *table) summary() string {
+	var rows [][]string
+	for _, row := range t.rows {
+		passed, apply := 0, 0
+		var not []string
+		for i, cell := range row[3:] {
+			if strings.HasPrefix(cell, "n/a") {
+				not = append(not, t.columns[i])
+				continue
+			}
+			if apply++; cell == "yes" {
+				passed++
+			}
+		}
+		short := []string{row[0], row[1], row[2], fmt.Sprintf("%d of %d", passed, apply), strings.Join(not, ", ")}
+		if n := len(rows) - 1; n >= 0 && slices.Equal(slices.Concat(rows[n][:2], rows[n][3:]), slices.Concat(short[:2], short[3:])) {
+			rows[n][2] += ", " + short[2]
+			continue
+		}
+		rows = append(rows, short)
+	}
+	var b strings.Builder
+	b.WriteString("| client | server | transports | scenarios passed | not applicable |\n|---|---|---|---|---|\n")
+	for _, row := range rows {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+	}
+	return b.String()
+}
+
 // documents show a table between two marks that have its name.
 var documents = []string{"README.md", "../README.md"}
 
