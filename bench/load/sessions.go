@@ -10,8 +10,11 @@ import (
 
 // idle makes sessions that do nothing, and measures the memory they take.
 func (l *load) idle() (report, error) {
-	before, began := l.usage(), time.Now()
-	var err error
+	before, err := l.usage()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
 	l.subs, err = l.setup(l.n, subscriber, func(i int) int { return i % l.channels })
 	if err != nil {
 		return nil, err
@@ -20,12 +23,15 @@ func (l *load) idle() (report, error) {
 	if err := l.rest(l.settle); err != nil {
 		return nil, err
 	}
-	after := l.usage()
+	after, err := l.usage()
+	if err != nil {
+		return nil, err
+	}
 	r := report{
 		"work": "idle", "n": l.n, "setup_s": round(setup.Seconds()),
 		"rss0_kib": before.rss, "rss_kib": after.rss,
 		"kib_session": round(float64(after.rss-before.rss) / float64(l.n)),
-		"setup_us":    round(float64(after.cpu()-before.cpu()) / float64(l.n)),
+		"setup_us":    round(float64(after.cpu-before.cpu) / float64(l.n)),
 	}
 	return r, l.rest(l.hold)
 }
@@ -35,12 +41,20 @@ func (l *load) sessions() (report, error) {
 	if err := l.live(l.total / 5); err != nil {
 		return nil, err
 	}
-	before, began := l.usage(), time.Now()
+	before, err := l.usage()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
 	if err := l.live(l.total); err != nil {
 		return nil, err
 	}
 	wall := time.Since(began)
-	r := l.usage().since(before, float64(l.total), wall)
+	after, err := l.usage()
+	if err != nil {
+		return nil, err
+	}
+	r := after.since(before, float64(l.total), wall)
 	delete(r, "core_us")
 	delete(r, "steal_s")
 	delete(r, "rss_mib")
