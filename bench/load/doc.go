@@ -28,7 +28,7 @@
 // One JSON object per run on stdout. cpu_us is the figure that counts: the
 // server's user and system CPU time in µs per delivered message (for sessions:
 // per session), by the scheduler's account in nanoseconds; user_us and sys_us are
-// its parts, by the kernel's ticks of 10 ms. It needs -pid. Quote it beside
+// its parts, by the kernel's ticks of 10 ms. They need -pid. Quote it beside
 // msgs_frame, the messages in a frame that has any, replies being none: the window
 // bounds the average backlog, so that an order of service that is unequal between
 // sessions flatters cpu_us and shows there. loss and disorder must be 0. client_us

@@ -54,6 +54,7 @@ func TestFanOutCountsEveryDelivery(t *testing.T) {
 			assert.EqualValues(t, 0, r["disorder"])
 			assert.Equal(t, r["published"].(int64)*10, r["delivered"], "each to half of 20 subscribers")
 			assert.Positive(t, r["p50_us"])
+			assert.Positive(t, r["cpu_us"])
 			assert.LessOrEqual(t, r["p50_us"], r["p99_us"])
 		})
 	}
@@ -125,6 +126,7 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 		`-payload is 79, want 80`:             func(s *settings) { s.payload = 79 },
 		`-conc is -1`:                         func(s *settings) { s.conc = -1 },
 		`-rate is -1`:                         func(s *settings) { s.rate = -1 },
+		`-pid is 0, want`:                     func(s *settings) { s.work, s.pid = "idle", 0 },
 		`-dur is 0s`:                          func(s *settings) { s.dur = 0 },
 		`-warm, -settle and -hold are -1`:     func(s *settings) { s.warm = -1 },
 	} {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -64,6 +65,8 @@ func (s *settings) check() error {
 		return fmt.Errorf("-n is %d, want one for each of the %d channels", s.n, s.channels)
 	case s.rate == 0 && s.window < s.batch:
 		return fmt.Errorf("-window is %d, want a -batch of %d to fit", s.window, s.batch)
+	case s.work == "idle" && s.pid == 0:
+		return errors.New("-pid is 0, want the server's process, whose memory is measured")
 	case s.rate < 0:
 		return fmt.Errorf("-rate is %v, want 0 or more", s.rate)
 	case s.dur <= 0:

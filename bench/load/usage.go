@@ -109,17 +109,20 @@ func ticks(s string) int64 {
 func (u usage) since(before usage, messages float64, wall time.Duration) report {
 	cpu, user, system := float64(u.cpu-before.cpu), float64(u.user-before.user), float64(u.system-before.system)
 	inKernel := system / max(user+system, 1)
-	return report{
+	r := report{
 		"wall_s":    round(wall.Seconds()),
-		"cpu_us":    round(cpu / messages),
-		"user_us":   round(cpu * (1 - inKernel) / messages),
-		"sys_us":    round(cpu * inKernel / messages),
 		"core_us":   round(float64(u.core-before.core) / messages),
 		"client_us": round(float64(u.self-before.self) / messages),
-		"busy":      round(cpu / float64(wall.Microseconds())),
 		"steal_s":   round(float64(u.steal-before.steal) / 1e6),
-		"rss_mib":   u.rss >> 10,
 	}
+	if u.rss > 0 { // there is a process to tell of
+		r["cpu_us"] = round(cpu / messages)
+		r["user_us"] = round(cpu * (1 - inKernel) / messages)
+		r["sys_us"] = round(cpu * inKernel / messages)
+		r["busy"] = round(cpu / float64(wall.Microseconds()))
+		r["rss_mib"] = u.rss >> 10
+	}
+	return r
 }
 
 func round(f float64) float64 { return math.Round(f*1000) / 1000 }
