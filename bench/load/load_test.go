@@ -5,8 +5,10 @@ package main
 import (
 	"fmt"
 	"math"
+	"net/http"
 	"net/http/httptest"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -80,9 +82,26 @@ func TestSessionsLiveAndLeave(t *testing.T) {
 }
 
 func TestIdleSessionsAreWeighed(t *testing.T) {
-	r, err := run(small(serve(t, "ws"), "idle"))
+	s := small(serve(t, "ws"), "idle")
+	r, err := run(s)
 	require.NoError(t, err)
 	assert.Positive(t, r["rss_kib"])
+
+	var collected atomic.Bool
+	profiles := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/heap" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		collected.Store(true)
+	}))
+	defer profiles.Close()
+	s.collect = profiles.URL + "/heap"
+	_, err = run(s)
+	require.NoError(t, err)
+	assert.True(t, collected.Load())
+	s.collect = profiles.URL + "/other"
+	_, err = run(s)
+	assert.ErrorContains(t, err, "404")
 }
 
 // A message that is missing, or comes twice, is disorder.

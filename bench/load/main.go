@@ -14,6 +14,7 @@ import (
 // settings are the flags.
 type settings struct {
 	url, proto, work, name  string
+	collect                 string
 	pid, cpu                int
 	n, channels, window     int
 	payload, batch          int
@@ -43,6 +44,7 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.IntVar(&s.inflight, "inflight", 64, "connections that are being set up at once")
 	f.StringVar(&s.name, "name", "", "a label in the output")
 	f.DurationVar(&s.settle, "settle", 3*time.Second, "idle: wait before reading RSS")
+	f.StringVar(&s.collect, "collect", "", "idle: ask this URL before reading RSS, such as http://127.0.0.1:6060/debug/pprof/heap?gc=1, so that the server collects garbage")
 	f.DurationVar(&s.hold, "hold", 0, "idle: stay afterwards for a look at the server")
 	f.BoolVar(&s.sleep, "sleep", false, "sleep in epoll_wait instead of spinning; then waking this client is part of the server's system time")
 }

@@ -3,8 +3,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"math"
+	"net/http"
 	"time"
 )
 
@@ -23,6 +26,11 @@ func (l *load) idle() (report, error) {
 	if err := l.rest(l.settle); err != nil {
 		return nil, err
 	}
+	if l.collect != "" {
+		if err := collect(l.collect); err != nil {
+			return nil, fmt.Errorf("-collect: %w", err)
+		}
+	}
 	after, err := l.usage()
 	if err != nil {
 		return nil, err
@@ -34,6 +42,28 @@ func (l *load) idle() (report, error) {
 		"setup_us":    round(float64(after.cpu-before.cpu) / float64(l.n)),
 	}
 	return r, l.rest(l.hold)
+}
+
+// collect asks for a profile of the heap, before which the server collects.
+func collect(url string) error {
+	const patience = time.Minute
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := web.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", url, answer.Status)
+	}
+	_, err = io.Copy(io.Discard, answer.Body)
+	return err
 }
 
 // sessions makes sessions that handshake, subscribe, connect and disconnect.
