@@ -31,7 +31,7 @@
 // its parts, by the kernel's ticks of 10 ms. They need -pid. Quote it beside
 // msgs_frame, the messages in a frame that has any, replies being none: the window
 // bounds the average backlog, so that an order of service that is unequal between
-// sessions flatters cpu_us and shows there. loss and disorder must be 0. client_us
-// is this client's own time per message: when the server is idle and this is not,
-// it is the client that was measured.
+// sessions flatters cpu_us and shows there. frame_us is the CPU time per such frame.
+// loss and disorder must be 0. client_us is this client's own time per message: when
+// the server is idle and this is not, it is the client that was measured.
 package main

@@ -40,6 +40,9 @@ func (l *load) fanOut() (report, error) {
 	}
 	r := after.since(before, float64(counted.received), wall)
 	l.describe(r, counted, wall)
+	if l.pid > 0 {
+		r["frame_us"] = round(float64(after.cpu-before.cpu) / float64(counted.frames))
+	}
 	r["published"], r["loss"] = l.published()-published, l.backlog()
 	return r, l.disperse()
 }

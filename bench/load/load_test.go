@@ -57,6 +57,7 @@ func TestFanOutCountsEveryDelivery(t *testing.T) {
 			assert.Equal(t, r["published"].(int64)*10, r["delivered"], "each to half of 20 subscribers")
 			assert.Positive(t, r["p50_us"])
 			assert.Positive(t, r["cpu_us"])
+			assert.GreaterOrEqual(t, r["frame_us"], r["cpu_us"])
 			assert.LessOrEqual(t, r["p50_us"], r["p99_us"])
 		})
 	}

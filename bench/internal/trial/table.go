@@ -11,8 +11,8 @@ import (
 // Write writes the results as a Markdown table: best and median of each
 // workload's figure for each server. Behind each server but the first stands
 // the ratio of its best to the first's, which is the floor. How many messages a
-// frame had, and how busy the server was, is told of the round with the best
-// figure, and not as a best of its own: neither is good or bad by itself.
+// frame had, what it cost, and how busy the server was, is told of the round with
+// the best figure, and not as a best of its own: none is good or bad by itself.
 func Write(out io.Writer, t *Trial, all []*Result) error {
 	head := "| workload |"
 	rule := "|---|"
@@ -98,7 +98,7 @@ func row(b *strings.Builder, t *Trial, w Workload, key, title, goal string, all 
 	floor := 0.0
 	for i, s := range t.Servers {
 		best, median, ok := summary(all, s.Name, w.Name, key)
-		if (key == "msgs_frame" || key == "busy") && ok {
+		if ok && slices.Contains([]string{"msgs_frame", "frame_us", "busy"}, key) {
 			best = w.beside(all, s.Name, key)
 		}
 		cells := []string{"", ""}

@@ -29,7 +29,7 @@ type Workload struct {
 // Workloads are those of docs/performance.md, each measured for dur.
 func Workloads(dur time.Duration) []Workload {
 	d := dur.String()
-	fanOut := []string{"msgs_frame", "user_us", "p99_us"}
+	fanOut := []string{"msgs_frame", "frame_us", "user_us", "p99_us"}
 	return []Workload{
 		{Name: "fan-out, window 16", Flags: []string{"-n=1000", "-dur=" + d}, Figure: "cpu_us", Unit: "µs", Beside: fanOut, Goal: 0.6},
 		{Name: "fan-out, window 1", Flags: []string{"-n=1000", "-window=1", "-dur=" + d}, Figure: "cpu_us", Unit: "µs", Beside: fanOut, Goal: 6.5},
@@ -53,7 +53,7 @@ func Workloads(dur time.Duration) []Workload {
 // Curves.
 func scale(dur string, channels, each int) Workload {
 	return Workload{Name: scaleName(channels, each), Flags: []string{fmt.Sprintf("-n=%d", channels*each), fmt.Sprintf("-channels=%d", channels), "-dur=" + dur},
-		Figure: "cpu_us", Unit: "µs", Beside: []string{"msgs_frame", "user_us"}, Slow: true}
+		Figure: "cpu_us", Unit: "µs", Beside: []string{"msgs_frame", "frame_us", "user_us"}, Slow: true}
 }
 
 func scaleName(channels, each int) string {
