@@ -49,11 +49,13 @@ type listener struct {
 	free   func() bool // ends that ctx closes the Conn in use
 	id     string
 	next   int
-	heard  func(n int)
+	heard  *tally
+	order  order
 }
 
-// audience makes n listeners on ch, whose events are counted by heard.
-func audience(b *testing.B, u *url.URL, typ string, n int, ch func(i int) string, heard func(n int)) {
+// audience makes n listeners on ch, whose events are counted by heard and must be
+// in order.
+func audience(b *testing.B, u *url.URL, typ string, n int, ch func(i int) string, heard *tally) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	web := &http.Transport{MaxIdleConnsPerHost: 2 * n}
@@ -72,7 +74,7 @@ func audience(b *testing.B, u *url.URL, typ string, n int, ch func(i int) string
 	}
 }
 
-func newListener(u *url.URL, typ string, web *http.Transport, heard func(int)) *listener {
+func newListener(u *url.URL, typ string, web *http.Transport, heard *tally) *listener {
 	jar, _ := cookiejar.New(nil)
 	l := &listener{heard: heard, dialer: wsclient.NewDialer(wsclient.WithPing(0, 0))}
 	l.target = &transport.Target{URL: u, HTTP: &http.Client{Jar: jar, Transport: web}, Limit: 10 << 20}
@@ -88,7 +90,11 @@ func (l *listener) run(ctx context.Context, ch string, ready chan<- error) {
 	if err != nil {
 		return
 	}
-	for l.connect(ctx) == nil {
+	for err == nil {
+		err = l.connect(ctx)
+	}
+	if ctx.Err() == nil {
+		l.heard.fail(err)
 	}
 }
 
@@ -148,10 +154,7 @@ func (l *listener) send(ctx context.Context, m *bayeux.Message) (transport.Conn,
 	return c, c.Send(&transport.Payload{Messages: [][]byte{text}})
 }
 
-var (
-	eventMark = []byte(`"data":`)
-	replyMark = []byte(`"/meta/connect"`)
-)
+var replyMark = []byte(`"/meta/connect"`)
 
 // connect sends a connect and counts what comes until it is answered.
 func (l *listener) connect(ctx context.Context) error {
@@ -170,8 +173,12 @@ func (l *listener) connect(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if n := bytes.Count(text, eventMark); n > 0 {
-			l.heard(n)
+		n, err := l.order.check(text)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			l.heard.add(n)
 		}
 		if bytes.Contains(text, replyMark) {
 			return nil
@@ -184,35 +191,6 @@ func (l *listener) done(c transport.Conn) {
 	if c.Peer().Once {
 		l.free()
 		c.Close(transport.Normal)
-	}
-}
-
-// A tally counts deliveries, and lets a publisher keep few of them under way.
-type tally struct {
-	mu    sync.Mutex
-	more  *sync.Cond
-	heard int
-}
-
-func newTally() *tally {
-	t := &tally{}
-	t.more = sync.NewCond(&t.mu)
-	return t
-}
-
-func (t *tally) add(n int) {
-	t.mu.Lock()
-	t.heard += n
-	t.mu.Unlock()
-	t.more.Broadcast()
-}
-
-// await waits until n have been heard in all.
-func (t *tally) await(n int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for t.heard < n {
-		t.more.Wait()
 	}
 }
 

@@ -6,10 +6,10 @@
 //
 // BenchmarkDecode and BenchmarkEncode put package codec beside encoding/json
 // and goccy/go-json on the same payloads; BenchmarkClient adds the decoding of
-// the data into the application's type. BenchmarkFanOut and BenchmarkPoll carry
-// messages through real loopback sockets and report the CPU time of the whole
-// process, both ends included, per delivery, BenchmarkLatency how long a lone
-// message takes; BenchmarkReceive has a client's events, BenchmarkPublish its
+// the data into the application's type. go run ./bench/run -codec makes a table of
+// the three. BenchmarkFanOut and BenchmarkPoll carry messages through real loopback
+// sockets and report the CPU time of the whole process, both ends included, per
+// delivery, BenchmarkLatency how long a lone message takes; BenchmarkReceive has a client's events, BenchmarkPublish its
 // acknowledged publishes, BenchmarkTree that of a publish among many channels,
 // BenchmarkManyChannels and BenchmarkManySubscribers what 100,000 of them take.
 //

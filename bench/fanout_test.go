@@ -3,14 +3,10 @@ package bench
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/gocometd/cometd/bayeux"
-	"github.com/gocometd/cometd/codec"
 )
-
-var data128 = `"` + strings.Repeat("x", 126) + `"`
 
 // One message to many subscribers over loopback sockets, 16 messages under way
 // at once on each channel, and one at a time, where nothing can be batched. Both
@@ -34,18 +30,14 @@ func BenchmarkPoll(b *testing.B) {
 func fanOut(b *testing.B, typ string, subscribers, channels, window int) {
 	srv, u := serve(b)
 	name := func(i int) string { return fmt.Sprintf("/bench/%d", i%channels) }
-	heard := newTally()
-	audience(b, u, typ, subscribers, name, heard.add)
-	data, err := codec.Encode([]byte(data128))
-	if err != nil {
-		b.Fatal(err)
-	}
+	heard := newTally(b)
+	audience(b, u, typ, subscribers, name, heard)
 	b.ResetTimer()
 	each := subscribers / channels
 	perDelivery(b, b.N*each, func() {
 		for i := range b.N {
 			heard.await((i - window*channels + 1) * each) // of all channels, which take turns
-			if err := srv.Publish(context.Background(), name(i), data); err != nil {
+			if err := srv.Publish(context.Background(), name(i), numbered[i/channels%len(numbered)]); err != nil {
 				b.Fatal(err)
 			}
 		}

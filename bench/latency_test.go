@@ -7,10 +7,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"github.com/stretchr/testify/require"
 
 	"github.com/gocometd/cometd/bayeux"
-	"github.com/gocometd/cometd/codec"
 )
 
 // From a publish until the last subscriber has the message, over loopback
@@ -26,16 +24,14 @@ func BenchmarkLatency(b *testing.B) {
 
 func latency(b *testing.B, typ string, subscribers int) {
 	srv, u := serve(b)
-	heard := newTally()
-	audience(b, u, typ, subscribers, func(int) string { return "/bench" }, heard.add)
-	data, err := codec.Encode([]byte(data128))
-	require.NoError(b, err)
+	heard := newTally(b)
+	audience(b, u, typ, subscribers, func(int) string { return "/bench" }, heard)
 	const longest = time.Minute
 	h := hdrhistogram.New(1, int64(longest), 3)
 	sent := 0
 	for b.Loop() {
 		began := time.Now()
-		if err := srv.Publish(context.Background(), "/bench", data); err != nil {
+		if err := srv.Publish(context.Background(), "/bench", numbered[sent%len(numbered)]); err != nil {
 			b.Fatal(err)
 		}
 		sent++

@@ -45,8 +45,11 @@ func (l *load) start(c *conn) {
 }
 
 func (l *load) heard(c *conn, payload []byte) {
-	l.frames++
-	l.dialect.heard(c, payload, l.scan(c, payload))
+	marked := l.scan(c, payload)
+	if marked > 0 {
+		l.frames++
+	}
+	l.dialect.heard(c, payload, marked)
 }
 
 // settled is told that the session of c is set up.

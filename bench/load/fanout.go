@@ -21,17 +21,28 @@ func (l *load) fanOut() (report, error) {
 	}
 	published := l.published()
 	l.counts = newCounts()
-	before, began := l.usage(), time.Now()
+	before, err := l.usage()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
 	if err := l.phase(l.dur); err != nil {
 		return nil, err
 	}
 	wall := time.Since(began)
-	after, counted := l.usage(), l.counts
+	after, err := l.usage()
+	if err != nil {
+		return nil, err
+	}
+	counted := l.counts
 	if counted.received == 0 {
 		return nil, errNothing
 	}
 	r := after.since(before, float64(counted.received), wall)
 	l.describe(r, counted, wall)
+	if l.pid > 0 {
+		r["frame_us"] = round(float64(after.cpu-before.cpu) / float64(counted.frames))
+	}
 	r["published"], r["loss"] = l.published()-published, l.backlog()
 	return r, l.disperse()
 }
@@ -87,7 +98,7 @@ func (l *load) fill() time.Duration {
 	for i := range l.perChan {
 		t := &l.perChan[i]
 		for t.backlog() <= int64(l.window-l.batch)*t.subscribers && !l.pubs[i].posting() {
-			l.publish(i)
+			l.publish(i, time.Now())
 		}
 	}
 	return 20 * time.Millisecond
@@ -99,7 +110,7 @@ func (l *load) pace() func() time.Duration {
 	next, turn := time.Now(), 0
 	return func() time.Duration {
 		for !time.Now().Before(next) {
-			l.publish(turn)
+			l.publish(turn, next)
 			turn = (turn + 1) % l.channels
 			next = next.Add(interval)
 		}
@@ -107,8 +118,11 @@ func (l *load) pace() func() time.Duration {
 	}
 }
 
-func (l *load) publish(channel int) {
+// publish sends a payload of messages that were due then: that this client itself
+// was late is part of their latency.
+func (l *load) publish(channel int, due time.Time) {
 	c := l.pubs[channel]
+	l.due = due.UnixNano()
 	payload := l.dialect.append(make([]byte, 0, 512*l.batch), c, l.batch)
 	if l.http {
 		l.post(c.poster, "publish", payload)

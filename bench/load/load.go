@@ -30,6 +30,7 @@ type load struct {
 	buf   []byte  // for what is read
 	wbuf  []byte  // for a frame to be written
 	now   int64   // when epoll returned, in nanoseconds since 1970
+	due   int64   // when the message that is being made is due, likewise
 	later []delayed
 	err   error // the first failure of any connection; ends the run
 
@@ -61,13 +62,17 @@ func newCounts() counts {
 }
 
 // dataHead and dataTail are around the mark of a message's data; the filling
-// comes before the end of the tail.
+// comes before its end.
 const (
 	dataHead = `{"m":"`
 	dataTail = `","room":"bench","user":"u0001","text":"`
+	dataEnd  = `"}`
 )
 
 func newLoad(s settings) (*load, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
 	u, err := url.Parse(s.url)
 	if err != nil {
 		return nil, fmt.Errorf("-url: %w", err)
@@ -80,8 +85,7 @@ func newLoad(s settings) (*load, error) {
 	if l.dialect, err = newDialect(l); err != nil {
 		return nil, err
 	}
-	filling := max(0, s.payload-len(dataHead)-markSize-len(dataTail)-len(`"}`))
-	l.pad = dataTail + strings.Repeat("x", filling) + `"}`
+	l.pad = dataTail + strings.Repeat("x", s.payload-leastPayload) + dataEnd
 	if l.ep, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}

@@ -76,6 +76,10 @@ func (l *load) serve(c *conn, events uint32) {
 func (l *load) read(c *conn) {
 	for c.state != closed {
 		kept := copy(l.buf, c.rest)
+		if kept == len(l.buf) {
+			l.fail(c, fmt.Errorf("a frame or response of more than %d bytes", kept))
+			return
+		}
 		n, err := c.receive(l.buf[kept:])
 		if err != nil {
 			l.stopped(c, err)

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
-	"time"
 )
 
 // A mark is in the data of every message: "@@", 19 digits, a comma, 10 digits.
@@ -16,12 +15,16 @@ const (
 	markSize     = 2 + timeDigits + 1 + numberDigits
 )
 
-// appendData appends the data of the next message on a channel.
+// leastPayload is that of a message's data without any filling.
+const leastPayload = len(dataHead) + markSize + len(dataTail) + len(dataEnd)
+
+// appendData appends the data of the next message on a channel, with the time
+// when it was due.
 func (l *load) appendData(dst []byte, channel int) []byte {
 	number := l.perChan[channel].sent
 	l.perChan[channel].sent++
 	dst = append(dst, dataHead+"@@"...)
-	dst = strconv.AppendInt(dst, time.Now().UnixNano(), 10)
+	dst = strconv.AppendInt(dst, l.due, 10)
 	dst = fmt.Appendf(dst, ",%0*d", numberDigits, number)
 	return append(dst, l.pad...)
 }

@@ -3,15 +3,21 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"math"
+	"net/http"
 	"time"
 )
 
 // idle makes sessions that do nothing, and measures the memory they take.
 func (l *load) idle() (report, error) {
-	before, began := l.usage(), time.Now()
-	var err error
+	before, err := l.usage()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
 	l.subs, err = l.setup(l.n, subscriber, func(i int) int { return i % l.channels })
 	if err != nil {
 		return nil, err
@@ -20,14 +26,44 @@ func (l *load) idle() (report, error) {
 	if err := l.rest(l.settle); err != nil {
 		return nil, err
 	}
-	after := l.usage()
+	if l.collect != "" {
+		if err := collect(l.collect); err != nil {
+			return nil, fmt.Errorf("-collect: %w", err)
+		}
+	}
+	after, err := l.usage()
+	if err != nil {
+		return nil, err
+	}
 	r := report{
 		"work": "idle", "n": l.n, "setup_s": round(setup.Seconds()),
 		"rss0_kib": before.rss, "rss_kib": after.rss,
 		"kib_session": round(float64(after.rss-before.rss) / float64(l.n)),
-		"setup_us":    round(float64(after.cpu()-before.cpu()) / float64(l.n)),
+		"setup_us":    round(float64(after.cpu-before.cpu) / float64(l.n)),
 	}
 	return r, l.rest(l.hold)
+}
+
+// collect asks for a profile of the heap, before which the server collects.
+func collect(url string) error {
+	const patience = time.Minute
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := web.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", url, answer.Status)
+	}
+	_, err = io.Copy(io.Discard, answer.Body)
+	return err
 }
 
 // sessions makes sessions that handshake, subscribe, connect and disconnect.
@@ -35,12 +71,20 @@ func (l *load) sessions() (report, error) {
 	if err := l.live(l.total / 5); err != nil {
 		return nil, err
 	}
-	before, began := l.usage(), time.Now()
+	before, err := l.usage()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
 	if err := l.live(l.total); err != nil {
 		return nil, err
 	}
 	wall := time.Since(began)
-	r := l.usage().since(before, float64(l.total), wall)
+	after, err := l.usage()
+	if err != nil {
+		return nil, err
+	}
+	r := after.since(before, float64(l.total), wall)
 	delete(r, "core_us")
 	delete(r, "steal_s")
 	delete(r, "rss_mib")

@@ -6,6 +6,9 @@
 //	go run ./bench/peers -only scale        # by the number of subscribers and of channels
 //	go run ./bench/peers -only 'window 16' -servers Java -rounds 1 # and this one
 //
+// One that is not installed is left out, and stderr says so, unless -servers asks
+// for it.
+//
 // The Bayeux servers are those of the interop tests, with their defaults, and
 // all that their runtimes like to do by themselves (a JVM gets ten seconds to
 // warm up). centrifuge is no Bayeux server, but what a Go program would use
@@ -18,12 +21,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"time"
 
 	"github.com/gocometd/cometd/bench/internal/trial"
@@ -32,28 +35,32 @@ import (
 func main() {
 	rounds := flag.Int("rounds", 3, "how often everything is measured")
 	only := flag.String("only", "", "run the workloads whose names match this regular expression")
-	names := flag.String("servers", "", "of the others, run those whose names match this regular expression")
+	names := flag.String("servers", "", "of the others, run those whose names match this regular expression, and fail where one is not installed")
 	dur := flag.Duration("dur", 5*time.Second, "measured time of a workload")
+	file := flag.String("json", "", "write all figures to this file, too")
 	plots := flag.String("plots", "", "draw the figures, too: SVG files in this folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *rounds, *only, *names, *dur, *plots); err != nil {
+	if err := run(ctx, settings{*rounds, *only, *names, *file, *plots, *dur}); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, rounds int, only, names string, dur time.Duration, plots string) error {
-	workloads, err := trial.Matching(trial.Workloads(dur), only)
+// settings are the flags.
+type settings struct {
+	rounds                   int
+	only, names, file, plots string
+	dur                      time.Duration
+}
+
+func run(ctx context.Context, s settings) error {
+	workloads, err := trial.Matching(trial.Workloads(s.dur), s.only)
 	if err != nil {
 		return err
 	}
-	wanted, err := regexp.Compile(names)
-	if err != nil {
-		return err
-	}
-	cores, err := trial.NewCores(1, runtime.NumCPU())
+	cores, err := trial.NewCores(1)
 	if err != nil {
 		return err
 	}
@@ -68,22 +75,41 @@ func run(ctx context.Context, rounds int, only, names string, dur time.Duration,
 	}
 	defer os.RemoveAll(dir)
 
-	servers := []trial.Server{programs.Floor(), programs.Ours()} // with which the others are compared
-	for _, peer := range peers(dir) {
+	others, err := available(ctx, os.Stderr, peers(dir), s.names)
+	if err != nil {
+		return err
+	}
+	servers := append([]trial.Server{programs.Floor(), programs.Ours()}, others...) // the first two are what the others are compared with
+	t := &trial.Trial{Programs: programs, Servers: servers, Workloads: workloads, Rounds: s.rounds, Cores: cores, Log: os.Stderr}
+	all, failed := t.Run(ctx)
+	if s.plots != "" {
+		failed = errors.Join(failed, trial.Pictures{Dir: s.plots, Prefix: "peers-", Only: s.only}.Draw(t, all))
+	}
+	return errors.Join(failed, trial.WriteJSON(s.file, all), trial.WriteAll(os.Stdout, t, all))
+}
+
+// available are the servers whose names match and that can be started. Without a
+// pattern those that cannot are left out, with a word about it.
+func available(ctx context.Context, log io.Writer, all []peer, names string) (servers []trial.Server, err error) {
+	wanted, err := regexp.Compile(names)
+	if err != nil {
+		return nil, err
+	}
+	for _, peer := range all {
 		if !wanted.MatchString(peer.Name) {
 			continue
 		}
-		if err := peer.make(ctx); err != nil {
-			return fmt.Errorf("%s: %w", peer.Name, err)
+		err := peer.make(ctx)
+		switch {
+		case err == nil:
+			servers = append(servers, peer.Server)
+		case names != "":
+			return nil, fmt.Errorf("%s: %w", peer.Name, err)
+		default:
+			fmt.Fprintf(log, "without %s: %v\n", peer.Name, err)
 		}
-		servers = append(servers, peer.Server)
 	}
-	t := &trial.Trial{Programs: programs, Servers: servers, Workloads: workloads, Rounds: rounds, Cores: cores, Log: os.Stderr}
-	all, failed := t.Run(ctx)
-	if plots != "" {
-		failed = errors.Join(failed, trial.Draw(plots, "peers-", t, all))
-	}
-	return errors.Join(failed, trial.Write(os.Stdout, t, all))
+	return servers, nil
 }
 
 // build runs a builder in dir.

@@ -6,24 +6,23 @@
 //	go run ./bench/run -procs 2                       # the server with two cores
 //	go run ./bench/run -only scale -plots docs/plots  # by the number of subscribers and of channels
 //	go run ./bench/run -client                        # this module's client, alone on its core
-//	go run ./bench/run -only 'after a GC'             # idle memory once the runtime has collected by itself
+//	go run ./bench/run -only idle                     # memory of idle sessions, also after a collection
+//	go run ./bench/run -codec                         # no server: the codec beside encoding/json and goccy/go-json
 //
 // It needs Linux, two cores that nothing else uses, and taskset. Every figure is
-// printed as it comes, on stderr; the table is Markdown, on stdout. The exit
-// status is 1 if a message was lost or out of order in any; what was measured
-// then is without that. Packages bench/load and
+// printed as it comes, on stderr; the table is Markdown, on stdout, and below it the
+// figures of every round. The exit status is 1 if a message was lost or out of order
+// in any; what was measured then is without that. Packages bench/load and
 // bench/consume say what the figures mean.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"time"
 
 	"github.com/gocometd/cometd/bench/internal/trial"
@@ -34,7 +33,7 @@ type settings struct {
 	rounds, procs     int
 	only, file, plots string
 	dur               time.Duration
-	client            bool
+	client, codec     bool
 }
 
 func main() {
@@ -44,6 +43,7 @@ func main() {
 	flag.DurationVar(&s.dur, "dur", 5*time.Second, "measured time of a workload")
 	flag.IntVar(&s.procs, "procs", 1, "GOMAXPROCS of the servers")
 	flag.BoolVar(&s.client, "client", false, "measure this module's client in place of its server")
+	flag.BoolVar(&s.codec, "codec", false, "measure the codec by the benchmarks of package bench; -only, -dur, -procs and -plots do not count")
 	flag.StringVar(&s.file, "json", "", "write all figures to this file, too")
 	flag.StringVar(&s.plots, "plots", "", "draw the figures, too: SVG files in this folder")
 	flag.Parse()
@@ -56,6 +56,9 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) error {
+	if s.codec {
+		return measureCodec(ctx, s.rounds, s.file)
+	}
 	offered := trial.Workloads(s.dur)
 	if s.client {
 		offered = trial.ClientWorkloads(s.dur)
@@ -64,7 +67,10 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
-	cores, err := trial.NewCores(s.procs, runtime.NumCPU())
+	if s.procs > 1 {
+		workloads = trial.OnCores(workloads)
+	}
+	cores, err := trial.NewCores(s.procs)
 	if err != nil {
 		return err
 	}
@@ -80,22 +86,20 @@ func run(ctx context.Context, s settings) error {
 	}
 	fmt.Fprintf(os.Stderr, "%v\n", cores)
 	all, failed := t.Run(ctx)
-	return errors.Join(failed, s.keep(t, all), trial.Write(os.Stdout, t, all))
+	return errors.Join(failed, trial.WriteJSON(s.file, all), s.draw(t, all), trial.WriteAll(os.Stdout, t, all))
 }
 
-// keep writes the files that were asked for.
-func (s settings) keep(t *trial.Trial, all []*trial.Result) error {
-	if s.file != "" {
-		text, err := json.MarshalIndent(all, "", "\t")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(s.file, text, 0o644); err != nil {
-			return err
-		}
-	}
+// draw draws the figures, if that was asked for.
+func (s settings) draw(t *trial.Trial, all []*trial.Result) error {
 	if s.plots == "" {
 		return nil
 	}
-	return trial.Draw(s.plots, "", t, all)
+	to := trial.Pictures{Dir: s.plots, Only: s.only}
+	if s.client {
+		to.Prefix = "client-"
+	}
+	if s.procs > 1 {
+		to.Prefix += fmt.Sprintf("%d-cores-", s.procs)
+	}
+	return to.Draw(t, all)
 }

@@ -52,6 +52,8 @@ func (b *benchCmd) Help() string {
 	return `It publishes, receives, and says what arrived, how fast, and whether all of it and in order; a message
 that was lost, repeated or out of order makes exit status 1. Latency counts from when a message was due, also if
 it was sent late, to when a subscriber's handler has it. SIGINT ends the measuring; what there is is printed.
+Published and delivered are the messages that were due while it measured, and deliveries per second count until the
+last of them has arrived; faults are told of the warm-up too.
 
 Every client is this module's own, as a program would use it, and in one process: from some 200,000 deliveries a
 second on (look at the process) it is the clients that are measured. What a delivery costs the server is told by

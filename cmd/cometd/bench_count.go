@@ -35,6 +35,7 @@ type benchTally struct {
 	count       *benchCount
 	subscribers int64
 	sent        atomic.Int64
+	measured    atomic.Int64 // of those sent
 	got         atomic.Int64
 	room        chan struct{} // has one when the window may have room
 	refused     atomic.Pointer[error]
@@ -49,7 +50,7 @@ type latencyShard struct {
 
 func newBenchCount(streams, window int) *benchCount {
 	c := &benchCount{began: time.Now(), window: int64(window)}
-	c.to.Store(math.MaxInt64)
+	c.to.Store(math.MaxInt64) // until measure is called
 	for range streams {
 		t := &benchTally{count: c, room: make(chan struct{}, 1)}
 		t.room <- struct{}{}
@@ -65,8 +66,19 @@ func newLatency() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, longestLatency.Microseconds(), 3)
 }
 
-func (c *benchCount) measureFrom(t time.Time) { c.from.Store(int64(t.Sub(c.began))) }
-func (c *benchCount) measureTo(t time.Time)   { c.to.Store(int64(t.Sub(c.began))) }
+// measure says which messages count: those that are due from then on, for d.
+func (c *benchCount) measure(from time.Time, d time.Duration) {
+	at := int64(from.Sub(c.began))
+	c.from.Store(at)
+	c.to.Store(at + int64(d))
+}
+
+// cutShort ends the measured time, if it has not ended.
+func (c *benchCount) cutShort(now time.Time) {
+	c.to.Store(min(c.to.Load(), int64(now.Sub(c.began))))
+}
+
+func (c *benchCount) measures(at int64) bool { return at >= c.from.Load() && at < c.to.Load() }
 
 func (c *benchCount) received() (sum int64) {
 	for _, s := range c.streams {
@@ -145,6 +157,7 @@ type benchListener struct {
 	disorder int64                   // numbers that came late
 	repeated int64
 	foreign  int64 // without a mark, or of another channel
+	last     int64 // when a measured message came, in nanoseconds since began
 }
 
 // A span has the numbers from the first to before the last.
@@ -178,7 +191,8 @@ func (l *benchListener) hear(data []byte) {
 		return
 	}
 	l.count.streams[stream].took()
-	if at >= l.count.from.Load() && at < l.count.to.Load() {
+	if l.count.measures(at) {
+		l.last = now
 		l.shard.record(now - at)
 	}
 }

@@ -14,29 +14,38 @@ import (
 
 // A benchReport is what one run has found. Times are in µs.
 type benchReport struct {
-	URL        string        `json:"url"`
-	Transport  string        `json:"transport"` // of the clients; with numbers, where it is not the same for all
-	Clients    int           `json:"clients"`
-	Publishers int           `json:"publishers"`
-	Channels   int           `json:"channels"`
-	Stalled    int           `json:"stalled"`
-	Fates      []stalledFate `json:"stalled_ended,omitempty"`
-	Size       int           `json:"size"`
-	Rate       float64       `json:"rate,omitempty"`   // asked for, in publishes per second
-	Window     int           `json:"window,omitempty"` // where no rate was
-	WarmUp     float64       `json:"warm_up_seconds"`
-	Seconds    float64       `json:"seconds"`
-	Published  int64         `json:"published"` // the warm-up's too, as all up to reconnects
-	Delivered  int64         `json:"delivered"`
-	benchFaults
-	Foreign    int64     `json:"foreign"` // messages of somebody else, or of another channel
-	Reconnects uint64    `json:"reconnects"`
-	Measured   int64     `json:"measured"` // deliveries that rate and latency are of
-	PerSecond  float64   `json:"deliveries_per_second"`
-	Memory     int64     `json:"server_rss,omitempty"` // the most that the server had, in bytes
-	Latency    latencies `json:"latency_us"`
+	URL         string        `json:"url"`
+	Transport   string        `json:"transport"` // of the clients; with numbers, where it is not the same for all
+	Clients     int           `json:"clients"`
+	Publishers  int           `json:"publishers"`
+	Channels    int           `json:"channels"`
+	Stalled     int           `json:"stalled"`
+	Fates       []stalledFate `json:"stalled_ended,omitempty"`
+	Size        int           `json:"size"`
+	Rate        float64       `json:"rate,omitempty"`   // asked for, in publishes per second
+	Window      int           `json:"window,omitempty"` // where no rate was
+	WarmUp      float64       `json:"warm_up_seconds"`
+	Seconds     float64       `json:"seconds"`
+	benchFaults               // of the warm-up too, as foreign and reconnects
+	Foreign     int64         `json:"foreign"` // messages of somebody else, or of another channel
+	Reconnects  uint64        `json:"reconnects"`
+	Memory      int64         `json:"server_rss,omitempty"` // the most that the server had, in bytes
+	benchMeasured
 
 	latency *hdrhistogram.Histogram
+}
+
+// benchMeasured is of the messages that were due in the measured time, however
+// late they were sent or came.
+type benchMeasured struct {
+	Published int64   `json:"published"`
+	Offered   float64 `json:"publishes_per_second"` // less than Rate where the publishers did not keep up
+	Delivered int64   `json:"delivered"`
+
+	// PerSecond counts until the last delivery, which is after the measured time
+	// where the server or the clients fell behind.
+	PerSecond float64   `json:"deliveries_per_second"`
+	Latency   latencies `json:"latency_us"`
 }
 
 type latencies struct {
@@ -67,11 +76,12 @@ func (r *benchRun) report(fates []stalledFate, memory int64) *benchReport {
 	}
 	p.Seconds = max(0, time.Duration(c.to.Load()-c.from.Load()).Seconds()) // it may have ended before it began
 	for _, s := range c.streams {
-		p.Published += s.sent.Load()
-		p.Delivered += s.got.Load()
+		p.Published += s.measured.Load()
 		p.Lost += s.backlog()
 	}
+	end := c.to.Load()
 	for _, l := range c.listeners {
+		end = max(end, l.last)
 		p.Disorder += l.disorder
 		p.Repeated += l.repeated
 		p.Foreign += l.foreign
@@ -80,9 +90,10 @@ func (r *benchRun) report(fates []stalledFate, memory int64) *benchReport {
 		p.Reconnects += cl.Stats().Reconnects
 	}
 	h := p.latency
-	p.Measured = h.TotalCount()
+	p.Delivered = h.TotalCount()
 	if p.Seconds > 0 {
-		p.PerSecond = float64(p.Measured) / p.Seconds
+		p.Offered = float64(p.Published) / p.Seconds
+		p.PerSecond = float64(p.Delivered) / time.Duration(end-c.from.Load()).Seconds()
 	}
 	l := &p.Latency
 	l.Min, l.Mean, l.Max = h.Min(), h.Mean(), h.Max()
@@ -127,7 +138,8 @@ func (p *benchReport) text() []byte {
 	if p.Stalled > 0 {
 		fmt.Fprintf(&b, ", %d more stalled", p.Stalled)
 	}
-	fmt.Fprintf(&b, "\n\npublished   %d\ndelivered   %d, %.0f per second\n", p.Published, p.Delivered, p.PerSecond)
+	fmt.Fprintf(&b, "\n\npublished   %d, %.0f per second%s\n", p.Published, p.Offered, p.asked())
+	fmt.Fprintf(&b, "delivered   %d, %.0f per second\n", p.Delivered, p.PerSecond)
 	b.WriteString(p.line())
 	if p.Foreign > 0 {
 		fmt.Fprintf(&b, "foreign     %d messages of somebody else, or of another channel\n", p.Foreign)
@@ -141,12 +153,25 @@ func (p *benchReport) text() []byte {
 	if p.Memory > 0 {
 		fmt.Fprintf(&b, "memory      %s, the server's at most\n", mebibytes(p.Memory))
 	}
-	if p.Measured > 0 {
+	if p.Delivered > 0 {
 		l := p.Latency
 		fmt.Fprintf(&b, "latency     p50 %v  p90 %v  p99 %v  p99.9 %v  max %v\n\n", micros(l.P50), micros(l.P90), micros(l.P99), micros(l.P999), micros(l.Max))
 		p.bars(&b)
 	}
 	return append(b.Bytes(), '\n')
+}
+
+// asked compares with the rate that was asked for. A message more or less at the
+// end of the time, or a percent, is no difference.
+func (p *benchReport) asked() string {
+	if p.Rate == 0 {
+		return ""
+	}
+	text := fmt.Sprintf(" of the %v asked for", p.Rate)
+	if float64(p.Published+1) < 0.99*p.Rate*p.Seconds {
+		text += ": TOO FEW, the publishers fell behind"
+	}
+	return text
 }
 
 // micros prints with three digits.
@@ -172,7 +197,7 @@ func (p *benchReport) bars(b *bytes.Buffer) {
 		if bar == "" && r.count > 0 {
 			bar = "▏"
 		}
-		fmt.Fprintf(b, "%8v … %-7v %6.2f%% %s\n", micros(r.from), micros(r.to), 100*float64(r.count)/float64(p.Measured), bar)
+		fmt.Fprintf(b, "%8v … %-7v %6.2f%% %s\n", micros(r.from), micros(r.to), 100*float64(r.count)/float64(p.Delivered), bar)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -92,10 +93,15 @@ func (r *benchRun) open(ctx context.Context, tty console, stalled int) error {
 	if r.subs, err = r.connect(ctx, tty, r.Clients, r.subscribe); err != nil {
 		return err
 	}
+	answers := make([]chan struct{}, len(r.pubs))
+	for i := range answers {
+		answers[i] = make(chan struct{}, 1)
+	}
 	for k, s := range r.count.streams {
 		channel := k % r.Channels
 		s.subscribers = int64((r.Clients - channel + r.Channels - 1) / r.Channels)
-		r.streams = append(r.streams, &benchStream{benchTally: s, number: k, client: r.pubs[k%r.Publishers], channel: r.channel(channel), size: r.Size})
+		r.streams = append(r.streams, &benchStream{benchTally: s, number: k, client: r.pubs[k%r.Publishers],
+			answered: answers[k%r.Publishers], channel: r.channel(channel), size: r.Size})
 	}
 	for i := range stalled {
 		s, err := r.stall(ctx, r.channel(i%r.Channels))
@@ -145,7 +151,7 @@ func (r *benchRun) subscribe(ctx context.Context, i int, c *client.Client) error
 
 // work publishes for the warm-up and the duration, or until ctx ends.
 func (r *benchRun) work(ctx context.Context) error {
-	r.count.measureFrom(time.Now().Add(r.WarmUp))
+	r.count.measure(time.Now().Add(r.WarmUp), r.Duration)
 	ctx, cancel := context.WithTimeout(ctx, r.WarmUp+r.Duration)
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
@@ -158,7 +164,7 @@ func (r *benchRun) work(ctx context.Context) error {
 		}
 	}
 	err := g.Wait()
-	r.count.measureTo(time.Now())
+	r.count.cutShort(time.Now())
 	return err
 }
 
@@ -176,7 +182,7 @@ func (r *benchRun) pace(ctx context.Context) error {
 		} else if ctx.Err() != nil {
 			return nil
 		}
-		if err := r.streams[turn%len(r.streams)].publish(due); err != nil {
+		if err := r.streams[turn%len(r.streams)].publish(ctx, due); err != nil {
 			return err
 		}
 		due = due.Add(every)
@@ -232,10 +238,11 @@ func (r *benchRun) close() {
 // A benchStream is what one publisher sends on one channel.
 type benchStream struct {
 	*benchTally
-	number  int
-	client  *client.Client
-	channel string
-	size    int
+	number   int
+	client   *client.Client
+	answered chan struct{} // has one when the client has had an answer; all its streams share it
+	channel  string
+	size     int
 }
 
 // fill publishes whenever the window has room, until ctx ends.
@@ -247,25 +254,50 @@ func (s *benchStream) fill(ctx context.Context) error {
 			return nil
 		}
 		for s.hasRoom() && ctx.Err() == nil {
-			if err := s.publish(time.Now()); err != nil {
+			if err := s.publish(ctx, time.Now()); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// publish sends the next message, which was due then. It returns what became of
-// an earlier one, too.
-func (s *benchStream) publish(due time.Time) error {
+// publish sends the next message, which was due then. While as many of the
+// client's requests wait for answers as may, it waits too: who publishes at a rate
+// falls behind, and its messages are late. It returns what became of an earlier
+// one, too.
+func (s *benchStream) publish(ctx context.Context, due time.Time) error {
 	if err := s.refused.Load(); err != nil {
 		return *err
 	}
-	data := s.count.appendData(nil, s.number, s.sent.Load(), due, s.size)
-	s.sent.Add(1)
-	return s.client.PublishFunc(s.channel, json.RawMessage(data), func(err error) {
-		if err != nil {
-			err = fmt.Errorf("publish to %s: %w", s.channel, err)
-			s.refused.CompareAndSwap(nil, &err)
+	number := s.sent.Add(1) - 1 // first, for it may arrive before PublishFunc returns
+	data := json.RawMessage(s.count.appendData(nil, s.number, number, due, s.size))
+	err := s.client.PublishFunc(s.channel, data, s.outcome)
+	for errors.Is(err, client.ErrBusy) {
+		select {
+		case <-s.answered:
+			err = s.client.PublishFunc(s.channel, data, s.outcome)
+		case <-ctx.Done():
+			s.sent.Add(-1)
+			return nil
 		}
-	})
+	}
+	if err != nil {
+		s.sent.Add(-1) // it has not left, so it cannot be lost
+		return fmt.Errorf("publish to %s: %w", s.channel, err)
+	}
+	if s.count.measures(int64(due.Sub(s.count.began))) {
+		s.measured.Add(1)
+	}
+	return nil
+}
+
+func (s *benchStream) outcome(err error) {
+	if err != nil {
+		err = fmt.Errorf("publish to %s: %w", s.channel, err)
+		s.refused.CompareAndSwap(nil, &err)
+	}
+	select {
+	case s.answered <- struct{}{}:
+	default:
+	}
 }

@@ -164,15 +164,15 @@ func TestBenchJudgesByTheSpreadOfTheControl(t *testing.T) {
 }
 
 func reportOf(p99 int64, stalled int) *benchReport {
-	return &benchReport{Stalled: stalled, Latency: latencies{P99: p99}}
+	return &benchReport{Stalled: stalled, benchMeasured: benchMeasured{Latency: latencies{P99: p99}}}
 }
 
 func TestBenchTablesWhatBothKindsOfRunsHad(t *testing.T) {
 	x := compare([]*benchReport{
-		{Clients: 9, Latency: latencies{P99: 12_345}, Memory: 30 << 20},
-		{Clients: 9, Latency: latencies{P99: 10_000}, Memory: 31 << 20, Stalled: 1, Fates: []stalledFate{{Socket: "cut"}}, benchFaults: benchFaults{Lost: 1}},
-		{Clients: 9, Latency: latencies{P99: 20_000}, Memory: 40 << 20, benchFaults: benchFaults{Repeated: 2}},
-		{Clients: 9, Latency: latencies{P99: 16_000}, Memory: 41 << 20, Stalled: 1, Fates: []stalledFate{{Socket: "cut"}}},
+		{Clients: 9, benchMeasured: benchMeasured{Latency: latencies{P99: 12_345}}, Memory: 30 << 20},
+		{Clients: 9, benchMeasured: benchMeasured{Latency: latencies{P99: 10_000}}, Memory: 31 << 20, Stalled: 1, Fates: []stalledFate{{Socket: "cut"}}, benchFaults: benchFaults{Lost: 1}},
+		{Clients: 9, benchMeasured: benchMeasured{Latency: latencies{P99: 20_000}}, Memory: 40 << 20, benchFaults: benchFaults{Repeated: 2}},
+		{Clients: 9, benchMeasured: benchMeasured{Latency: latencies{P99: 16_000}}, Memory: 41 << 20, Stalled: 1, Fates: []stalledFate{{Socket: "cut"}}},
 	})
 	assert.Equal(t, `9 clients, 2 runs with 1 stalled and 2 without, in turn
 

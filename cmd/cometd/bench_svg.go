@@ -33,7 +33,7 @@ func (p *benchReport) curve() (points []plot.Point) {
 	for i := range steps + 1 {
 		x := mostNines * float64(i) / steps
 		percent := 100 * (1 - math.Pow(10, -x))
-		if i > 0 && float64(p.Measured)*(1-percent/100) < 1 {
+		if i > 0 && float64(p.Delivered)*(1-percent/100) < 1 {
 			break
 		}
 		points = append(points, plot.Point{X: x, Y: float64(p.latency.ValueAtQuantile(percent))})

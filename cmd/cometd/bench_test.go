@@ -6,6 +6,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd"
+	"github.com/gocometd/cometd/client"
+	"github.com/gocometd/cometd/server"
 )
 
 // What is missing, late or repeated is told apart, and is a failure.
@@ -66,12 +71,71 @@ func TestBenchSizeHoldsAnyNumbers(t *testing.T) {
 	assert.Len(t, data, leastSize)
 }
 
+// Deliveries per second are counted until the last of them, and published is what
+// was due in the measured time: of a warm-up only its faults are told.
+func TestBenchCountsWhatWasDueInTheMeasuredTime(t *testing.T) {
+	r := &benchRun{benchCmd: &benchCmd{benchLoad: benchLoad{Rate: 10}, Clients: 1, Channels: 1}, count: newBenchCount(1, 16)}
+	c := r.count
+	c.began = time.Now().Add(-4 * time.Second)
+	c.measure(c.began.Add(time.Second), time.Second)
+	s, l := c.streams[0], c.listener(0, func(int64) bool { return true })
+	s.subscribers = 1
+	for number := range int64(30) { // as many before as within and after
+		due := c.began.Add(time.Duration(number) * 100 * time.Millisecond)
+		s.sent.Add(1)
+		if c.measures(int64(due.Sub(c.began))) {
+			s.measured.Add(1)
+		}
+		l.hear(c.appendData(nil, 0, number, due, 128))
+	}
+	p := r.report(nil, 0)
+	assert.EqualValues(t, 10, p.Published)
+	assert.InDelta(t, 10, p.Offered, 0.01)
+	assert.EqualValues(t, 10, p.Delivered)
+	assert.InDelta(t, 3.3, p.PerSecond, 0.3, "they came three seconds after the measured time had begun")
+	assert.Zero(t, p.benchFaults)
+	assert.Contains(t, string(p.text()), "published   10, 10 per second of the 10 asked for\n")
+}
+
+// A rate that was not reached is said, and a message too few at the end is not.
+func TestBenchSaysThatARateWasNotReached(t *testing.T) {
+	for published, fell := range map[int64]bool{1000: false, 990: false, 988: true} {
+		p := &benchReport{Rate: 100, Seconds: 10, benchMeasured: benchMeasured{Published: published}}
+		assert.Equal(t, fell, strings.Contains(string(p.text()), "fell behind"), published)
+	}
+}
+
+// A publisher whose client has no room waits for an answer, and what cannot be
+// sent at all is not counted as sent.
+func TestBenchFallsBehindWhereAClientIsBusy(t *testing.T) {
+	a := newTarget(t, server.Limits{})
+	c, err := cometd.Dial(t.Context(), a.direct, client.WithLimits(client.Limits{Pending: 1}))
+	require.NoError(t, err)
+	defer c.Close()
+	count := newBenchCount(2, 16)
+	answered := make(chan struct{}, 1)
+	var streams []*benchStream
+	for i, tally := range count.streams {
+		streams = append(streams, &benchStream{benchTally: tally, number: i, client: c, answered: answered, channel: "/bench/0", size: 128})
+	}
+	for range 20 {
+		for _, s := range streams {
+			require.NoError(t, s.publish(t.Context(), time.Now()))
+		}
+	}
+	c.Close()
+	for _, s := range streams {
+		require.ErrorIs(t, s.publish(t.Context(), time.Now()), client.ErrClosed)
+		assert.EqualValues(t, 20, s.sent.Load())
+	}
+}
+
 // The rows of the drawing have every delivery.
 func TestBenchDrawsEveryDelivery(t *testing.T) {
 	r := &benchReport{Clients: 1, latency: newLatency()}
 	for us := int64(1); us < 60_000_000; us = us*13/10 + 1 {
 		assert.NoError(t, r.latency.RecordValue(us))
-		r.Measured++
+		r.Delivered++
 	}
 	r.Latency.Min, r.Latency.Max = r.latency.Min(), r.latency.Max()
 	sum := int64(0)
@@ -79,7 +143,7 @@ func TestBenchDrawsEveryDelivery(t *testing.T) {
 		sum += row.count
 		assert.Less(t, row.from, row.to)
 	}
-	assert.Equal(t, r.Measured, sum)
+	assert.Equal(t, r.Delivered, sum)
 	assert.Contains(t, string(drawLatency([]*benchReport{r})), "</svg>")
 	assert.Contains(t, string(drawLatency([]*benchReport{{latency: newLatency()}})), "</svg>", "nothing was measured")
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/gocometd/cometd/internal/plot"
 )
@@ -21,9 +23,9 @@ type Curve struct {
 // Curves are what the scale workloads are for.
 func Curves() []Curve {
 	sizes := []int{1, 10, 100, 1000}
-	subscribers := Curve{File: "subscribers.svg", Title: "cost of a delivery: one channel", Axis: "subscribers"}
-	spread := Curve{File: "channels.svg", Title: "cost of a delivery: 1000 subscribers in all", Axis: "channels, each with a publisher", Sizes: sizes}
-	tens := Curve{File: "channels-of-10.svg", Title: "cost of a delivery: 10 subscribers on each channel", Axis: "channels, each with a publisher", Sizes: sizes}
+	subscribers := Curve{File: "subscribers", Title: "cost of a delivery: one channel", Axis: "subscribers"}
+	spread := Curve{File: "channels", Title: "cost of a delivery: 1000 subscribers in all", Axis: "channels, each with a publisher", Sizes: sizes}
+	tens := Curve{File: "channels-of-10", Title: "cost of a delivery: 10 subscribers on each channel", Axis: "channels, each with a publisher", Sizes: sizes}
 	for _, n := range sizes {
 		subscribers.Sizes = append(subscribers.Sizes, 10*n)
 		subscribers.Workloads = append(subscribers.Workloads, scaleName(1, 10*n))
@@ -33,16 +35,24 @@ func Curves() []Curve {
 	return []Curve{subscribers, spread, tens}
 }
 
-// Draw writes pictures of the results to dir, which it makes: each Curve that was
-// measured as a whole, and what else there is to compare as bars, in
-// workloads.svg. Their names begin with prefix.
-func Draw(dir, prefix string, t *Trial, all []*Result) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+// Pictures are where a trial is drawn. Their names say what was measured, so that
+// one trial does not take the place of another.
+type Pictures struct {
+	Dir    string // made if it is not there
+	Prefix string // of the names: of what else than the servers with one core
+	Only   string // the pattern that the workloads match; empty: all
+}
+
+// Draw writes pictures of the results: each Curve that was measured as a whole, and
+// what else there is to compare as bars, in workloads.svg if it is all there is,
+// else in workloads-ONLY.svg.
+func (to Pictures) Draw(t *Trial, all []*Result) error {
+	if err := os.MkdirAll(to.Dir, 0o777); err != nil {
 		return err
 	}
 	var failed error
 	write := func(name string, svg []byte) {
-		failed = errors.Join(failed, os.WriteFile(filepath.Join(dir, prefix+name), svg, 0o666))
+		failed = errors.Join(failed, os.WriteFile(filepath.Join(to.Dir, to.Prefix+name+".svg"), svg, 0o666))
 	}
 	drawn := map[string]bool{}
 	for _, c := range Curves() {
@@ -54,9 +64,20 @@ func Draw(dir, prefix string, t *Trial, all []*Result) error {
 		}
 	}
 	if groups := bars(t, all, drawn); len(groups) > 0 {
-		write("workloads.svg", plot.Bars{Title: fmt.Sprintf("best of %d, %v", t.Rounds, t.Cores), Groups: groups}.SVG())
+		write("workloads"+to.only(), plot.Bars{Title: fmt.Sprintf("best of %d, %v", t.Rounds, t.Cores), Groups: groups}.SVG())
 	}
 	return failed
+}
+
+var noWord = regexp.MustCompile(`[^\pL\pN]+`)
+
+// only is the pattern as a part of a file's name.
+func (to Pictures) only() string {
+	words := strings.Trim(noWord.ReplaceAllString(to.Only, "-"), "-")
+	if words == "" {
+		return ""
+	}
+	return "-" + words
 }
 
 // series are the servers of which the whole curve was measured.

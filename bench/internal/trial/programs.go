@@ -2,6 +2,7 @@ package trial
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ type Programs struct {
 	load, consume string
 	hubs, cometd  string
 	certFile, key string
+	profiles      string // where cometd serve answers who asks for profiles
 }
 
 // Build builds them from the module that the current folder is in. Remove ends
@@ -32,6 +34,12 @@ func Build() (*Programs, error) {
 		p.Remove()
 		return nil, err
 	}
+	port, err := freePort()
+	if err != nil {
+		p.Remove()
+		return nil, err
+	}
+	p.profiles = net.JoinHostPort("127.0.0.1", port)
 	const module = "github.com/gocometd/cometd/"
 	build := exec.Command("go", "build", "-o", dir, module+"bench/load", module+"bench/consume", module+"bench/hubs", module+"cmd/cometd")
 	if said, err := build.CombinedOutput(); err != nil {
@@ -78,11 +86,14 @@ func (p *Programs) Client() Server {
 // Ours is cometd serve, with its limit of connections from one address off.
 func (p *Programs) Ours() Server {
 	return Server{
-		Name: "gocometd", Path: "/cometd",
+		Name: "gocometd", Path: "/cometd", Profiles: p.profiles,
 		Argv: func(w Workload, host, port string) []string {
 			argv := []string{p.cometd, "serve", "--listen", host + ":" + port, "--max-per-address=-1"}
 			if w.Secure {
 				argv = append(argv, "--tls-cert", p.certFile, "--tls-key", p.key)
+			}
+			if w.Collect {
+				argv = append(argv, "--pprof", p.profiles)
 			}
 			return argv
 		},

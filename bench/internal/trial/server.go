@@ -3,12 +3,13 @@ package trial
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"regexp"
+	"sync"
 	"time"
 )
 
@@ -24,6 +25,10 @@ type Server struct {
 	Path  string        // of its URL
 	Load  []string      // more flags for the load
 	Warm  time.Duration // how long it needs before it is as fast as it gets; default 2s
+
+	// Profiles is where it answers who asks for profiles, HOST:PORT, under a Workload
+	// that has it Collect; empty: nowhere.
+	Profiles string
 
 	// Without says which workloads it cannot do.
 	Without func(w Workload) bool
@@ -63,15 +68,21 @@ func (s Server) start(ctx context.Context, w Workload, c Cores) (*process, error
 	ready := make(chan struct{})
 	go func() {
 		defer close(p.ended)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if ready != nil && listens.MatchString(lines.Text()) {
-				close(ready)
-				ready = nil
-			}
-		}
+		p.read(out, ready)
 		_ = p.cmd.Wait() // it was ended, or its stderr says why it did
 	}()
 	return p, p.await(s.Name, ready)
+}
+
+// read takes all that the process prints, and closes ready when it says that it
+// listens.
+func (p *process) read(out io.Reader, ready chan<- struct{}) {
+	var once sync.Once
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if listens.MatchString(lines.Text()) {
+			once.Do(func() { close(ready) })
+		}
+	}
 }
 
 func (p *process) await(name string, ready <-chan struct{}) error {
@@ -106,45 +117,4 @@ func freePort() (string, error) {
 	defer ln.Close()
 	_, port, err := net.SplitHostPort(ln.Addr().String())
 	return port, err
-}
-
-// Cores are where the server and the load run.
-type Cores struct {
-	Procs        int // GOMAXPROCS of the server
-	server, load string
-}
-
-// NewCores gives a server the first procs cores and the load the next. Where
-// there are no more, nothing is pinned: the load spins on one of them.
-func NewCores(procs, available int) (Cores, error) {
-	if procs < 1 {
-		return Cores{}, fmt.Errorf("GOMAXPROCS is %d, want 1 or more", procs)
-	}
-	c := Cores{Procs: procs}
-	if procs >= available {
-		return c, nil
-	}
-	if _, err := exec.LookPath("taskset"); err != nil {
-		return c, errors.New("there is no taskset (Linux, util-linux) to pin a process to a core")
-	}
-	c.server, c.load = "0", fmt.Sprint(procs)
-	if procs > 1 {
-		c.server = fmt.Sprintf("0-%d", procs-1)
-	}
-	return c, nil
-}
-
-func (c Cores) pin(cores string, argv []string) []string {
-	if cores == "" {
-		return argv
-	}
-	return append([]string{"taskset", "-c", cores}, argv...)
-}
-
-// String says it as the head of a table does.
-func (c Cores) String() string {
-	if c.server == "" {
-		return fmt.Sprintf("GOMAXPROCS=%d, not pinned", c.Procs)
-	}
-	return fmt.Sprintf("GOMAXPROCS=%d, the server on core %s, the load on core %s", c.Procs, c.server, c.load)
 }

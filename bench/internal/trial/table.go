@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,8 +11,8 @@ import (
 // Write writes the results as a Markdown table: best and median of each
 // workload's figure for each server. Behind each server but the first stands
 // the ratio of its best to the first's, which is the floor. How many messages a
-// frame had is told of the round with the best figure, and not as a best of its
-// own: where more are in each, a message costs less.
+// frame had, what it cost, and how busy the server was, is told of the round with
+// the best figure, and not as a best of its own: none is good or bad by itself.
 func Write(out io.Writer, t *Trial, all []*Result) error {
 	head := "| workload |"
 	rule := "|---|"
@@ -37,6 +38,47 @@ func Write(out io.Writer, t *Trial, all []*Result) error {
 	return err
 }
 
+// WriteAll is Write and, below the table, WriteRounds.
+func WriteAll(out io.Writer, t *Trial, all []*Result) error {
+	return errors.Join(Write(out, t, all), WriteRounds(out, t, all))
+}
+
+// WriteRounds writes what Write has summed up: the figures of every round, in the
+// order in which they were taken, as Markdown that is folded.
+func WriteRounds(out io.Writer, t *Trial, all []*Result) error {
+	var b strings.Builder
+	b.WriteString("\n<details><summary>every round</summary>\n\n| workload |")
+	for _, s := range t.Servers {
+		fmt.Fprintf(&b, " %s |", s.Name)
+	}
+	fmt.Fprintf(&b, "\n|---|%s\n", strings.Repeat("---|", len(t.Servers)))
+	for _, w := range t.Workloads {
+		rounds(&b, t, w, w.Figure, w.Name+", "+w.Unit, all)
+		for _, key := range w.Beside {
+			rounds(&b, t, w, key, "— "+key, all)
+		}
+	}
+	b.WriteString("\n</details>\n")
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func rounds(b *strings.Builder, t *Trial, w Workload, key, title string, all []*Result) {
+	fmt.Fprintf(b, "| %s |", title)
+	for _, s := range t.Servers {
+		for _, r := range all {
+			if r.Server != s.Name || r.Workload != w.Name {
+				continue
+			}
+			for _, f := range r.Rounds {
+				b.WriteString(" " + figure(f.Of(key)))
+			}
+		}
+		b.WriteString(" |")
+	}
+	b.WriteByte('\n')
+}
+
 func (w Workload) goal() string {
 	switch {
 	case w.GoalRatio > 0:
@@ -56,7 +98,7 @@ func row(b *strings.Builder, t *Trial, w Workload, key, title, goal string, all 
 	floor := 0.0
 	for i, s := range t.Servers {
 		best, median, ok := summary(all, s.Name, w.Name, key)
-		if key == "msgs_frame" && ok {
+		if ok && slices.Contains([]string{"msgs_frame", "frame_us", "busy"}, key) {
 			best = w.beside(all, s.Name, key)
 		}
 		cells := []string{"", ""}

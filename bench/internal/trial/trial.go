@@ -62,6 +62,18 @@ func (t *Trial) Run(ctx context.Context) (all []*Result, failed error) {
 	return all, failed
 }
 
+// WriteJSON writes all figures to a file; no name, no file.
+func WriteJSON(file string, all []*Result) error {
+	if file == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(all, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
+}
+
 // add adds the figures of a round to the results.
 func add(all []*Result, s Server, w Workload, f Figures) []*Result {
 	for _, r := range all {
@@ -90,6 +102,12 @@ func (t *Trial) measure(ctx context.Context, s Server, w Workload) (Figures, err
 	}
 	defer p.end()
 	argv := append([]string{w.program(t.Programs), "-url", w.url(s, p.addr), "-pid", strconv.Itoa(p.cmd.Process.Pid), "-name", s.Name}, w.Flags...)
+	if !w.Client {
+		argv = append(argv, "-cpu", strconv.Itoa(t.Cores.first))
+	}
+	if w.Collect && s.Profiles != "" {
+		argv = append(argv, "-collect", "http://"+s.Profiles+"/debug/pprof/heap?gc=1")
+	}
 	if s.Proto != "" {
 		argv = append(argv, "-proto", s.Proto)
 	}
@@ -107,6 +125,9 @@ func (t *Trial) measure(ctx context.Context, s Server, w Workload) (Figures, err
 	var f Figures
 	if err := json.Unmarshal(out.Bytes(), &f); err != nil {
 		return nil, fmt.Errorf("the load printed %q: %w", out.Bytes(), err)
+	}
+	if f.Of(w.Figure) <= 0 { // nothing would be the best of all
+		return nil, fmt.Errorf("%s is %v", w.Figure, f[w.Figure])
 	}
 	if f.Of("loss") != 0 || f.Of("disorder") != 0 {
 		return nil, fmt.Errorf("%v lost, %v out of order", f.Of("loss"), f.Of("disorder"))

@@ -2,6 +2,7 @@ package trial
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -67,7 +68,11 @@ func TestFiguresAreDrawn(t *testing.T) {
 	}
 	require.Len(t, of.Workloads, len(curve.Sizes)+1, "each point of the curve is a workload")
 	dir := t.TempDir()
-	require.NoError(t, Draw(dir, "x-", of, all))
+	require.NoError(t, Pictures{Dir: dir, Prefix: "x-"}.Draw(of, all))
+	require.NoError(t, Pictures{Dir: dir, Only: "^idle|scale, 1 ×$"}.Draw(of, all))
+	assert.FileExists(t, filepath.Join(dir, "subscribers.svg"))
+	assert.FileExists(t, filepath.Join(dir, "workloads-idle-scale-1.svg"), "named by what it has")
+	assert.NoFileExists(t, filepath.Join(dir, "workloads.svg"))
 	for file, want := range map[string]string{"x-subscribers.svg": "10000", "x-workloads.svg": "idle, KiB"} {
 		text, err := os.ReadFile(filepath.Join(dir, file))
 		require.NoError(t, err)
@@ -127,7 +132,7 @@ func TestSlowWorkloadsRunOnlyWhenNamed(t *testing.T) {
 	for _, w := range some {
 		assert.False(t, w.Slow, w.Name)
 	}
-	some, err = Matching(all, "after a GC")
+	some, err = Matching(all, "^scale, 1 × 10$")
 	require.NoError(t, err)
 	assert.Len(t, some, 1)
 	_, err = Matching(all, "(")
@@ -135,10 +140,62 @@ func TestSlowWorkloadsRunOnlyWhenNamed(t *testing.T) {
 }
 
 func TestNothingIsPinnedWhereCoresAreFew(t *testing.T) {
-	c, err := NewCores(2, 2)
+	c, err := newCores(2, []int{0, 1})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"x"}, c.pin(c.server, []string{"x"}))
 	assert.Equal(t, "GOMAXPROCS=2, not pinned", c.String())
-	_, err = NewCores(0, 2)
+	_, err = newCores(0, []int{0, 1})
 	assert.Error(t, err)
+}
+
+// A server and the load are put on cores that this process may use.
+func TestCoresAreThoseOfThisProcess(t *testing.T) {
+	for list, want := range map[string][]int{"0-1": {0, 1}, "5": {5}, "2,4-6,9": {2, 4, 5, 6, 9}} {
+		cores, err := allowedCores("Name:\tx\nCpus_allowed:\t3\nCpus_allowed_list:\t" + list + "\nMems_allowed:\t1\n")
+		require.NoError(t, err)
+		assert.Equal(t, want, cores)
+	}
+	_, err := allowedCores("Name:\tx\n")
+	assert.Error(t, err)
+	if _, err := exec.LookPath("taskset"); err != nil {
+		t.Skip(err)
+	}
+	c, err := newCores(2, []int{3, 5, 7})
+	require.NoError(t, err)
+	assert.Equal(t, "GOMAXPROCS=2, the server on core 3,5, the load on core 7", c.String())
+	assert.Equal(t, []string{"taskset", "-c", "3,5", "x"}, c.pin(c.server, []string{"x"}))
+}
+
+// Every round is told, in its order.
+func TestEveryRoundIsTold(t *testing.T) {
+	w := Workload{Name: "fan-out", Unit: "µs", Figure: "cpu_us", Beside: []string{"p99_us"}}
+	of := &Trial{Servers: []Server{{Name: "floor"}, {Name: "polls"}}, Workloads: []Workload{w}}
+	var b strings.Builder
+	require.NoError(t, WriteRounds(&b, of, []*Result{{"floor", "fan-out", []Figures{{"cpu_us": 0.5, "p99_us": 120.0}, {"cpu_us": 0.25, "p99_us": 99.0}}}}))
+	assert.Equal(t, `
+<details><summary>every round</summary>
+
+| workload | floor | polls |
+|---|---|---|
+| fan-out, µs | 0.50 0.25 | |
+| — p99_us | 120 99.0 | |
+
+</details>
+`, b.String())
+}
+
+// With several cores the table says how many were busy, and the figures of other
+// kinds stay as they are.
+func TestTheUseOfCoresIsShown(t *testing.T) {
+	for _, w := range OnCores(Workloads(time.Second)) {
+		assert.Equal(t, w.Figure == "cpu_us", slices.Contains(w.Beside, "busy"), w.Name)
+		assert.Equal(t, w.Figure == "cpu_us" && w.Name != "sessions", slices.Contains(w.Beside, "msgs_s"), w.Name)
+	}
+}
+
+// A server listens when it says so for the first time, whatever else it says.
+func TestAServerIsReadyOnce(t *testing.T) {
+	ready := make(chan struct{})
+	new(process).read(strings.NewReader("starting\nlistening on http://127.0.0.1:1\nready 127.0.0.1:1\n"), ready)
+	<-ready
 }
