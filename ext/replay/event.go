@@ -23,7 +23,7 @@ func (x *extension) receive(m *bayeux.Message) error {
 	id, ok := x.Of(m.Data)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.marks && len(m.Ext) > 0 {
+	if x.session.marks && len(m.Ext) > 0 {
 		_, _ = m.Ext.Decode(Marks, &of)
 		delete(m.Ext, Marks)
 	}
@@ -43,7 +43,7 @@ func (x *extension) receive(m *bayeux.Message) error {
 	} else {
 		x.receiveLive(m.Channel, id)
 	}
-	if x.marks && len(x.wanted) == 0 {
+	if x.session.marks && len(x.wanted) == 0 {
 		return errRepeated
 	}
 	return nil
@@ -54,7 +54,7 @@ func (x *extension) receive(m *bayeux.Message) error {
 func (x *extension) receiveLive(ch string, id ID) {
 	for key := range bayeux.Channel(ch).Patterns {
 		p := x.keys[key]
-		if p == nil || p.stage != live || x.marks && id <= p.received {
+		if p == nil || x.stageOf(p) != live || x.session.marks && id <= p.received {
 			continue
 		}
 		x.take(key, p, max(id, p.received))
@@ -97,5 +97,5 @@ func (x *extension) mark(m *bayeux.Message) error {
 func (x *extension) selects(ch string, m *bayeux.Message) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return !x.marks || m != x.event || slices.Contains(x.wanted, ch)
+	return !x.session.marks || m != x.event || slices.Contains(x.wanted, ch)
 }
