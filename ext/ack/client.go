@@ -69,7 +69,7 @@ func (x *extension) outgoing(_ context.Context, m *bayeux.Message) error {
 	if on, _ := s.Enabled(); !on {
 		return nil
 	}
-	s.bytes, s.messages, x.connect = 0, 0, m.ID
+	s.bytes, s.messages, s.telling, x.connect = 0, 0, false, m.ID
 	return m.Ext.Set(Name, s.Connect())
 }
 
@@ -103,16 +103,18 @@ func (x *extension) incoming(_ context.Context, m *bayeux.Message) error {
 		x.batch(m)
 		return nil
 	}
-	if bayeux.Channel(m.Channel).Kind() == bayeux.Meta || m.Data == nil && m.Outcome != bayeux.NoOutcome {
-		return nil // a reply
-	}
-	if m.Channel == Channel && x.mark(m) {
+	reply := m.Data == nil && m.Outcome != bayeux.NoOutcome
+	switch {
+	case m.Channel == Channel && reply:
+		x.told(m.Outcome == bayeux.Succeeded)
+		return nil
+	case bayeux.Channel(m.Channel).Kind() == bayeux.Meta || reply:
+		return nil
+	case m.Channel == Channel && x.mark(m):
 		return errMark
 	}
 	fresh, tell := x.event(m)
-	if tell > 0 {
-		x.tell(tell)
-	}
+	x.tell(tell)
 	if !fresh {
 		return errRepeated
 	}
@@ -197,27 +199,29 @@ func (s *session) due() uint64 {
 	return s.have
 }
 
-// tell acknowledges between two connects; one such message is under way at a
-// time. If it cannot be sent the next connect does it.
+// tell acknowledges between two connects, unless n is 0; one such message is under
+// way at a time. If it cannot be sent, or its reply stays out, the next connect
+// does it.
 func (x *extension) tell(n uint64) {
-	if err := x.client.PublishFunc(Channel, n, x.told); err != nil {
-		x.mu.Lock()
-		x.session.telling = false
-		x.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	if err := x.client.PublishFunc(Channel, n, nil); err != nil {
+		x.told(false)
 	}
 }
 
-func (x *extension) told(err error) {
+// told notes the reply to an acknowledgement. It comes from the reader: who blocks
+// a function that waits for a publish does not hold it up.
+func (x *extension) told(ok bool) {
 	x.mu.Lock()
 	x.session.telling = false
 	n := uint64(0)
-	if err == nil {
+	if ok {
 		n = x.session.due()
 	}
 	x.mu.Unlock()
-	if n > 0 {
-		x.tell(n)
-	}
+	x.tell(n)
 }
 
 func (x *extension) fingerprint(m *bayeux.Message) uint64 {
