@@ -57,12 +57,13 @@ func (x *extension) ask(m *bayeux.Message, a asking, positions map[string]ID, lo
 	if !x.session.on {
 		return nil, nil
 	}
-	a.own = a.own && slices.ContainsFunc(a.keys, func(key string) bool { return !x.goesOn(x.key(key)) })
+	_, again := x.session.asked[m.ID]
+	a.own = a.own && slices.ContainsFunc(a.keys, func(key string) bool { return !x.goesOn(x.key(key), again) })
 	if missing = x.missing(a, loaded); len(missing) > 0 {
 		return missing, nil
 	}
 	for _, key := range a.keys {
-		if a.own && !x.goesOn(x.key(key)) {
+		if a.own && !x.goesOn(x.key(key), again) {
 			x.begin(key, cmp.Or(positions[key], New))
 		} else {
 			positions[key] = x.begin(key, x.position(key, loaded[key]))

@@ -200,9 +200,13 @@ func (x *extension) stageOf(p *position) stage {
 	return p.stage
 }
 
-// goesOn reports whether the session takes over what an earlier one had, wherever
-// that has begun.
-func (x *extension) goesOn(p *position) bool { return x.stageOf(p) == unasked && p.begun() }
+// goesOn reports whether p is asked for where it is, whatever the program says: the
+// session takes it over from an earlier one, wherever that has begun, or the subscribe
+// is sent again, because its reply was lost, to a server that would repeat what it
+// has sent. (One with marks has the subscription, or has sent nothing.)
+func (x *extension) goesOn(p *position, again bool) bool {
+	return p.begun() && (x.stageOf(p) == unasked || again && !x.session.marks)
+}
 
 // subscribed reads the reply to a subscribe. One that was refused for its
 // position is asked for again, with another.

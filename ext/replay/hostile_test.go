@@ -17,11 +17,7 @@ func TestChannelsWithVeryManySegmentsAreCheap(t *testing.T) {
 	for name, marks := range map[string]string{"marked": "true", "not": "false"} {
 		t.Run(name, func(t *testing.T) {
 			e, ctx := replay.Client(replay.Config{}), t.Context()
-			require.NoError(t, e.Incoming(ctx, &bayeux.Message{
-				Channel: bayeux.MetaHandshake, Outcome: bayeux.Succeeded, ClientID: "c",
-				Ext: bayeux.Ext{replay.Name: []byte("true"), replay.Marks: []byte(marks)},
-			}))
-			e.Session("c")
+			shake(t, e, marks)
 			long := strings.Repeat("/a", 500_000)
 			subscribed := []string{"/a/**", "/a/*", "/b/**", long}
 			require.NoError(t, e.Outgoing(ctx, &bayeux.Message{
