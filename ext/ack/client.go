@@ -11,9 +11,10 @@ import (
 	"github.com/gocometd/cometd/internal/lock"
 )
 
-// Client makes the extension for one client; each needs its own. It acknowledges what arrives, not
-// what subscribers have handled; for that there is package replay. With a
-// server that does not know the extension it does nothing.
+// Client makes the extension for one client; each needs its own, and a second one
+// panics. It acknowledges what arrives, not what subscribers have handled; for that
+// there is package replay. With a server that does not know the extension it does
+// nothing.
 func Client() client.Extension {
 	x := &extension{seed: maphash.MakeSeed(), session: &session{began: true}}
 	return client.Extension{

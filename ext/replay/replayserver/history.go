@@ -19,10 +19,10 @@ type Option func(*history) error
 // WithLast gives those who subscribe to channels that match pattern without
 // asking for a position the last n messages, or what is left of them: 1 is the
 // latest value. A subscription to a pattern gets the last n of all its channels
-// together. n messages are held in memory while such a subscription begins, one at
-// a time of each session, and where others are published faster than its client takes them, it gets the last
-// n of those. The first such option that matches counts; with n 0 it gives
-// nothing. [New] fails if pattern is illegal or n negative.
+// together. While such a subscription begins, one at a time of each session, n
+// messages are held in memory; where others are published faster than its client takes
+// them, it gets the last n of those. The first such option that matches counts; with
+// n 0 it gives nothing. [New] fails if pattern is illegal or n negative.
 func WithLast(pattern string, n int) Option {
 	return func(h *history) error {
 		p, err := parsePattern(pattern)
