@@ -36,7 +36,9 @@ type Extension struct {
 	Opened func(c *Client)
 
 	// Session is called with the id of each new session, after its handshake
-	// reply has passed Incoming. State kept for the old session is void.
+	// reply has passed Incoming. State kept for the old session is void, and not
+	// before: a session that is made while the connection of another one is broken
+	// may come to nothing, and the next connect has the clientId of the old one.
 	Session func(id string)
 
 	// Outgoing sees each request with its id and clientId; ctx has the values

@@ -49,15 +49,15 @@ func (c *Client) PublishFunc(ch string, data any, done func(error)) error {
 	if err != nil {
 		return err
 	}
-	if done == nil {
-		done = func(error) {}
-	}
-	r.called = true
-	r.settled = func(_ *bayeux.Message, err error) {
-		c.callbacks.add(func() {
-			c.release(r)
-			done(err)
-		})
+	r.settled = func(*bayeux.Message, error) {}
+	if done != nil {
+		r.called = true
+		r.settled = func(_ *bayeux.Message, err error) {
+			c.callbacks.add(func() {
+				c.release(r)
+				done(err)
+			})
+		}
 	}
 	if err := c.admitNow(r); err != nil {
 		return err

@@ -20,7 +20,8 @@ type History struct {
 	// the message is safe, deliver gives it to the subscribers, with data as
 	// they are to see it: one call at a time, in the order of the history. Then
 	// wait returns nil; if the message cannot be kept, deliver is not called
-	// and wait returns why. Publishers are told nothing before that. deliver runs
+	// and wait returns why; a publisher is told a *bayeux.Error as it is, and of
+	// others no more than that. Publishers are told nothing before that. deliver runs
 	// the Deliver of extensions, which may therefore not publish on channels that
 	// are kept.
 	Append func(ctx context.Context, ch string, data codec.Raw, deliver func(codec.Raw)) (wait func() error)
@@ -260,7 +261,13 @@ func (t *turn) answerKept(k keeping) {
 			t.refuse(m, &bayeux.Error{Code: 500, Message: "internal"})
 		}
 	}()
-	if err := k.p.kept(); err != nil {
+	err := k.p.kept()
+	if e, refused := errors.AsType[*bayeux.Error](err); refused {
+		t.srv.seldom(slog.LevelWarn, "history refuses a message", "", slog.String("channel", k.channel), slog.Any("err", err))
+		t.refuse(m, e)
+		return
+	}
+	if err != nil {
 		t.srv.seldom(slog.LevelError, "message is not kept", "", slog.String("channel", k.channel), slog.Any("err", err))
 		t.refuse(m, &bayeux.Error{Code: 500, Message: "history_failed"})
 		return

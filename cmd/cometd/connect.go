@@ -199,9 +199,17 @@ func trusting(file string) (*http.Client, error) {
 	if !roots.AppendCertsFromPEM(pem) {
 		return nil, badUsage("--ca: no certificate in %s", file)
 	}
-	web := http.DefaultTransport.(*http.Transport).Clone()
+	web := network()
 	web.TLSClientConfig = &tls.Config{RootCAs: roots}
 	return &http.Client{Transport: web}, nil
+}
+
+// network is a transport of the program's own, which the client leaves as it is: it
+// looks itself, as often as the client's would, whether a connection of HTTP/2 lives.
+func network() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second}
+	return t
 }
 
 func (c *connection) cookies() ([]*http.Cookie, error) {

@@ -17,6 +17,7 @@ type history struct {
 	History         string        `placeholder:"DIR" help:"Keep in this directory what is published on broadcast channels: a publish is answered when it is safe there, and 'cometd sub --replay' gets it. Each message gets an id, in data.event.replayId; data that is no object stands beside it, {\"event\":{\"replayId\":7},\"replay.data\":…}, for clients that do not use replay, too. Default: keep nothing."`
 	HistoryAge      time.Duration `default:"72h" help:"For how long. Default: ${default}."`
 	HistoryMessages int           `placeholder:"N" help:"How many of one channel. Default: no bound."`
+	HistoryChannels int           `placeholder:"N" default:"100000" help:"Of how many channels at a time; a publish on one more is refused. Default: ${default}. Negative: no bound."`
 }
 
 // historyFile is what it keeps it in, within DIR.
@@ -33,7 +34,7 @@ func (h *history) open() (server.Option, func() error, error) {
 	store, err := boltstore.Open(filepath.Join(h.History, historyFile),
 		replayserver.Rule{Pattern: "/presence", Messages: 1}, // the chat page's, worth nothing later
 		replayserver.Rule{Pattern: "/presence/**", Messages: 1},
-		replayserver.Rule{Pattern: "/**", Age: h.HistoryAge, Messages: h.HistoryMessages})
+		replayserver.Rule{Pattern: "/**", Age: h.HistoryAge, Messages: h.HistoryMessages, Channels: h.HistoryChannels})
 	if err != nil {
 		return nil, nil, fmt.Errorf("--history: %w", err)
 	}

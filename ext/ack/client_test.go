@@ -212,3 +212,33 @@ func TestWhatIsNoMarkIsAnEvent(t *testing.T) {
 		})
 	}
 }
+
+// A program may take its time with the outcome of a publish. What arrives meanwhile
+// is acknowledged, or a healthy session would end for what the server holds.
+func TestABlockedPublishFuncHoldsUpNoAcknowledgement(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, err := server.New(server.WithLimits(server.Limits{SessionBytes: 20_000}), server.WithExtension(ackserver.New(ackserver.WithWindow(1000))))
+		require.NoError(t, err)
+		defer srv.Close()
+		c, err := client.New("http://test/", client.WithTransports(memory.NewDialer(srv.ServeConn)),
+			client.WithLimits(client.Limits{Pending: 4}), client.WithExtension(ack.Client()))
+		require.NoError(t, err)
+		defer c.Close()
+		got := 0
+		_, err = c.SubscribeFunc(t.Context(), "/a", func(context.Context, *bayeux.Message) error {
+			got++
+			return nil
+		}, client.WithOnGap(func(g client.Gap) { t.Errorf("gap: %+v", g) }))
+		require.NoError(t, err)
+		busy := make(chan struct{})
+		defer close(busy)
+		require.NoError(t, c.PublishFunc("/b", 1, func(error) { <-busy }))
+		session := c.ID()
+		for range 1000 {
+			require.NoError(t, srv.Publish(t.Context(), "/a", strings.Repeat("x", 100)))
+			synctest.Wait()
+		}
+		assert.Equal(t, session, c.ID())
+		assert.Equal(t, 1000, got)
+	})
+}

@@ -20,6 +20,17 @@ func (x *extension) outgoing(ctx context.Context, m *bayeux.Message) error {
 	if m.Channel == bayeux.MetaHandshake {
 		return errors.Join(m.Ext.Set(Name, true), m.Ext.Set(Marks, true))
 	}
+	if m.Channel == bayeux.MetaConnect {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.goOn(m.ClientID)
+		return nil
+	}
+	return x.subscribe(ctx, m)
+}
+
+// subscribe says where the channels of m begin.
+func (x *extension) subscribe(ctx context.Context, m *bayeux.Message) error {
 	positions := map[string]ID{}
 	own, err := m.Ext.Decode(Name, &positions)
 	if positions == nil { // of a null
@@ -43,23 +54,24 @@ func (x *extension) outgoing(ctx context.Context, m *bayeux.Message) error {
 func (x *extension) ask(m *bayeux.Message, a asking, positions map[string]ID, loaded map[string]stored) (missing []string, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if !x.on {
+	if !x.session.on {
 		return nil, nil
 	}
-	a.own = a.own && slices.ContainsFunc(a.keys, func(key string) bool { return !x.key(key).goesOn() })
+	_, again := x.session.asked[m.ID]
+	a.own = a.own && slices.ContainsFunc(a.keys, func(key string) bool { return !x.goesOn(x.key(key), again) })
 	if missing = x.missing(a, loaded); len(missing) > 0 {
 		return missing, nil
 	}
 	for _, key := range a.keys {
-		if a.own && !x.key(key).goesOn() {
+		if a.own && !x.goesOn(x.key(key), again) {
 			x.begin(key, cmp.Or(positions[key], New))
 		} else {
 			positions[key] = x.begin(key, x.position(key, loaded[key]))
 		}
 	}
-	x.asked[m.ID] = a
+	x.session.asked[m.ID] = a
 	err = m.Ext.Set(Name, positions)
-	if x.marks {
+	if x.session.marks {
 		err = errors.Join(err, m.Ext.Set(Marks, x.numbered(a.keys)))
 	}
 	return nil, err
@@ -90,16 +102,16 @@ func (x *extension) load(ctx context.Context, keys []string, loaded map[string]s
 // again, because the reply was lost, it asks for as it did before.
 func (x *extension) begin(key string, at ID) ID {
 	p := x.key(key)
-	if x.marks && p.stage != unasked {
+	if x.session.marks && x.stageOf(p) != unasked {
 		return p.asked
 	}
-	if p.stage = live; x.marks && at != New {
+	if p.stage = live; x.session.marks && at != New {
 		p.stage = past
 	}
 	x.last++
 	delete(x.numbers, p.number)
 	x.numbers[x.last] = key
-	p.asked, p.number = at, x.last
+	p.in, p.asked, p.number = x.session, at, x.last
 	return at
 }
 
@@ -115,7 +127,7 @@ func (x *extension) numbered(keys []string) map[string]int64 {
 // an earlier session or subscription asked for may still be on its way.
 func (x *extension) asker(n int64) (string, *position) {
 	key := x.numbers[n]
-	if p := x.keys[key]; p != nil && p.stage != unasked {
+	if p := x.keys[key]; p != nil && x.stageOf(p) != unasked {
 		return key, p
 	}
 	return "", nil
@@ -143,7 +155,7 @@ func (x *extension) position(key string, s stored) ID {
 	case s.found:
 		p.known = true
 		return s.id
-	case p.first > 0 && x.marks:
+	case p.first > 0 && x.session.marks:
 		p.known = true
 		return p.first - 1 // nothing was handled
 	}

@@ -46,7 +46,7 @@ type Config struct {
 // A message that has come has its id in the "replay" field of its Ext, also
 // where its data is not an object.
 func Client(c Config) client.Extension {
-	x := &extension{Config: c, keys: map[string]*position{}, numbers: map[int64]string{}, asked: map[string]asking{}}
+	x := &extension{Config: c, session: &session{began: true}, keys: map[string]*position{}, numbers: map[int64]string{}}
 	if x.Store == nil {
 		x.Store = new(Memory)
 	}
@@ -59,8 +59,9 @@ func Client(c Config) client.Extension {
 	}
 	return client.Extension{
 		Name:         "replay",
-		Requests:     []string{bayeux.MetaHandshake, bayeux.MetaSubscribe},
+		Requests:     []string{bayeux.MetaHandshake, bayeux.MetaConnect, bayeux.MetaSubscribe},
 		Opened:       x.opened,
+		Session:      x.begins,
 		Outgoing:     x.outgoing,
 		Incoming:     x.incoming,
 		Selects:      x.selects,
@@ -86,15 +87,24 @@ type extension struct {
 	client *client.Client
 
 	mu      lock.Mutex[lock.Replay] // never held while Config's functions run
-	on      bool                    // the server can replay
-	marks   bool                    // it says for whom the past is
+	session *session                // the one that the last handshake or connect was about
+	other   *session                // while it is open which of the two goes on
 	keys    map[string]*position    // by channel as subscribed to, without a filter
 	numbers map[int64]string        // the key that has asked under a number
 	last    int64                   // the last number that was given
-	asked   map[string]asking       // the subscribes under way, by message id
 
 	event  *bayeux.Message // the one that is being delivered
 	wanted []string        // keys that get it
+}
+
+// A session is what one server can, and was asked for. One that was made while the
+// connection of another was broken may come to nothing: the other one then goes on.
+type session struct {
+	id    string
+	began bool              // it has taken the place of the one before
+	on    bool              // the server can replay
+	marks bool              // it says for whom the past is
+	asked map[string]asking // the subscribes under way, by message id
 }
 
 // asking is what one subscribe asks for.
@@ -110,17 +120,15 @@ type position struct {
 	heard    time.Time // when that was; zero: never
 	known    bool      // a new session goes on where this one ends
 	refused  bool      // the server no longer has what comes after it
-	stage    stage     // in this session
-	asked    ID        // in this session
-	number   int64     // of this asking; 0: none
+
+	in     *session // that it was last asked for in; nil: none
+	stage  stage    // there
+	asked  ID       // there
+	number int64    // of this asking; 0: none
 }
 
 // begun reports whether this run has got so far by itself that no store is asked.
 func (p *position) begun() bool { return p.received > 0 || p.refused }
-
-// goesOn reports whether a new session takes over what an earlier one had, wherever
-// that has begun.
-func (p *position) goesOn() bool { return p.stage == unasked && p.begun() }
 
 // A stage is how far a subscription is that a session has asked for.
 type stage int
@@ -152,24 +160,60 @@ func (x *extension) incoming(_ context.Context, m *bayeux.Message) error {
 	return nil
 }
 
-// shaken begins a session, which has nothing of what was asked for before.
+// shaken notes a session that was made, which has nothing of what was asked for
+// before.
 func (x *extension) shaken(m *bayeux.Message) {
+	if m.Outcome != bayeux.Succeeded {
+		return
+	}
+	s := &session{id: m.ClientID, asked: map[string]asking{}}
+	s.on = string(m.Ext[Name]) == "true"
+	s.marks = s.on && string(m.Ext[Marks]) == "true"
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.on = m.Outcome == bayeux.Succeeded && string(m.Ext[Name]) == "true"
-	x.marks = x.on && string(m.Ext[Marks]) == "true"
-	clear(x.asked)
-	for _, p := range x.keys {
-		p.stage = unasked
+	if x.session.began {
+		x.other = x.session
 	}
+	x.session = s
+}
+
+// begins is told which session goes on, and that no other one will.
+func (x *extension) begins(id string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.goOn(id)
+	x.session.began, x.other = true, nil
+}
+
+// goOn makes the session of that id the one at hand.
+func (x *extension) goOn(id string) {
+	if x.other != nil && x.other.id == id {
+		x.session, x.other = x.other, x.session
+	}
+}
+
+// stageOf is how far p is in the session at hand.
+func (x *extension) stageOf(p *position) stage {
+	if p.in != x.session {
+		return unasked
+	}
+	return p.stage
+}
+
+// goesOn reports whether p is asked for where it is, whatever the program says: the
+// session takes it over from an earlier one, wherever that has begun, or the subscribe
+// is sent again, because its reply was lost, to a server that would repeat what it
+// has sent. (One with marks has the subscription, or has sent nothing.)
+func (x *extension) goesOn(p *position, again bool) bool {
+	return p.begun() && (x.stageOf(p) == unasked || again && !x.session.marks)
 }
 
 // subscribed reads the reply to a subscribe. One that was refused for its
 // position is asked for again, with another.
 func (x *extension) subscribed(m *bayeux.Message) {
 	x.mu.Lock()
-	asked := x.asked[m.ID]
-	delete(x.asked, m.ID)
+	asked := x.session.asked[m.ID]
+	delete(x.session.asked, m.ID)
 	expired := positionRefused(m) && !asked.own
 	var told []client.Gap
 	now := time.Now()
@@ -249,5 +293,5 @@ func (x *extension) recovers(ch string, newSession bool) bool {
 	if !newSession && p.stage == past {
 		p.stage = live
 	}
-	return newSession && x.on && p.known
+	return newSession && x.session.on && p.known
 }

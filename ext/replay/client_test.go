@@ -456,10 +456,12 @@ func TestAPositionOfTheProgramsOwnIsAskedForOnce(t *testing.T) {
 			Channel: bayeux.MetaHandshake, Outcome: bayeux.Succeeded, Ext: bayeux.Ext{"replay": []byte("true")},
 		}))
 	}
+	id := 0
 	subscribe := func(channels ...string) string {
 		m, err := bayeux.NewSubscribe("x", channels...)
 		require.NoError(t, err)
-		m.ID = "1"
+		id++
+		m.ID = strconv.Itoa(id)
 		require.NoError(t, m.Ext.Set("replay", map[string]replay.ID{"/event/E": 5, "/event/F": 6}))
 		require.NoError(t, e.Outgoing(t.Context(), m))
 		return string(m.Ext["replay"])

@@ -18,8 +18,8 @@
 // is where its first session begins.
 //
 // What a full queue gave up, as with client.DropOldest, is not handled. The position
-// goes past it with the next message that is, and a program that dies before then
-// gets it again.
+// of its channel, as subscribed to, goes past it with the next message of that channel
+// that is handled, and a program that dies before then gets it again.
 //
 // Subscriptions that overlap, such as /a/* and /a/x, each get what is published
 // once and in order, and each goes on from a position of its own, where the

@@ -3,6 +3,7 @@ package replay
 import (
 	"encoding/json"
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ func (x *extension) receive(m *bayeux.Message) error {
 	id, ok := x.Of(m.Data)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.marks && len(m.Ext) > 0 {
+	if x.session.marks && len(m.Ext) > 0 {
 		_, _ = m.Ext.Decode(Marks, &of)
 		delete(m.Ext, Marks)
 	}
@@ -43,7 +44,7 @@ func (x *extension) receive(m *bayeux.Message) error {
 	} else {
 		x.receiveLive(m.Channel, id)
 	}
-	if x.marks && len(x.wanted) == 0 {
+	if x.session.marks && len(x.wanted) == 0 {
 		return errRepeated
 	}
 	return nil
@@ -52,12 +53,30 @@ func (x *extension) receive(m *bayeux.Message) error {
 // receiveLive is for what is published: those that are still at the past get it
 // when they have come there.
 func (x *extension) receiveLive(ch string, id ID) {
-	for key := range bayeux.Channel(ch).Patterns {
+	for key := range x.matching(ch) {
 		p := x.keys[key]
-		if p == nil || p.stage != live || x.marks && id <= p.received {
+		if p == nil || x.stageOf(p) != live || x.session.marks && id <= p.received {
 			continue
 		}
 		x.take(key, p, max(id, p.received))
+	}
+}
+
+// longChannel is where a channel has so many patterns that it is cheaper to look
+// through those that are known.
+const longChannel = 512
+
+// matching are the patterns for ch that may have a position.
+func (x *extension) matching(ch string) iter.Seq[string] {
+	if len(ch) <= longChannel {
+		return bayeux.Channel(ch).Patterns
+	}
+	return func(yield func(string) bool) {
+		for key := range x.keys {
+			if bayeux.Channel(key).Match(ch) && !yield(key) {
+				return
+			}
+		}
 	}
 }
 
@@ -97,5 +116,5 @@ func (x *extension) mark(m *bayeux.Message) error {
 func (x *extension) selects(ch string, m *bayeux.Message) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return !x.marks || m != x.event || slices.Contains(x.wanted, ch)
+	return !x.session.marks || m != x.event || slices.Contains(x.wanted, ch)
 }

@@ -27,8 +27,11 @@ type channel struct {
 
 // due reports whether something of the channel is to be deleted.
 func (c *channel) due(now time.Time) bool {
-	return c.kept && c.count > 0 && (c.rule.Over(c.count, c.bytes) || c.rule.Aged(c.oldest, now))
+	return c.full() && (c.rule.Over(c.count, c.bytes) || c.rule.Aged(c.oldest, now))
 }
+
+// full reports whether a rule keeps messages of the channel, and there are some.
+func (c *channel) full() bool { return c.kept && c.count > 0 }
 
 const channelBytes = 5 * 8
 
@@ -58,6 +61,7 @@ type index struct {
 	last     replay.ID // the last one that was written
 	channels map[string]*channel
 	empty    map[string]bool // those of a rule that have no message left
+	full     map[string]int  // how many of a rule have messages, by its pattern
 	dropped  dropped.Marks   // channels that were empty, beyond dropped.Kept
 }
 
@@ -72,6 +76,12 @@ func (x *index) put(last replay.ID, changed map[string]*channel) {
 }
 
 func (x *index) add(name string, c *channel) {
+	if old := x.channels[name]; old != nil && old.full() {
+		x.full[old.rule.Pattern]--
+	}
+	if c.full() {
+		x.full[c.rule.Pattern]++
+	}
 	x.channels[name] = c
 	if c.kept && c.count == 0 {
 		x.empty[name] = true
@@ -129,7 +139,7 @@ func (x *index) due(now time.Time) (names []string, next time.Time) {
 	defer x.mu.RUnlock()
 	for name, c := range x.channels {
 		switch {
-		case !c.kept || c.count == 0:
+		case !c.full():
 		case c.due(now):
 			names = append(names, name)
 		case c.rule.Age > 0:

@@ -48,6 +48,7 @@ type message struct {
 
 	id   replay.ID
 	data []byte
+	err  error
 }
 
 // underWay bounds the messages that wait to be written; beyond it Append waits.
@@ -89,7 +90,7 @@ func Open(path string, rules ...replayserver.Rule) (*Store, error) {
 	}
 	s := &Store{db: db, file: file, rules: rules, done: make(chan struct{})}
 	s.more.L = &s.mu
-	s.index.channels, s.index.empty = map[string]*channel{}, map[string]bool{}
+	s.index.channels, s.index.empty, s.index.full = map[string]*channel{}, map[string]bool{}, map[string]int{}
 	s.trim.due = map[string]bool{}
 	if err := guarded(func() error { return db.Update(s.load) }); err != nil {
 		return nil, named(errors.Join(err, s.release(err)), path)

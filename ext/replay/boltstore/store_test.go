@@ -429,3 +429,28 @@ func Example() {
 	})
 	// Output: /orders/new {"item":"tea"}
 }
+
+// The channels that a file has count in the next run, each once, and go on.
+func TestTheBoundOnChannelsHoldsInTheNextRun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "h.db")
+	s := open(t, path)
+	for i := range 4 {
+		_, err := put(s, fmt.Sprintf("/a/%d", i), "1")
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.Close())
+	few := replayserver.Rule{Pattern: "/a/*", Channels: 3, Messages: 2}
+	s = open(t, path, few)
+	for i := range 8 {
+		_, err := put(s, fmt.Sprintf("/a/%d", i), "2")
+		assert.Equal(t, i < 4, err == nil, err)
+	}
+	require.NoError(t, s.Close())
+	few.Channels = 5
+	s = open(t, path, few)
+	for i := range 8 {
+		_, err := put(s, fmt.Sprintf("/a/%d", i), "3")
+		assert.Equal(t, i < 5, err == nil, err)
+	}
+	require.NoError(t, s.Close())
+}

@@ -24,14 +24,37 @@ func (s *Store) write() {
 		if look {
 			s.trim.find(&s.index, now)
 		}
-		if len(all) == 0 && !s.trim.busy() {
-			continue
+		if taken := s.admit(all); len(taken) > 0 || s.trim.busy() {
+			err := s.commit(taken, now)
+			for _, m := range taken {
+				m.err = err
+			}
 		}
-		err := s.commit(all, now)
 		for _, m := range all {
-			m.kept(m.id, m.data, err)
+			m.kept(m.id, m.data, m.err)
 		}
 	}
+}
+
+// admit returns the messages that may be written. The others would be the first on
+// more channels than their rules allow.
+func (s *Store) admit(all []*message) []*message {
+	taken := all[:0:0]
+	first := map[string]bool{} // channels
+	more := map[string]int{}   // of them, by the rule's pattern
+	for _, m := range all {
+		if c := s.index.channels[m.channel]; c != nil && c.full() || first[m.channel] {
+			taken = append(taken, m)
+			continue
+		}
+		rule, _ := replayserver.RuleFor(s.rules, m.channel)
+		if m.err = rule.Room(s.index.full[rule.Pattern] + more[rule.Pattern]); m.err == nil {
+			first[m.channel] = true
+			more[rule.Pattern]++
+			taken = append(taken, m)
+		}
+	}
+	return taken
 }
 
 // take waits for messages, or for something to delete; ok is false at the end.

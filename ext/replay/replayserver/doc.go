@@ -12,6 +12,11 @@
 // safe at once and gone with the process; that of package boltstore survives
 // the end of the process at any moment.
 //
+// A store has a bound on how many channels have messages at a time, Rule.Channels,
+// for whoever may publish may name very many. A publish beyond it is refused with
+// 429:history_channels,100000:limit_exceeded and delivered to nobody: what is not
+// kept would be lost, unnoticed, to those who come back.
+//
 // # What clients see
 //
 // Each message has an id at data.event.replayId. Data that is not an object

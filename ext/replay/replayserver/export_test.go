@@ -1,6 +1,7 @@
 package replayserver
 
 import (
+	"context"
 	"testing"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -24,4 +25,16 @@ func Channels(t *testing.T, s Store, pattern string) (n int) {
 		}
 	}
 	return n
+}
+
+// Join asks the history of a store about each channel of a subscribe, as a server
+// does.
+func Join(s Store, m *bayeux.Message) error {
+	h := &history{store: s}
+	for _, ch := range m.Subscription.Channels {
+		if _, err := h.join(context.Background(), nil, ch, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -20,10 +19,10 @@ type Option func(*history) error
 // WithLast gives those who subscribe to channels that match pattern without
 // asking for a position the last n messages, or what is left of them: 1 is the
 // latest value. A subscription to a pattern gets the last n of all its channels
-// together. n messages are held in memory while such a subscription begins, one at
-// a time of each session, and where others are published faster than its client takes them, it gets the last
-// n of those. The first such option that matches counts; with n 0 it gives
-// nothing. [New] fails if pattern is illegal or n negative.
+// together. While such a subscription begins, one at a time of each session, n
+// messages are held in memory; where others are published faster than its client takes
+// them, it gets the last n of those. The first such option that matches counts; with
+// n 0 it gives nothing. [New] fails if pattern is illegal or n negative.
 func WithLast(pattern string, n int) Option {
 	return func(h *history) error {
 		p, err := parsePattern(pattern)
@@ -75,6 +74,8 @@ type history struct {
 	// all that was delivered can make its subscription live in between.
 	mu        lock.Turn[lock.Delivering]
 	delivered replay.ID
+
+	asks askings
 
 	turns    lock.Mutex[lock.Turns]
 	readings map[*server.Session][]*reading // those whose turn it is not, of sessions that have a reader
@@ -145,16 +146,17 @@ type beginning struct {
 
 // join finds out where a subscription wants to begin.
 func (h *history) join(_ context.Context, s *server.Session, ch string, m *bayeux.Message) (func(*server.Joining), error) {
-	b, err := h.beginning(ch, m)
+	a := h.asks.of(m)
+	b, err := h.beginning(ch, a)
 	if err != nil || b.after == replay.New && b.last <= 0 {
 		return nil, err
 	}
-	b.number = numbered(ch, m)
+	b.number = a.number(ch)
 	return func(j *server.Joining) { h.begin(j, b) }, nil
 }
 
-func (h *history) beginning(ch string, m *bayeux.Message) (b beginning, err error) {
-	id, asked, err := asked(ch, m)
+func (h *history) beginning(ch string, a *asking) (b beginning, err error) {
+	id, asked, err := a.position(ch)
 	switch {
 	case err != nil:
 		return b, err
@@ -173,46 +175,6 @@ func (h *history) beginning(ch string, m *bayeux.Message) (b beginning, err erro
 		return b, invalid(string(fmt.Append(nil, int64(id))))
 	}
 	return beginning{after: id}, nil
-}
-
-// asked reads the position that a subscribe wants for ch. Clients may send the
-// positions of all their channels, and ids as strings (docs/protocol.md §17).
-func asked(ch string, m *bayeux.Message) (id replay.ID, ok bool, err error) {
-	var positions map[string]json.RawMessage
-	if ok, err := m.Ext.Decode(replay.Name, &positions); !ok || err != nil {
-		return 0, false, nil // not a map: not a position
-	}
-	v, ok := under(positions, ch)
-	if !ok {
-		return 0, false, nil
-	}
-	id, ok = replay.ParseID(v)
-	if !ok || id < replay.All {
-		return 0, false, invalid(strings.Trim(string(v[:min(len(v), 32)]), `"`))
-	}
-	return id, true, nil
-}
-
-// numbered is the number that a subscribe gives ch, or 0.
-func numbered(ch string, m *bayeux.Message) int64 {
-	var numbers map[string]int64
-	_, _ = m.Ext.Decode(replay.Marks, &numbers) // what is no map numbers nothing
-	n, _ := under(numbers, ch)
-	return n
-}
-
-// under is what a client has for ch, which it may have written with a slash at its
-// end.
-func under[V any](all map[string]V, ch string) (v V, ok bool) {
-	if v, ok := all[ch]; ok {
-		return v, true
-	}
-	for written, v := range all {
-		if c, err := bayeux.ParsePattern(written); err == nil && string(c) == ch {
-			return v, true
-		}
-	}
-	return v, false
 }
 
 // invalid refuses a position as Salesforce does, in its form if not its words.

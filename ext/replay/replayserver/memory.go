@@ -25,9 +25,15 @@ type Memory struct {
 	first    replay.ID
 	last     replay.ID
 	channels map[string]*log
-	empty    int // of them
+	empty    int            // of them
+	full     map[string]int // the others of each rule, by its pattern
+	looked   time.Time      // when all were trimmed because there were too many
 	dropped  dropped.Marks
 }
+
+// lookEvery is how often a store looks through all channels for those whose messages
+// are too old when somebody wants to publish on one too many.
+const lookEvery = time.Second
 
 // A log is what is kept of one channel.
 type log struct {
@@ -49,7 +55,7 @@ func NewMemory(rules ...Rule) *Memory {
 		panic(fmt.Sprintf("replayserver: %v", err))
 	}
 	start := replay.ID(time.Now().UnixMicro())
-	return &Memory{rules: rules, first: start, last: start, channels: map[string]*log{}, dropped: dropped.Marks{}}
+	return &Memory{rules: rules, first: start, last: start, channels: map[string]*log{}, full: map[string]int{}, dropped: dropped.Marks{}}
 }
 
 // Keeps reports whether a rule matches ch.
@@ -59,10 +65,18 @@ func (s *Memory) Keeps(ch string) bool { _, ok := RuleFor(s.rules, ch); return o
 func (s *Memory) Append(ch string, compose func(replay.ID) []byte, kept func(replay.ID, []byte, error)) {
 	s.appending.Lock()
 	defer s.appending.Unlock()
+	m := Message{Channel: ch, At: time.Now()}
 	s.mu.Lock()
-	s.last++
-	m := Message{ID: s.last, Channel: ch, At: time.Now()}
+	err := s.room(ch, m.At)
+	if err == nil {
+		s.last++
+		m.ID = s.last
+	}
 	s.mu.Unlock()
+	if err != nil {
+		kept(0, nil, err)
+		return
+	}
 	m.Data = compose(m.ID)
 	s.mu.Lock()
 	s.add(m)
@@ -70,12 +84,30 @@ func (s *Memory) Append(ch string, compose func(replay.ID) []byte, kept func(rep
 	kept(m.ID, m.Data, nil)
 }
 
+// room says why ch may have no message, if it may not.
+func (s *Memory) room(ch string, now time.Time) error {
+	if l := s.channels[ch]; l != nil && !l.empty {
+		return nil
+	}
+	rule, _ := RuleFor(s.rules, ch)
+	err := rule.Room(s.full[rule.Pattern])
+	if err == nil || now.Sub(s.looked) < lookEvery {
+		return err
+	}
+	s.looked = now
+	for ch, l := range s.channels {
+		s.trim(ch, l, now)
+	}
+	return rule.Room(s.full[rule.Pattern])
+}
+
 func (s *Memory) add(m Message) {
 	l := s.channels[m.Channel]
 	if l == nil {
-		l = &log{gone: max(s.first, s.dropped.Over(m.Channel))}
+		l = &log{gone: max(s.first, s.dropped.Over(m.Channel)), empty: true}
 		l.rule, _ = RuleFor(s.rules, m.Channel)
 		s.channels[m.Channel] = l
+		s.empty++
 	}
 	l.messages = append(l.messages, m)
 	l.bytes += len(m.Data)
@@ -90,8 +122,10 @@ func (s *Memory) trim(ch string, l *log, now time.Time) {
 	switch empty := len(l.messages) == 0; {
 	case empty && !l.empty:
 		s.empty++
+		s.full[l.rule.Pattern]--
 	case !empty && l.empty:
 		s.empty--
+		s.full[l.rule.Pattern]++
 	}
 	if l.empty = len(l.messages) == 0; l.empty && s.empty > dropped.Kept {
 		s.dropped.Note(l.rule.Pattern, l.gone)

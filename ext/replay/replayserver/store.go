@@ -1,9 +1,11 @@
 package replayserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,7 +15,7 @@ import (
 
 // A Rule says which messages a [Store] keeps and for how long. Channels that no
 // rule matches have no history; the first rule that matches counts. A zero
-// bound is none.
+// bound is none, but for Channels.
 //
 // A rule with Messages 1 keeps the latest value: what a newer one takes the
 // place of is not missed, so positions before it stay good. Whatever else a
@@ -23,11 +25,19 @@ type Rule struct {
 	Messages int           // of one channel
 	Bytes    int           // of their data, of one channel
 	Age      time.Duration // since they were published; exact for readers, on a disk about a second later
+
+	// Channels is how many may have messages at a time; the default is 100,000, and
+	// a negative value is no bound. A store holds something of each in memory, and
+	// whoever may publish may name as many as there are names. A publish to one more
+	// is refused, with [Rule.Room]'s error; nobody gets it.
+	Channels int
 }
+
+const defaultChannels = 100_000
 
 // ParseRules returns the rules as a store takes them, and an error if one has an
 // illegal pattern, which would match nothing and keep nothing, a template, or a
-// bound below zero.
+// bound below zero other than that of Channels.
 func ParseRules(rules []Rule) ([]Rule, error) {
 	out := make([]Rule, len(rules))
 	for i, r := range rules {
@@ -56,6 +66,16 @@ func parsePattern(pattern string) (string, error) {
 // rule allows.
 func (r Rule) Over(messages, bytes int64) bool {
 	return r.Messages > 0 && messages > int64(r.Messages) || r.Bytes > 0 && bytes > int64(r.Bytes)
+}
+
+// Room returns nil if one more channel may have messages beside n that have some, or
+// the error for who wants to publish there, a *bayeux.Error that names the bound.
+func (r Rule) Room(n int) error {
+	bound := cmp.Or(r.Channels, defaultChannels)
+	if bound < 0 || n < bound {
+		return nil
+	}
+	return &bayeux.Error{Code: 429, Args: []string{"history_channels", strconv.Itoa(bound)}, Message: "limit_exceeded"}
 }
 
 // Aged reports whether a message of that time is too old.

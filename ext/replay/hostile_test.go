@@ -1,0 +1,38 @@
+package replay_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/ext/replay"
+)
+
+// A megabyte of slashes, which a server may send, has a pattern for each of them.
+func TestChannelsWithVeryManySegmentsAreCheap(t *testing.T) {
+	for name, marks := range map[string]string{"marked": "true", "not": "false"} {
+		t.Run(name, func(t *testing.T) {
+			e, ctx := replay.Client(replay.Config{}), t.Context()
+			shake(t, e, marks)
+			long := strings.Repeat("/a", 500_000)
+			subscribed := []string{"/a/**", "/a/*", "/b/**", long}
+			require.NoError(t, e.Outgoing(ctx, &bayeux.Message{
+				Channel: bayeux.MetaSubscribe, ID: "1", ClientID: "c", Subscription: bayeux.Subscription{Channels: subscribed},
+			}))
+			for id, ch := range []string{long, "/a/b"} {
+				m := &bayeux.Message{Channel: ch, Data: fmt.Appendf(nil, `{"event":{"replayId":%d}}`, id+1)}
+				require.NoError(t, e.Incoming(ctx, m))
+				if marks != "true" {
+					continue
+				}
+				for _, p := range subscribed {
+					assert.Equal(t, bayeux.Channel(p).Match(ch), e.Selects(p, m), p[:min(len(p), 10)])
+				}
+			}
+		})
+	}
+}
