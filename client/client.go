@@ -99,7 +99,7 @@ func begin(url string, by time.Time, opts []Option) (*Client, error) {
 	c.hub.Init(receiverEvents, func(n int) Event { return EventsLost{n} })
 	c.topics.init()
 	c.topics.left, c.topics.pause = c.cfg.unsubscribed, backoff{min: c.cfg.backoff[0], max: c.cfg.backoff[1]}
-	c.callbacks.start = c.work
+	c.callbacks.start, c.callbacks.most = c.work, cfg.limits.Pending
 	c.supervisor = newSupervisor(cfg)
 	c.by = by
 	for i := range cfg.extensions {

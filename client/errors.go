@@ -20,8 +20,8 @@ var (
 	ErrLost = errors.New("client: connection lost before the reply")
 
 	// ErrBusy is what PublishFunc returns while Limits.Pending requests wait for
-	// their replies, and Batch.Send for a batch of more than so many. Other calls
-	// wait for a place.
+	// their replies, or so many outcomes for its callbacks, and Batch.Send for a
+	// batch of more than so many. Other calls wait for a place.
 	ErrBusy = errors.New("client: too many requests wait for their replies")
 )
 

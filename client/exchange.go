@@ -153,7 +153,7 @@ func (l *link) unanswered(rs []*request, err error) {
 		c.giveBackAll(left, &transport.Error{Type: l.typ(), Op: "receive", Reason: transport.BadPayload, Err: errUnnamed})
 	case whole > 1 && refusedWhole(err):
 		c.cfg.log.Warn("server refuses a batch, sending one message at a time", "transport", l.typ(), "err", err)
-		c.outbox.oneByOne()
+		c.outbox.oneByOne(true)
 		c.requeue(left...)
 	case neverSent(err):
 		l.unreached(left, err)
@@ -259,8 +259,9 @@ func refusedWhole(err error) bool {
 	return ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity || e.Status == http.StatusRequestEntityTooLarge)
 }
 
-// neverSent reports whether a payload cannot have left: no connection.
+// neverSent reports whether a payload cannot have left: no connection, not even to the
+// proxy, or none from there by SOCKS. net/http names them so before it sends a request.
 func neverSent(err error) bool {
 	e, ok := errors.AsType[*net.OpError](err)
-	return ok && e.Op == "dial"
+	return ok && (e.Op == "dial" || e.Op == "proxyconnect" || e.Op == "socks connect")
 }

@@ -46,8 +46,9 @@ type Extension struct {
 	Outgoing func(ctx context.Context, m *bayeux.Message) error
 
 	// Incoming sees each reply and event in the order of arrival. An error
-	// deletes an event; a reply then counts as failed with that error. After
-	// [Client.Nudge] the reply to the connect that was given up may come first.
+	// deletes an event; a reply then counts as failed with that error. Before the
+	// reply to a connect that to one which was given up may come, after [Client.Nudge]
+	// or when some other reply had stayed out over a stream.
 	Incoming func(ctx context.Context, m *bayeux.Message) error
 
 	// Selects is asked, after Incoming and on the same goroutine, whether those

@@ -213,6 +213,7 @@ func (c *Client) begin(l *link, m *bayeux.Message, offered []string) (*link, err
 		c.step(bayeux.HandshakeSent, typ, c.lesser) // instead of resuming the old session
 	}
 	c.step(bayeux.HandshakeOK, typ, c.lesser)
+	c.outbox.oneByOne(false)
 	c.outbox.open(true)
 	return l, nil
 }

@@ -165,11 +165,19 @@ func (c *Client) giveBackAll(rs []*request, why error) {
 	c.requeue(again...)
 }
 
-// requeue puts requests back, to be sent before all others.
+// requeue puts requests back, to be sent before all others, and settles those that
+// were withdrawn meanwhile: who did so found them nowhere.
 func (c *Client) requeue(rs ...*request) {
-	if len(rs) > 0 && !c.outbox.putBack(rs) {
-		for _, r := range rs {
+	if len(rs) == 0 {
+		return
+	}
+	back := c.outbox.putBack(rs)
+	for _, r := range rs {
+		switch {
+		case !back:
 			c.settle(r, nil, c.closedErr())
+		case r.deserted.Load() && c.outbox.remove(r): // in this order: from now on they are found
+			c.settle(r, nil, r.ctx.Err())
 		}
 	}
 }
@@ -234,22 +242,29 @@ func (l *link) unsent(err error) {
 	l.fail(err)
 }
 
-// expect remembers requests before they are sent: a reply may be quick. It does not
-// if they are the supervisor's and given up by now: nobody would watch them.
-func (l *link) expect(conn transport.Conn, rs []*request) bool {
+// expect remembers requests before they are sent: a reply may be quick. It keeps of rs
+// and of messages, their texts, what somebody still waits for, and returns the others:
+// nobody would watch them, and what was withdrawn is not sent.
+func (l *link) expect(conn transport.Conn, rs *[]*request, messages *[][]byte) (gone []*request) {
 	now, session := time.Now(), l.c.ID()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if rs[0].own() && rs[0].deserted.Load() {
-		return false
-	}
-	for _, r := range rs {
+	n := 0
+	for i, r := range *rs {
+		r.on.Store(l) // before the look: who withdraws later finds it here
+		if r.deserted.Load() {
+			gone = append(gone, r)
+			continue
+		}
 		r.sent, r.session, r.conn = now, session, conn
-		r.on.Store(l)
 		l.pending[r.id] = r
 		l.watch(l.patience(r))
+		(*rs)[n], (*messages)[n] = r, (*messages)[i]
+		n++
 	}
-	return true
+	clear((*rs)[n:])
+	*rs, *messages = (*rs)[:n], (*messages)[:n]
+	return gone
 }
 
 // patience is how long r's reply may stay out. An exchange has its own limits,

@@ -71,7 +71,7 @@ type Limits struct {
 	BatchMessages int // in one received payload; default 65536: some servers answer a poll with all that they have. Each takes some hundred bytes beside its own
 	SendBytes     int // of one sent payload of several messages; default 32 KiB, which every server takes
 	QueueBytes    int // waiting in all subscriptions' queues together, all fields counted; default 16 MiB
-	Pending       int // requests waiting or unanswered; default 65536
+	Pending       int // requests waiting or unanswered, and as many outcomes that wait for PublishFunc's callbacks; default 65536
 }
 
 func (l *Limits) defaults() {

@@ -118,10 +118,11 @@ func (o *outbox) open(yes bool) {
 	}
 }
 
-// oneByOne sends one message a payload from now on.
-func (o *outbox) oneByOne() {
+// oneByOne sends one message a payload from now on, or several again: what one server
+// does not take, or does not over one transport, another may.
+func (o *outbox) oneByOne(yes bool) {
 	o.mu.Lock()
-	o.single = true
+	o.single = yes
 	o.mu.Unlock()
 }
 

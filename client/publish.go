@@ -41,9 +41,10 @@ func (c *Client) Publish(ctx context.Context, ch string, data any) error {
 
 // PublishFunc is Publish that does not wait: done, which may be nil, is called
 // once with the outcome, in the order of the outcomes, one at a time, on a
-// goroutine of the client's; it may block. PublishFunc returns an error, and
-// never calls done, if the message cannot be sent at all, or with [ErrBusy] if
-// Limits.Pending are under way.
+// goroutine of the client's; it may block, and use the client. PublishFunc returns
+// an error, and never calls done, if the message cannot be sent at all, or with
+// [ErrBusy] if Limits.Pending requests are under way, or so many calls of done are
+// still to begin.
 func (c *Client) PublishFunc(ch string, data any, done func(error)) error {
 	r, err := c.newPublish(c.ctx, ch, data)
 	if err != nil {
@@ -52,17 +53,17 @@ func (c *Client) PublishFunc(ch string, data any, done func(error)) error {
 	if done == nil {
 		done = func(error) {}
 	}
-	r.called = true
-	r.settled = func(_ *bayeux.Message, err error) {
-		c.callbacks.add(func() {
-			c.release(r)
-			done(err)
-		})
+	r.settled = func(_ *bayeux.Message, err error) { c.callbacks.add(func() { done(err) }) }
+	if !c.callbacks.announce() {
+		return ErrBusy
 	}
-	if err := c.admitNow(r); err != nil {
-		return err
+	if err = c.admitNow(r); err == nil {
+		err = c.queue([]*request{r})
 	}
-	return c.queue([]*request{r})
+	if err != nil {
+		c.callbacks.renounce()
+	}
+	return err
 }
 
 func (c *Client) newPublish(ctx context.Context, ch string, data any) (*request, error) {

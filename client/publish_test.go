@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -250,7 +252,7 @@ func TestAServerMayRefuseBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		d := board(f, polls)
-		c := start(t, []transport.Dialer{&picky{d, f}})
+		c := start(t, []transport.Dialer{&picky{Dialer: d, f: f}})
 		require.NoError(t, c.Wait(t.Context()))
 		b := c.Batch()
 		for i := range 5 {
@@ -508,4 +510,150 @@ func TestACallIsLostWithTheNetwork(t *testing.T) {
 			assert.InDelta(t, 50, time.Since(began).Seconds(), 1, "20 s hold, then 20 s and 10 s for the next")
 		})
 	})
+}
+
+// The outcomes that wait behind a callback are of requests that are over: they hold
+// no place that it needs.
+func TestACallbackMayPublishWhateverWaitsBehindIt(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d), WithLimits(Limits{Pending: 3}))
+			require.NoError(t, c.Wait(t.Context()))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			goOn, outcome := make(chan struct{}), make(chan error, 1)
+			require.NoError(t, c.PublishFunc("/a", 0, func(error) {
+				<-goOn
+				outcome <- c.Publish(ctx, "/b", 1)
+			}))
+			synctest.Wait()
+			var err error
+			behind := 0
+			for err == nil {
+				if err = c.PublishFunc("/a", behind, nil); err == nil {
+					behind++
+				}
+				synctest.Wait()
+			}
+			require.ErrorIs(t, err, ErrBusy)
+			assert.Equal(t, 3, behind, "nor is there more than Limits.Pending of outcomes")
+			close(goOn)
+			assert.NoError(t, <-outcome)
+			synctest.Wait()
+			assert.NoError(t, c.PublishFunc("/a", 0, nil))
+		})
+	})
+}
+
+// An extension takes its time; meanwhile the caller goes away.
+func TestWhatIsWithdrawnOnItsWayToTheWireIsNotSent(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			returned := make(chan struct{})
+			out := func(_ context.Context, m *bayeux.Message) error {
+				if m.Channel == "/a" {
+					cancel()
+					<-returned
+				}
+				return nil
+			}
+			c := start(t, dialers(d), WithExtension(Extension{Name: "slow", Requests: []string{"/a"}, Outgoing: out}))
+			require.NoError(t, c.Wait(t.Context()))
+			go func() {
+				assert.ErrorIs(t, c.Publish(ctx, "/a", 1), context.Canceled)
+				close(returned)
+			}()
+			<-returned
+			require.NoError(t, c.Publish(t.Context(), "/b", 1))
+			assert.Zero(t, f.count("/a"))
+			drained, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			assert.NoError(t, c.Drain(drained), "it is settled")
+		})
+	})
+}
+
+// onLog calls f with the text of each record.
+type onLog func(string)
+
+func (f onLog) Enabled(context.Context, slog.Level) bool { return true }
+func (f onLog) Handle(_ context.Context, r slog.Record) error {
+	f(r.Message)
+	return nil
+}
+func (f onLog) WithAttrs([]slog.Attr) slog.Handler { return f }
+func (f onLog) WithGroup(string) slog.Handler      { return f }
+
+// What has found no connection goes back to where it waited.
+func TestWhatIsWithdrawnOnItsWayBackIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := board(f, polls)
+		ctx, cancel := context.WithCancel(t.Context())
+		returned := make(chan struct{})
+		c := start(t, dialers(d), WithLogger(slog.New(onLog(func(text string) {
+			if strings.HasPrefix(text, "no connection for a request") {
+				cancel()
+				<-returned
+			}
+		}))))
+		require.NoError(t, c.Wait(t.Context()))
+		time.Sleep(time.Second)
+		d.set(&net.OpError{Op: "dial", Err: errRefused})
+		go func() {
+			assert.ErrorIs(t, c.Publish(ctx, "/a", 1), context.Canceled)
+			close(returned)
+		}()
+		<-returned
+		d.set(nil)
+		time.Sleep(time.Minute)
+		assert.Zero(t, f.count("/a"))
+		drained, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		assert.NoError(t, c.Drain(drained), "it is settled")
+	})
+}
+
+// Another server, or another transport, may take what the one before did not.
+func TestBatchesAreTriedAgainInANewSessionAndOverABetterTransport(t *testing.T) {
+	for name, next := range map[string]func(f *fake, poll *picky, stream *switchboard){
+		"new session": func(f *fake, poll *picky, _ *switchboard) {
+			poll.mended.Store(true)
+			f.expel()
+		},
+		"better transport": func(_ *fake, _ *picky, stream *switchboard) { stream.set(nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, stream, poll := pair()
+				stream.set(errNoUpgrade)
+				choosy := &picky{Dialer: poll, f: f}
+				c := start(t, []transport.Dialer{stream, choosy}, WithUpgradeAfter(time.Minute))
+				require.NoError(t, c.Wait(t.Context()))
+				send := func() {
+					b := c.Batch()
+					for i := range 5 {
+						b.Publish("/a", i)
+					}
+					require.NoError(t, b.Send(t.Context()))
+				}
+				send()
+				next(f, choosy, stream)
+				time.Sleep(10 * time.Minute)
+				require.NoError(t, c.Wait(t.Context()))
+				send()
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				assert.Condition(t, func() bool {
+					for _, p := range f.payloads {
+						if len(p) == 5 {
+							return true
+						}
+					}
+					return false
+				}, "five messages in one payload")
+			})
+		})
+	}
 }

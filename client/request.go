@@ -28,7 +28,6 @@ type request struct {
 	id       uint64        // on the wire, in decimal; kept when it is sent again
 	place    uint64        // in the ordinary lane: after those that were put there before it; 0: before all
 	slot     bool          // holds one of Limits.Pending
-	called   bool          // its settled function releases the slot
 	patience time.Duration // for the reply; 0: somebody else watches
 	exchange time.Duration // for the exchange that carries it; 0: likewise
 	tries    int           // how often it may still be sent
@@ -186,9 +185,7 @@ func (c *Client) answered() {
 // settle ends r with its reply or an error. Nobody else may hold r any more.
 func (c *Client) settle(r *request, m *bayeux.Message, err error) {
 	if !r.own() {
-		if !r.called {
-			c.release(r)
-		}
+		c.release(r)
 		c.answered()
 	}
 	if f := c.cfg.hooks.Replied; f != nil && !r.sent.IsZero() {

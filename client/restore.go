@@ -203,6 +203,7 @@ func (c *Client) upgrade(l *link) *link {
 		return l
 	}
 	l.close(nil)
+	c.outbox.oneByOne(false)
 	next := c.link(c.dialers[typ], conn) // not before: its writer would overtake an exchange
 	next.fresh, next.instead = true, l.dialer
 	c.plan, c.lesser = c.plan.Opened(typ, time.Now()), nil

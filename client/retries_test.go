@@ -3,6 +3,9 @@ package client
 import (
 	"context"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,4 +305,26 @@ func TestWhatFindsNoConnectionPauses(t *testing.T) {
 		time.Sleep(31 * time.Second)
 		assert.Equal(t, 1, f.count("/a"))
 	})
+}
+
+// What an HTTP proxy would have carried is tried again as if there were none: nothing
+// has been sent while it cannot be reached.
+func TestWhatFindsNoProxyWasNotSent(t *testing.T) {
+	away := httptest.NewServer(nil)
+	proxy, err := url.Parse(away.URL)
+	require.NoError(t, err)
+	away.Close()
+	for _, target := range []string{"http://cometd.test/", "https://cometd.test/"} {
+		for _, scheme := range []string{"http", "socks5"} {
+			proxy.Scheme = scheme
+			through := &http.Transport{Proxy: http.ProxyURL(proxy)}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, target, http.NoBody)
+			require.NoError(t, err)
+			resp, err := through.RoundTrip(r)
+			if err == nil {
+				resp.Body.Close()
+			}
+			assert.True(t, neverSent(err), "%s to %s: %v", scheme, target, err)
+		}
+	}
 }
