@@ -69,6 +69,7 @@ func (c *Client) run() {
 		if v.next == anew && err == nil {
 			c.outbox.open(false)
 			c.setSession("")
+			c.unsubscribed()
 			c.step(bayeux.SessionLost, c.change().Transport, v.err)
 		}
 		if c.ctx.Err() != nil {

@@ -148,23 +148,28 @@ func (c *Client) unsubscribe(channels []string) <-chan answer {
 		settled(m, err)
 	}
 	c.asking.Add(1)
-	if c.ID() == "" || !c.outbox.put(ordinary, r) {
+	if !c.outbox.put(ordinary, r) || c.ID() == "" && c.outbox.remove(r) { // in this order, or one that comes as the session ends would wait for the next
 		c.settle(r, nil, nil)
 	}
 	c.flow.signal()
 	return answers
 }
 
+// unsubscribed settles the unsubscribes that wait when their session is lost: the
+// server has nothing of it any more.
+func (c *Client) unsubscribed() {
+	for _, r := range c.outbox.clear(func(r *request) bool { return r.kind == transport.Unsubscribe }) {
+		c.settle(r, nil, nil)
+	}
+}
+
 // resubscribe prepares a new session: what the old one had accepted is asked
 // for again, before all that waits. Each channel has a request of its own, so
 // that a refusal concerns it alone.
 func (c *Client) resubscribe() {
-	for _, r := range c.outbox.clear(func(r *request) bool { return r.kind == transport.Unsubscribe || r.renewal }) {
-		if r.renewal {
-			c.settle(r, nil, lost(r.channel, errOver)) // those of before make way
-		} else {
-			c.settle(r, nil, nil) // the new session never had it
-		}
+	c.unsubscribed()
+	for _, r := range c.outbox.clear(func(r *request) bool { return r.renewal }) {
+		c.settle(r, nil, lost(r.channel, errOver)) // those of before make way
 	}
 	var rs []*request
 	for _, t := range c.topics.accepted() {

@@ -378,3 +378,30 @@ func TestValuesTellsOfAMessageWithoutData(t *testing.T) {
 		})
 	})
 }
+
+// The server has nothing any more of a session that is lost.
+func TestUnsubscribeReturnsWhenItsSessionIsLost(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel == bayeux.MetaUnsubscribe {
+					w.hang()
+				}
+				return m.Channel == bayeux.MetaUnsubscribe
+			}
+			c := start(t, dialers(d))
+			s, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			returned := make(chan error, 1)
+			go func() { returned <- s.Unsubscribe(ctx) }()
+			synctest.Wait()
+			d.set(errRefused)
+			f.expel()
+			assert.NoError(t, <-returned)
+			assert.Empty(t, c.ID())
+		})
+	})
+}
