@@ -31,12 +31,15 @@ type beat struct {
 }
 
 // strikes is how many failures in a row, of those that [strike] counts, end a
-// session.
+// session: refusals of the server's at once, others if they go on for longer than a
+// connect can be held. What stands before a server that restarts, or that has too much
+// to do, answers at once, and the session outlives that.
 const strikes = 3
 
 // A streak is failures in a row.
 type streak struct {
 	strikes int
+	refused int       // of the strikes: by the server itself
 	since   time.Time // the first failure, whatever it was
 }
 
@@ -61,7 +64,7 @@ func (c *Client) keep(l *link) verdict {
 		c.noteWorked(err)
 		v := c.judge(m, err)
 		told := v.next == anew
-		if v.next == again && c.strikesOut(&s, l, err) {
+		if v.next == again && c.strikesOut(&s, l, b, err) {
 			v.next = anew
 			c.shun(l, err)
 		}
@@ -209,11 +212,11 @@ func (c *Client) watchFor(l *link, answers <-chan answer, patience time.Duration
 				return nil, err
 			}
 		case <-c.nudged:
-			if connect {
+			if connect && kicked == nil { // else the end is near anyway, and final
 				return nil, errNudged
 			}
 		case <-c.doubts:
-			if held && l.conn != nil { // else the answer is due soon anyway
+			if held && l.conn != nil && kicked == nil { // else the answer is due soon anyway
 				return nil, errDoubted
 			}
 		case <-c.ctx.Done():
@@ -332,29 +335,43 @@ func (c *Client) shun(l *link, err error) {
 	}
 }
 
-// strikesOut counts a failure, and reports whether the session is to blame by now.
-func (c *Client) strikesOut(s *streak, l *link, err error) bool {
+// strikesOut counts a failure of b over l, and reports whether the session is to blame
+// by now.
+func (c *Client) strikesOut(s *streak, l *link, b beat, err error) bool {
 	if s.since.IsZero() {
 		s.since = time.Now()
 	}
-	s.strikes += c.strike(l, err, time.Since(s.since))
-	return s.strikes >= strikes
+	if _, refused := errors.AsType[*bayeux.Error](err); refused {
+		s.refused++
+	}
+	if s.refused >= strikes {
+		return true
+	}
+	s.strikes += c.strike(s, l, b, err)
+	return s.strikes >= strikes && c.long(s)
 }
 
-// strike is how many strikes a failure counts: 1 if the session may be at fault (a
-// refusal, an answer that makes no sense, silence over a connection that did open);
-// as many as end it if exchanges have broken for longer than a connect can be held,
-// which down says; else 0, for it is the network's fault.
-func (c *Client) strike(l *link, err error, down time.Duration) int {
+// long reports whether a streak goes on for longer than a connect can be held.
+func (c *Client) long(s *streak) bool {
+	return time.Since(s.since) > c.hold()+c.cfg.timeouts.NetworkDelay
+}
+
+// strike is how many strikes a failure of b over l counts: 1 if the session may be at
+// fault (a refusal, an answer that makes no sense, silence over a connection that did
+// open); as many as end it if exchanges have broken for longer than a connect can be
+// held; else 0, for it is the network's fault, or Nudge had no patience.
+func (c *Client) strike(s *streak, l *link, b beat, err error) int {
 	te, _ := errors.AsType[*transport.Error](err)
 	_, refused := errors.AsType[*bayeux.Error](err)
 	_, garbage := errors.AsType[*codec.Error](err)
 	odd := te != nil && (te.Status != 0 || te.Reason == transport.BadPayload || te.Reason == transport.TooLarge)
 	silent := l.conn != nil && l.fresh && !l.begun.Load() || l.conn == nil && errors.Is(err, bayeux.ErrTimeout)
 	switch {
+	case b.probe && errors.Is(err, bayeux.ErrTimeout):
+		return 0
 	case refused, garbage, odd, silent:
 		return 1
-	case l.conn == nil && !neverSent(err) && down > c.hold()+c.cfg.timeouts.NetworkDelay:
+	case l.conn == nil && !neverSent(err) && c.long(s):
 		return strikes
 	}
 	return 0

@@ -53,7 +53,7 @@ func (c *Client) restore(l *link, v verdict, s *streak, hurry bool) (*link, verd
 			l.close(v.err)
 			return nil, verdict{next: anew, rested: true, err: fmt.Errorf("client: longer away than the server keeps a session: %w", v.err)}
 		}
-		if (s.strikes >= strikes || rival.final) && time.Since(s.since) > c.hold()+c.cfg.timeouts.NetworkDelay {
+		if (s.strikes >= strikes || rival.final) && c.long(s) {
 			l.close(v.err)
 			return nil, verdict{next: anew, rested: true, err: v.err}
 		}

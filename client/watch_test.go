@@ -370,3 +370,22 @@ func TestTheLongestRetryAfterIsHonoured(t *testing.T) {
 		assert.Equal(t, 4, stream.tries())
 	})
 }
+
+// The server's disconnect is final, whatever the client asks afterwards.
+func TestNudgeUndoesNoKick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		c := start(t, dialers(board(f, streams)))
+		require.NoError(t, c.Wait(t.Context()))
+		time.Sleep(time.Second)
+		w := f.someWire()
+		f.letGo(c.ID())
+		f.forget()
+		w.send(&bayeux.Message{Channel: bayeux.MetaDisconnect, Outcome: bayeux.Succeeded})
+		time.Sleep(probePatience / 2)
+		c.Nudge()
+		time.Sleep(time.Minute)
+		assert.ErrorIs(t, c.Err(), errKicked)
+		assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+	})
+}
