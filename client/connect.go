@@ -270,6 +270,7 @@ func (c *Client) forgetWorked() { c.since, c.worked = time.Time{}, 0 }
 // not.
 func (c *Client) answeredWell(l *link, b beat, useful bool) {
 	l.fresh, c.broken, c.connected = false, false, true
+	c.count.answered.Add(1)
 	c.setFailure(nil)
 	c.step(bayeux.ConnectOK, l.typ(), c.lesser)
 	c.letOut()

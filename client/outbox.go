@@ -23,8 +23,9 @@ type outbox struct {
 
 	mu     lock.Mutex[lock.Outbox]
 	lanes  [2][]*request
-	shut   bool // the ordinary lane waits for a session
-	single bool // the server takes one message at a time
+	shut   bool     // the ordinary lane waits for a session
+	single bool     // the server takes one message at a time
+	apart  *request // was taken, and nothing more is until it is answered: the server may choke on it
 	closed bool
 	placed uint64 // the place of the latest request in the ordinary lane
 	inHand int    // payloads of the ordinary lane that were taken and are not done with
@@ -89,8 +90,21 @@ func (o *outbox) putBack(rs []*request) bool {
 		}
 	}
 	o.lanes[ordinary] = waiting
+	if slices.Contains(rs, o.apart) {
+		o.apart = nil
+	}
 	o.signal(ordinary)
 	return true
+}
+
+// goOn says that r is settled, for which the others may have waited.
+func (o *outbox) goOn(r *request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.apart == r {
+		o.apart = nil
+		o.signal(ordinary)
+	}
 }
 
 // putFirst puts requests before all others, also those that come back: they must
@@ -183,7 +197,7 @@ func (o *outbox) ready(lanes []int) (rs []*request, wait time.Duration) {
 	defer o.mu.Unlock()
 	for _, lane := range lanes {
 		waiting := o.lanes[lane]
-		if len(waiting) == 0 || lane == ordinary && o.shut {
+		if len(waiting) == 0 || lane == ordinary && (o.shut || o.apart != nil && waiting[0].kind != transport.Disconnect) {
 			continue
 		}
 		if first := waiting[0]; !first.after.IsZero() {
@@ -195,6 +209,9 @@ func (o *outbox) ready(lanes []int) (rs []*request, wait time.Duration) {
 		if lane == ordinary {
 			n = o.cut(waiting)
 			o.inHand++
+			if waiting[0].breaks > 0 {
+				o.apart = waiting[0]
+			}
 		}
 		rs = slices.Clone(waiting[:n])
 		o.drop(lane, n)
@@ -250,8 +267,8 @@ func (o *outbox) cut(waiting []*request) int {
 	return len(waiting)
 }
 
-// alone reports whether r has a payload to itself.
-func alone(r *request) bool { return r.kind == transport.Disconnect }
+// alone reports whether r has a payload to itself: a failure of it is then r's alone.
+func alone(r *request) bool { return r.kind == transport.Disconnect || r.breaks > 0 }
 
 // size is at least what r takes on the wire, extensions apart.
 func (r *request) size() int {

@@ -33,6 +33,8 @@ type request struct {
 	tries    int           // how often it may still be sent
 	after    time.Time     // not to be sent before
 	pause    backoff       // between exchanges that failed
+	breaks   int           // how often its connection, or its exchange, has failed; see choked
+	answered uint64        // connects that had been at the last of them
 
 	deserted atomic.Bool // nobody waits any more: it is not sent again
 
@@ -188,6 +190,9 @@ func (c *Client) settle(r *request, m *bayeux.Message, err error) {
 		c.release(r)
 		c.answered()
 	}
+	if r.breaks > 0 {
+		c.outbox.goOn(r)
+	}
 	if f := c.cfg.hooks.Replied; f != nil && !r.sent.IsZero() {
 		f(r.channel, time.Since(r.sent), err)
 	}
@@ -202,6 +207,9 @@ func (c *Client) giveBack(r *request, why error) (again bool) {
 		c.settle(r, nil, c.closedErr())
 		return false
 	}
+	if c.choked(r, why) {
+		r.tries, why = 0, fmt.Errorf("%d times: %w", r.breaks, why)
+	}
 	if r.tries--; r.tries > 0 && !r.deserted.Load() {
 		if r.m == nil {
 			r.after = time.Now().Add(c.cfg.publishEvery)
@@ -214,6 +222,27 @@ func (c *Client) giveBack(r *request, why error) (again bool) {
 		c.refused(r, lost(r.channel, why))
 	}
 	return false
+}
+
+// maxBreaks is how many failures of what carries a request that could be sent again
+// for ever are not the network's: servers fail over what they do not like, or have
+// no room for, and end the connection instead of refusing it.
+const maxBreaks = 5
+
+// choked counts a failure of what carried r, unless no connect has been answered since
+// the last one, and reports whether it is r's fault by now. After the first it goes
+// out alone, so that nothing else is lost with it. That a stream brings no reply is
+// no failure, if it never was one.
+func (c *Client) choked(r *request, why error) bool {
+	_, failed := errors.AsType[*transport.Error](why)
+	if r.tries < endless/2 || r.sent.IsZero() || !failed && r.breaks == 0 {
+		return false
+	}
+	if answered := c.count.answered.Load(); r.breaks == 0 || answered > r.answered {
+		r.breaks++
+		r.answered = answered
+	}
+	return r.breaks >= maxBreaks
 }
 
 // refused settles r with an error that those who hear everything hear, too.
