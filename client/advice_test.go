@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -72,7 +71,7 @@ func TestRefusalsOfAConnect(t *testing.T) {
 					assert.Equal(t, tt.handshakes, f.count(bayeux.MetaHandshake))
 					if tt.final {
 						<-c.Done()
-						refusal, ok := errors.AsType[*bayeux.Error](c.Err())
+						refusal, ok := refusalOf(c.Err())
 						require.True(t, ok, "%v", c.Err())
 						assert.Equal(t, tt.reply.Error, refusal.Wire())
 						assert.ErrorIs(t, sub.Err(), ErrClosed)

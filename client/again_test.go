@@ -24,19 +24,19 @@ func TestWhatReachesAServerAfterItsSessionGoesToTheNextOnes(t *testing.T) {
 			"subscribe": {bayeux.MetaSubscribe, func(ctx context.Context, c *Client) error { _, err := c.Subscribe(ctx, "/a"); return err }},
 			"publish":   {"/a", func(ctx context.Context, c *Client) error { return c.Publish(ctx, "/a", 1) }},
 		} {
-			for _, gone := range []int{homes - 1, homes} {
+			for _, gone := range []int{maxGoneSessions - 1, maxGoneSessions} {
 				t.Run(kind+name+strconv.Itoa(gone), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						f := newFake()
 						f.first = refuse(ask.channel, 1, gone, bayeux.Message{Error: "402::session_unknown"})
 						c := start(t, dialers(board(f, kind)))
 						err := ask.ask(t.Context(), c)
-						if gone == homes {
+						if gone == maxGoneSessions {
 							assert.ErrorIs(t, err, bayeux.ErrUnknownSession, "a server that always says so is not asked for ever")
 						} else {
 							assert.NoError(t, err)
 						}
-						assert.Equal(t, homes, f.count(ask.channel))
+						assert.Equal(t, maxGoneSessions, f.count(ask.channel))
 						time.Sleep(time.Minute)
 						assert.Equal(t, 1+gone, f.count(bayeux.MetaHandshake), "a new session each time")
 						assert.Equal(t, bayeux.Connected, c.State())

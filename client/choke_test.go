@@ -75,7 +75,8 @@ func TestASubscribeThatTheServerChokesOnIsGivenUpAndNothingElse(t *testing.T) {
 			}
 			err = <-given
 			assert.ErrorIs(t, err, ErrLost)
-			assert.InDelta(t, maxBreaks, f.count(bayeux.MetaSubscribe)-1, 2, "so often it was asked for")
+			assert.GreaterOrEqual(t, f.count(bayeux.MetaSubscribe)-1, maxBreaks)
+			assert.LessOrEqual(t, f.count(bayeux.MetaSubscribe)-1, 2*maxBreaks)
 			time.Sleep(time.Minute)
 			assert.Zero(t, f.count(bayeux.MetaUnsubscribe), "the server may choke on that, too")
 			mu.Lock()
@@ -171,7 +172,8 @@ func TestAnUnsubscribeThatTheServerChokesOnIsGivenUp(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 			defer cancel()
 			assert.ErrorIs(t, bad.Unsubscribe(ctx), ErrLost)
-			assert.InDelta(t, maxBreaks, f.count(bayeux.MetaUnsubscribe), 2)
+			assert.GreaterOrEqual(t, f.count(bayeux.MetaUnsubscribe), maxBreaks)
+			assert.LessOrEqual(t, f.count(bayeux.MetaUnsubscribe), 2*maxBreaks)
 		})
 	})
 }

@@ -3,6 +3,8 @@ package client
 import (
 	"errors"
 	"fmt"
+
+	"github.com/gocometd/cometd/bayeux"
 )
 
 // What a caller branches on, beside the refusals in package bayeux and the
@@ -29,3 +31,6 @@ var (
 func lost(ch string, why error) error {
 	return fmt.Errorf("%w: %s: %w", ErrLost, ch, why)
 }
+
+// refusalOf is the server's refusal that err is, or wraps.
+func refusalOf(err error) (e *bayeux.Error, refused bool) { return errors.AsType[*bayeux.Error](err) }

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -199,7 +198,7 @@ func pass(ctx context.Context, m *bayeux.Message, stages []stage) error {
 
 // deleted is the extension's refusal as the message's caller sees it.
 func (s *stage) deleted(ch string, err error) error {
-	if e, ok := errors.AsType[*bayeux.Error](err); ok {
+	if e, ok := refusalOf(err); ok {
 		return e
 	}
 	return fmt.Errorf("%w: extension %q: %w", &bayeux.Error{Code: 404, Message: "message_deleted", Channel: ch}, s.extension, err)

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -307,7 +306,7 @@ func TestAFinalRefusalIsFinalWhileTheStreamIsAway(t *testing.T) {
 				if final {
 					require.Equal(t, bayeux.Stopped, c.State())
 					<-c.Done()
-					refusal, ok := errors.AsType[*bayeux.Error](c.Err())
+					refusal, ok := refusalOf(c.Err())
 					require.True(t, ok, "%v", c.Err())
 					assert.Equal(t, "403::handshake_denied", refusal.Wire())
 					assert.Equal(t, 3, f.count(bayeux.MetaHandshake), "asked beside the session, and once more when that must be lost")

@@ -38,12 +38,12 @@ type link struct {
 	fresh   bool             // no connect has been answered over it
 	instead transport.Dialer // of the exchanges that it is to be better than
 
-	mu      lock.Mutex[lock.ClientLink]
-	pending map[uint64]*request // sent, not answered
-	astray  []*request          // connects that were given up, and whose replies a stream may still bring: nobody waits, but extensions see them
-	overdue *time.Timer         // looks after those that stay unanswered
-	closed  bool
-	heard   time.Time
+	mu           lock.Mutex[lock.ClientLink]
+	pending      map[uint64]*request // sent, not answered
+	lateConnects []*request          // connects that were given up, and whose replies a stream may still bring: nobody waits, but extensions see them
+	overdue      *time.Timer         // looks after those that stay unanswered
+	closed       bool
+	heard        time.Time
 }
 
 // open dials d, in at most patience, and starts the link's goroutines.
@@ -70,8 +70,8 @@ func (c *Client) link(d transport.Dialer, conn transport.Conn) *link {
 	l := &link{c: c, dialer: d, pending: make(map[uint64]*request), heard: time.Now(), free: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
 	if conn.Peer().Once {
-		l.wg.Go(func() { l.exchanges(heartbeat, conn) })
-		l.wg.Go(func() { l.exchanges(ordinary, nil) })
+		l.wg.Go(func() { l.exchanges(laneConnect, conn) })
+		l.wg.Go(func() { l.exchanges(laneOther, nil) })
 		return l
 	}
 	l.conn = conn
@@ -176,7 +176,7 @@ func (c *Client) requeue(rs ...*request) {
 		switch {
 		case !back:
 			c.settle(r, nil, c.closedErr())
-		case r.deserted.Load() && c.outbox.remove(r): // in this order: from now on they are found
+		case r.abandoned.Load() && c.outbox.remove(r): // in this order: from now on they are found
 			c.settle(r, nil, r.ctx.Err())
 		}
 	}
@@ -213,11 +213,11 @@ func ended(typ string, err error) error {
 func (l *link) write() {
 	var out writer
 	for {
-		rs := l.c.outbox.take(l.ctx, heartbeat, ordinary)
+		rs := l.c.outbox.take(l.ctx, laneConnect, laneOther)
 		if rs == nil {
 			return
 		}
-		own := rs[0].own()
+		own := rs[0].supervised()
 		_, err := out.send(l, l.conn, rs)
 		if !own {
 			l.c.outbox.done()
@@ -252,7 +252,7 @@ func (l *link) expect(conn transport.Conn, rs *[]*request, messages *[][]byte) (
 	n := 0
 	for i, r := range *rs {
 		r.on.Store(l) // before the look: who withdraws later finds it here
-		if r.deserted.Load() {
+		if r.abandoned.Load() {
 			gone = append(gone, r)
 			continue
 		}
@@ -288,20 +288,20 @@ func (l *link) forget(r *request) (was bool) {
 	return was
 }
 
-// mostAstray bounds what is remembered of Nudge after Nudge.
-const mostAstray = 16
+// mostLateConnects bounds what is remembered of Nudge after Nudge.
+const mostLateConnects = 16
 
 // abandon is forget for the supervisor's requests: an exchange ends with it. One
 // that is about to be sent is not.
 func (l *link) abandon(r *request) {
-	r.deserted.Store(true) // before expect, or else it is pending
+	r.abandoned.Store(true) // before expect, or else it is pending
 	l.mu.Lock()
 	sent := l.pending[r.id] == r
 	if sent {
 		delete(l.pending, r.id)
 	}
 	if sent && l.conn != nil && r.kind == transport.Connect {
-		l.astray = append(l.astray[max(0, len(l.astray)-mostAstray+1):], r)
+		l.lateConnects = append(l.lateConnects[max(0, len(l.lateConnects)-mostLateConnects+1):], r)
 	}
 	l.mu.Unlock()
 	if sent && l.conn == nil {

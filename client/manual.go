@@ -104,7 +104,7 @@ func (m *Manual) handshakeOver(ctx context.Context) (got []*bayeux.Message, err 
 		}
 		m.dialer = d
 		got, err = m.handshake(ctx, types)
-		_, refused := errors.AsType[*bayeux.Error](err)
+		_, refused := refusalOf(err)
 		if err == nil || refused || ctx.Err() != nil {
 			return got, err
 		}

@@ -40,7 +40,7 @@ func TestTheConnectionsOfTheUsersTransportAreLeftAlone(t *testing.T) {
 		e, err := newEndpoint("http://host/cometd", cfg)
 		require.NoError(t, err)
 		e.reroute()
-		e.afresh()
+		e.forgetCookies()
 		e.close()
 		assert.Zero(t, theirs.closed)
 	}

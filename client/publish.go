@@ -97,7 +97,7 @@ func publishable(ch string) (string, error) {
 // withdraw takes back what nobody waits for any more. If it was sent the server
 // may have taken it; the reply will be stale.
 func (c *Client) withdraw(r *request, why error) {
-	r.deserted.Store(true)
+	r.abandoned.Store(true)
 	l := r.on.Load()
 	if c.outbox.remove(r) || l != nil && l.forget(r) {
 		c.settle(r, nil, why)
@@ -108,14 +108,14 @@ func (c *Client) withdraw(r *request, why error) {
 // was not taken: it goes into the next one.
 func (c *Client) replied(r *request, m *bayeux.Message) {
 	err := m.Err()
-	if r.own() {
+	if r.supervised() {
 		c.settle(r, m, err) // the supervisor judges
 		return
 	}
 	if errors.Is(err, bayeux.ErrUnknownSession) {
 		c.lose(r.session, err)
-		r.homeless++
-		if r.homeless < homes && r.kind != transport.Disconnect && !r.deserted.Load() {
+		r.goneSessions++
+		if r.goneSessions < maxGoneSessions && r.kind != transport.Disconnect && !r.abandoned.Load() {
 			c.requeue(r)
 			return
 		}
@@ -126,11 +126,11 @@ func (c *Client) replied(r *request, m *bayeux.Message) {
 	}
 }
 
-// homes is how many sessions in a row may be gone when a request comes: they may
+// maxGoneSessions is how many sessions in a row may be gone when a request comes: they may
 // be short where a server is in trouble. One that has none for anybody, such as a
 // cluster that spreads a client's connections over its nodes, must not be asked
 // for ever.
-const homes = 5
+const maxGoneSessions = 5
 
 // A Batch collects publishes to send in one payload, if that stays below
 // Limits.SendBytes, else in few. It belongs to one goroutine.

@@ -391,7 +391,7 @@ func TestARemoteCall(t *testing.T) {
 			}
 			assert.Equal(t, []string{`"event"`, `"event"`}, take(ctx, events, 2))
 			_, err = c.Call(ctx, "/service/fails", 1)
-			refusal, ok := errors.AsType[*bayeux.Error](err)
+			refusal, ok := refusalOf(err)
 			require.True(t, ok)
 			assert.JSONEq(t, `{"class":"x"}`, string(refusal.Data))
 			_, err = c.Call(ctx, "/service/refused", 1)

@@ -36,20 +36,22 @@ type request struct {
 	breaks   int           // how often its connection, or its exchange, has failed; see choked
 	answered uint64        // connects that had been at the last of them
 
-	deserted atomic.Bool // nobody waits any more: it is not sent again
+	abandoned atomic.Bool // nobody waits any more: it is not sent again
 
 	// Set by the link that sends it.
-	on       atomic.Pointer[link]
-	sent     time.Time
-	session  string
-	conn     transport.Conn // its exchange, on a Once transport
-	renewed  bool           // refused once because the token was out of date
-	homeless int            // sessions that were gone when it came
-	accepted bool           // a call whose result is still to come
+	on           atomic.Pointer[link]
+	sent         time.Time
+	session      string
+	conn         transport.Conn // its exchange, on a Once transport
+	renewed      bool           // refused once because the token was out of date
+	goneSessions int            // sessions that were gone when it came
+	accepted     bool           // a call whose result is still to come
 }
 
-// own reports whether r is the supervisor's, who watches and repeats it.
-func (r *request) own() bool { return r.kind == transport.Handshake || r.kind == transport.Connect }
+// supervised reports whether r is the supervisor's, who watches and repeats it.
+func (r *request) supervised() bool {
+	return r.kind == transport.Handshake || r.kind == transport.Connect
+}
 
 // postpone has requests that are sent again after a failed exchange wait their
 // time.
@@ -116,7 +118,7 @@ func (c *Client) enqueue(ctx context.Context, rs ...*request) error {
 
 // queue puts requests that are admitted into the outbox.
 func (c *Client) queue(rs []*request) error {
-	if !c.outbox.put(ordinary, rs...) {
+	if !c.outbox.put(laneOther, rs...) {
 		c.dismiss(rs)
 		return c.closedErr()
 	}
@@ -186,7 +188,7 @@ func (c *Client) answered() {
 
 // settle ends r with its reply or an error. Nobody else may hold r any more.
 func (c *Client) settle(r *request, m *bayeux.Message, err error) {
-	if !r.own() {
+	if !r.supervised() {
 		c.release(r)
 		c.answered()
 	}
@@ -210,16 +212,16 @@ func (c *Client) giveBack(r *request, why error) (again bool) {
 	if c.choked(r, why) {
 		r.tries, why = 0, fmt.Errorf("%d times: %w", r.breaks, why)
 	}
-	if r.tries--; r.tries > 0 && !r.deserted.Load() {
+	if r.tries--; r.tries > 0 && !r.abandoned.Load() {
 		if r.m == nil {
 			r.after = time.Now().Add(c.cfg.publishEvery)
 		}
 		return true
 	}
-	if r.sent.IsZero() || r.own() {
+	if r.sent.IsZero() || r.supervised() {
 		c.settle(r, nil, why)
 	} else {
-		c.refused(r, lost(r.channel, why))
+		c.failRequest(r, lost(r.channel, why))
 	}
 	return false
 }
@@ -245,10 +247,10 @@ func (c *Client) choked(r *request, why error) bool {
 	return r.breaks >= maxBreaks
 }
 
-// refused settles r with an error that those who hear everything hear, too.
-func (c *Client) refused(r *request, err error) {
+// failRequest settles r with an error that those who hear everything hear, too.
+func (c *Client) failRequest(r *request, err error) {
 	c.settle(r, nil, err)
-	if !r.own() {
+	if !r.supervised() {
 		c.hub.Tell(Failure{err})
 	}
 }

@@ -70,6 +70,7 @@ func TestAStreamThatBreaksAfterItWasTurnedAwayKeepsItsSession(t *testing.T) {
 			w.conn.Close(transport.Internal)
 			return true
 		}
+		f.hold = time.Minute
 		c := start(t, dialers(d))
 		require.NoError(t, c.Wait(t.Context()))
 		session, before := c.ID(), d.tries()

@@ -18,7 +18,7 @@ func (c *Client) join(ctx context.Context, s *Subscription) error {
 		if err == nil {
 			return nil
 		}
-		e, refused := errors.AsType[*bayeux.Error](err)
+		e, refused := refusalOf(err)
 		c.topics.remove(s, c.unsubscribeUnless(refused && len(s.channels) == 1 || choked)) // it may choke on that as well
 		if !refused || !asksAgain(e.Advice) || c.exhausted(&pause) {
 			s.end(err, false)
@@ -62,7 +62,7 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, chok
 	err = c.register(ctx, s, func(channels []string) {
 		wanted = true
 		c.subscribing(r, channels, s.ext)
-		if !c.outbox.put(ordinary, r) {
+		if !c.outbox.put(laneOther, r) {
 			c.settle(r, nil, c.closedErr())
 		}
 	})
@@ -154,7 +154,7 @@ func (c *Client) unsubscribe(channels []string) <-chan answer {
 		settled(m, err)
 	}
 	c.asking.Add(1)
-	if !c.outbox.put(ordinary, r) || c.ID() == "" && c.outbox.remove(r) { // in this order, or one that comes as the session ends would wait for the next
+	if !c.outbox.put(laneOther, r) || c.ID() == "" && c.outbox.remove(r) { // in this order, or one that comes as the session ends would wait for the next
 		c.settle(r, nil, nil)
 	}
 	c.flow.signal()
@@ -198,14 +198,14 @@ func (c *Client) renewal(ch string, ext bayeux.Ext) *request {
 	r.tries, r.renewal = endless, true
 	c.asking.Add(1)
 	r.settled = func(_ *bayeux.Message, err error) {
-		e, answered := errors.AsType[*bayeux.Error](err)
+		e, answered := refusalOf(err)
 		if c.ctx.Err() == nil && err != nil && r.breaks >= maxBreaks {
 			for _, s := range c.topics.subscribers([]string{ch}) {
 				s.fail(err, true, ch)
 			}
 			return
 		}
-		if c.ctx.Err() != nil || !answered && !refused(err) || errors.Is(err, bayeux.ErrUnknownSession) {
+		if c.ctx.Err() != nil || !answered && !statusRefuses(err) || errors.Is(err, bayeux.ErrUnknownSession) {
 			return // accepted, or the next session asks again
 		}
 		passes, advice := true, (*bayeux.Advice)(nil)
@@ -213,7 +213,7 @@ func (c *Client) renewal(ch string, ext bayeux.Ext) *request {
 			passes, advice = e.Code >= 500 || asksAgain(e.Advice), e.Advice
 		}
 		if passes {
-			if pause, ok := c.topics.refused(ch, c.exhausted); ok {
+			if pause, ok := c.topics.countRefusal(ch, c.exhausted); ok {
 				c.renewLater(r.session, ch, ext, max(pause, interval(advice), retryAfter(err)), advice, err)
 				return
 			}
@@ -237,7 +237,7 @@ func (c *Client) renewLater(session, ch string, ext bayeux.Ext, pause time.Durat
 		select {
 		case <-time.After(pause):
 			if c.ID() == session && len(c.topics.subscribers([]string{ch})) > 0 {
-				if r := c.renewal(ch, ext); !c.outbox.put(ordinary, r) {
+				if r := c.renewal(ch, ext); !c.outbox.put(laneOther, r) {
 					c.settle(r, nil, c.closedErr())
 				}
 			}
