@@ -152,7 +152,8 @@ func Dial(ctx context.Context, url string, opts ...Option) (*Client, error) {
 
 // Close ends the client at once: it tells the server, waiting at most
 // Timeouts.Close for the answer, and gives up what was not answered. It waits
-// for the client's goroutines except handlers, so a handler may call it.
+// for the client's goroutines except handlers, so a handler may call it. It always
+// returns nil and may be called again.
 func (c *Client) Close() error {
 	c.closing.Store(true)
 	c.cancel()

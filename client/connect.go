@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
-	"github.com/gocometd/cometd/codec"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -28,19 +27,6 @@ type nextConnect struct {
 	probe  bool // Nudge asks
 	doubt  bool // a reply stayed out
 	rested bool // it comes after a pause
-}
-
-// strikes is how many failures in a row, of those that [strike] counts, end a
-// session: refusals of the server's at once, others if they go on for longer than a
-// connect can be held. What stands before a server that restarts, or that has too much
-// to do, answers at once, and the session outlives that.
-const strikes = 3
-
-// A streak is failures in a row.
-type streak struct {
-	strikes int
-	refused int       // of the strikes: by the server itself
-	since   time.Time // the first failure, whatever it was
 }
 
 // keep keeps l's session, over l and its successors, until it is lost or the
@@ -122,27 +108,6 @@ func (c *Client) endKeep(l *link, v verdict, asked bool) verdict {
 	return v
 }
 
-// rest is sleep between two connects. It ends early when the next one will show
-// that the connection or the session is gone.
-func (c *Client) rest(l *link, d time.Duration) bool {
-	if d <= 0 {
-		return c.ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-c.nudged:
-	case <-c.doubts:
-	case <-c.losses:
-		c.tellLoss() // the next connect
-	case <-l.ctx.Done():
-	case <-c.ctx.Done():
-		return false
-	}
-	return true
-}
-
 // connect sends one connect and waits for its reply.
 func (c *Client) connect(l *link, b nextConnect) (*bayeux.Message, error) {
 	m := &bayeux.Message{Channel: bayeux.MetaConnect, ConnectionType: l.typ()}
@@ -179,7 +144,7 @@ func (c *Client) hold() time.Duration {
 func (c *Client) supervise(l *link, m *bayeux.Message, kind transport.Kind, patience time.Duration) (*bayeux.Message, error) {
 	r := c.newRequest(c.ctx, m, kind)
 	r.patience, r.exchange = 0, 0 // watched here
-	answers := r.await()
+	answers := r.replies()
 	c.outbox.put(laneConnect, r)
 	reply, err := c.watchFor(l, answers, patience, m)
 	if err != nil && !c.outbox.remove(r) {
@@ -320,73 +285,3 @@ func (c *Client) expired() bool {
 
 // longestKept bounds a sum.
 const longestKept = 365 * 24 * time.Hour
-
-// pace is how long to rest between two connects: as the server advised, where
-// that makes no loop of connects that are answered at once.
-func (c *Client) pace() time.Duration {
-	advised := interval(c.advice)
-	if advised >= heldConnect {
-		return advised
-	}
-	return max(advised, tooQuick(c.quickConnects))
-}
-
-// tooQuick paces a server that answers at once, again and again, with nothing:
-// it may advise no interval, but it gets no endless loop.
-func tooQuick(quick int) time.Duration {
-	if quick < 3 {
-		return 0
-	}
-	return min(time.Duration(quick-2)*100*time.Millisecond, 5*time.Second)
-}
-
-// demote has the next handshake try other transports before l's, over which no
-// connect of the session was ever answered: something between may let no more
-// through than a stream's first messages.
-func (c *Client) demote(l *link, err error) {
-	if _, refused := refusalOf(err); !refused && l.conn != nil && !c.connected {
-		c.demoted, c.demotedFor = l.typ(), err
-	}
-}
-
-// strikesOut counts a failure of b over l, and reports whether the session is to blame
-// by now.
-func (c *Client) strikesOut(s *streak, l *link, b nextConnect, err error) bool {
-	if s.since.IsZero() {
-		s.since = time.Now()
-	}
-	if _, refused := refusalOf(err); refused {
-		s.refused++
-	}
-	if s.refused >= strikes {
-		return true
-	}
-	s.strikes += c.strike(s, l, b, err)
-	return s.strikes >= strikes && c.long(s)
-}
-
-// long reports whether a streak goes on for longer than a connect can be held.
-func (c *Client) long(s *streak) bool {
-	return time.Since(s.since) > c.hold()+c.cfg.timeouts.NetworkDelay
-}
-
-// strike is how many strikes a failure of b over l counts: 1 if the session may be at
-// fault (a refusal, an answer that makes no sense, silence over a connection that did
-// open); as many as end it if exchanges have broken for longer than a connect can be
-// held; else 0, for it is the network's fault, or Nudge had no patience.
-func (c *Client) strike(s *streak, l *link, b nextConnect, err error) int {
-	te, _ := errors.AsType[*transport.Error](err)
-	_, refused := refusalOf(err)
-	_, garbage := errors.AsType[*codec.Error](err)
-	odd := te != nil && (te.Status != 0 || te.Reason == transport.BadPayload || te.Reason == transport.TooLarge)
-	silent := l.conn != nil && l.fresh && !l.begun.Load() || l.conn == nil && errors.Is(err, bayeux.ErrTimeout)
-	switch {
-	case b.probe && errors.Is(err, bayeux.ErrTimeout):
-		return 0
-	case refused, garbage, odd, silent:
-		return 1
-	case l.conn == nil && !neverSent(err) && c.long(s):
-		return strikes
-	}
-	return 0
-}

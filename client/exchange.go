@@ -61,7 +61,7 @@ func (l *link) exchange(out *writer, in *reader, conn transport.Conn, rs []*requ
 	stop := context.AfterFunc(l.ctx, func() { conn.Close(transport.GoingAway) })
 	defer stop()
 	var late atomic.Bool
-	if p := patience(rs); p > 0 {
+	if p := exchangePatience(rs); p > 0 {
 		calls := unhurried(rs)
 		in.timeout = time.AfterFunc(p, func() {
 			if l.outlasted(conn, calls) {
@@ -73,7 +73,7 @@ func (l *link) exchange(out *writer, in *reader, conn transport.Conn, rs []*requ
 	}
 	sent, err := out.send(l, conn, rs)
 	if sent && err == nil {
-		err = ended(l.typ(), in.receive(conn))
+		err = receiveError(l.typ(), in.receive(conn))
 	}
 	if err != nil && late.Load() {
 		return stalled(l.typ())
@@ -129,9 +129,9 @@ func (l *link) endOverlong() {
 	}
 }
 
-// patience is how long an exchange may take: the longest of its requests, and
+// exchangePatience is how long an exchange may take: the longest of its requests, and
 // longer for a call whose caller has set a time; the supervisor watches its own.
-func patience(rs []*request) (d time.Duration) {
+func exchangePatience(rs []*request) (d time.Duration) {
 	for _, r := range rs {
 		d = max(d, r.exchange)
 	}

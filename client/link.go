@@ -188,15 +188,15 @@ func (l *link) read() {
 	in := newReader(l)
 	for {
 		if err := in.receive(l.conn); err != nil {
-			l.fail(ended(l.typ(), err))
+			l.fail(receiveError(l.typ(), err))
 			return
 		}
 	}
 }
 
-// ended names what an error means here: io.EOF that the server closed, well or
+// receiveError names what an error means here: io.EOF that the server closed, well or
 // not, a codec.Error that we do, and tell the server which of the two it is.
-func ended(typ string, err error) error {
+func receiveError(typ string, err error) error {
 	bad, ok := errors.AsType[*codec.Error](err)
 	switch {
 	case errors.Is(err, io.EOF):

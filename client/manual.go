@@ -185,7 +185,7 @@ func (m *Manual) Send(ctx context.Context, ms ...*bayeux.Message) ([]*bayeux.Mes
 	defer cancel()
 	got, err := m.exchange(ctx, p, sent)
 	if err == nil {
-		err = unanswered(sent, got)
+		err = passedOver(sent, got)
 	} else {
 		m.hangUp()
 		m.soon = true

@@ -26,7 +26,7 @@ func (c *Client) Publish(ctx context.Context, ch string, data any) error {
 	if err != nil {
 		return err
 	}
-	answers := r.await()
+	answers := r.replies()
 	if err := c.enqueue(ctx, r); err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (b *Batch) Send(ctx context.Context) error {
 	answers := make([]<-chan answer, len(rs))
 	for i, r := range rs {
 		r.ctx, r.more = ctx, i < len(rs)-1
-		answers[i] = r.await()
+		answers[i] = r.replies()
 	}
 	if err := b.c.enqueue(ctx, rs...); err != nil {
 		return err

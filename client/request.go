@@ -77,7 +77,8 @@ type answer struct {
 	err error
 }
 
-func (r *request) await() <-chan answer {
+// replies is where r's outcome comes, once. It is called before r is put anywhere.
+func (r *request) replies() <-chan answer {
 	answers := make(chan answer, 1)
 	r.settled = func(m *bayeux.Message, err error) { answers <- answer{m, err} }
 	return answers

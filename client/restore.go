@@ -112,37 +112,6 @@ func (c *Client) judgeOther(e *bayeux.Error) verdict {
 	return v
 }
 
-// reached reports whether a failed attempt shows that there is a server, or what
-// stands before it, which took the connection: it said something, or nothing for
-// too long. What is unreachable is the network's fault, and a session may outlive
-// that.
-func reached(err error) bool {
-	if _, refused := refusalOf(err); refused {
-		return true
-	}
-	for e := range failures(err) {
-		asked := e.Op == "dial" && e.Reason == transport.Stalled // of an exchange nobody knows
-		if asked || e.Status != 0 || e.Reason == transport.BadPayload || e.Reason == transport.TooLarge {
-			return true
-		}
-	}
-	return false
-}
-
-// appointed is how long it is until the time at which the server wants to hear of
-// the client again, if it has said so in its last answer: one that shuts down
-// ends the connection before, or just after, and the next one expects the client
-// then. Pauses of the client's own would come on top. It is false when there is
-// no such time, or the connection is not the first to break.
-func (c *Client) appointed() (due time.Duration, ok bool) {
-	pause := interval(c.advice)
-	due = time.Until(c.lastAnswer.Add(pause))
-	return max(0, due), pause > 0 && due > -justMissed && c.backoff.failures == 0
-}
-
-// justMissed is little beside how long a server holds connects when it lives.
-const justMissed = 500 * time.Millisecond
-
 // tellBreak tells the gap of a break, since from, unless it has been told and
 // nothing has come since that may have had more behind it. No answer was on its way
 // to an exchange that never was.
@@ -259,7 +228,7 @@ func (c *Client) leave(l *link) verdict {
 	}
 	c.step(bayeux.DisconnectSent, l.typ(), nil)
 	r := c.newRequest(c.ctx, &bayeux.Message{Channel: bayeux.MetaDisconnect}, transport.Disconnect)
-	answers := r.await()
+	answers := r.replies()
 	for _, r := range c.outbox.clear(func(*request) bool { return true }) {
 		c.settle(r, nil, ErrClosed)
 	}

@@ -51,7 +51,7 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, chok
 	if err := c.admit(ctx, r); err != nil {
 		return "", false, err
 	}
-	answers := r.await()
+	answers := r.replies()
 	settled := r.settled
 	r.settled = func(m *bayeux.Message, err error) {
 		s.queue.early.Store(false)
@@ -147,7 +147,7 @@ func (c *Client) unsubscribe(channels []string) <-chan answer {
 	}
 	r := c.newRequest(c.ctx, m, transport.Unsubscribe)
 	r.tries = endless
-	answers := r.await()
+	answers := r.replies()
 	settled, left := r.settled, c.topics.leave(channels)
 	r.settled = func(m *bayeux.Message, err error) {
 		left()

@@ -24,7 +24,7 @@ func (w *writer) send(l *link, conn transport.Conn, rs []*request) (sent bool, e
 	w.buf, w.ends, w.requests = w.buf[:0], w.ends[:0], w.requests[:0]
 	id := l.c.identity()
 	for _, r := range rs {
-		b, err := l.c.append(w.buf, r, id)
+		b, err := l.c.encode(w.buf, r, id)
 		if err != nil {
 			l.c.settle(r, nil, err)
 			continue
@@ -58,8 +58,8 @@ func (w *writer) send(l *link, conn transport.Conn, rs []*request) (sent bool, e
 	return true, err
 }
 
-// append encodes one request for the session id.
-func (c *Client) append(dst []byte, r *request, id identity) ([]byte, error) {
+// encode appends one request for the session id.
+func (c *Client) encode(dst []byte, r *request, id identity) ([]byte, error) {
 	stages := c.cfg.outgoing(r.channel)
 	if r.m == nil && len(stages) == 0 {
 		return appendPublish(dst, r, id.quoted), nil
