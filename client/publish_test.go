@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -132,7 +130,7 @@ func TestAPublishMovesToTheNextSession(t *testing.T) {
 	})
 }
 
-func TestARefusedPublish(t *testing.T) {
+func TestARefusedPublishIsTold(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {
 			f.first = refuse("/a", 1, 1, bayeux.Message{Error: "403:/a:publish_denied"})
@@ -263,25 +261,6 @@ func TestAServerMayRefuseBatches(t *testing.T) {
 	})
 }
 
-func TestPendingIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		d := board(f, streams)
-		d.set(errRefused)
-		c := start(t, dialers(d), WithLimits(Limits{Pending: 3}))
-		for range 3 {
-			require.NoError(t, c.PublishFunc("/a", 1, nil))
-		}
-		require.ErrorIs(t, c.PublishFunc("/a", 1, nil), ErrBusy)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		require.ErrorIs(t, c.Publish(ctx, "/a", 1), context.DeadlineExceeded)
-		d.set(nil)
-		require.NoError(t, c.Publish(t.Context(), "/a", 1))
-		assert.Len(t, f.received("/a"), 4)
-	})
-}
-
 func TestCloseSettlesEverything(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {
@@ -355,7 +334,7 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestARemoteCall(t *testing.T) {
+func TestACallReturnsItsResultOrItsRefusal(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {
 			f.first = func(w *wire, m *bayeux.Message) bool {
@@ -509,109 +488,6 @@ func TestACallIsLostWithTheNetwork(t *testing.T) {
 			require.ErrorIs(t, err, ErrLost)
 			assert.InDelta(t, 50, time.Since(began).Seconds(), 1, "20 s hold, then 20 s and 10 s for the next")
 		})
-	})
-}
-
-// The outcomes that wait behind a callback are of requests that are over: they hold
-// no place that it needs.
-func TestACallbackMayPublishWhateverWaitsBehindIt(t *testing.T) {
-	both(t, func(t *testing.T, f *fake, d *switchboard) {
-		synctest.Test(t, func(t *testing.T) {
-			c := start(t, dialers(d), WithLimits(Limits{Pending: 3}))
-			require.NoError(t, c.Wait(t.Context()))
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			goOn, outcome := make(chan struct{}), make(chan error, 1)
-			require.NoError(t, c.PublishFunc("/a", 0, func(error) {
-				<-goOn
-				outcome <- c.Publish(ctx, "/b", 1)
-			}))
-			synctest.Wait()
-			var err error
-			behind := 0
-			for err == nil {
-				if err = c.PublishFunc("/a", behind, nil); err == nil {
-					behind++
-				}
-				synctest.Wait()
-			}
-			require.ErrorIs(t, err, ErrBusy)
-			assert.Equal(t, 3, behind, "nor is there more than Limits.Pending of outcomes")
-			close(goOn)
-			assert.NoError(t, <-outcome)
-			synctest.Wait()
-			assert.NoError(t, c.PublishFunc("/a", 0, nil))
-		})
-	})
-}
-
-// An extension takes its time; meanwhile the caller goes away.
-func TestWhatIsWithdrawnOnItsWayToTheWireIsNotSent(t *testing.T) {
-	both(t, func(t *testing.T, f *fake, d *switchboard) {
-		synctest.Test(t, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			returned := make(chan struct{})
-			out := func(_ context.Context, m *bayeux.Message) error {
-				if m.Channel == "/a" {
-					cancel()
-					<-returned
-				}
-				return nil
-			}
-			c := start(t, dialers(d), WithExtension(Extension{Name: "slow", Requests: []string{"/a"}, Outgoing: out}))
-			require.NoError(t, c.Wait(t.Context()))
-			go func() {
-				assert.ErrorIs(t, c.Publish(ctx, "/a", 1), context.Canceled)
-				close(returned)
-			}()
-			<-returned
-			require.NoError(t, c.Publish(t.Context(), "/b", 1))
-			assert.Zero(t, f.count("/a"))
-			drained, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			assert.NoError(t, c.Drain(drained), "it is settled")
-		})
-	})
-}
-
-// onLog calls f with the text of each record.
-type onLog func(string)
-
-func (f onLog) Enabled(context.Context, slog.Level) bool { return true }
-func (f onLog) Handle(_ context.Context, r slog.Record) error {
-	f(r.Message)
-	return nil
-}
-func (f onLog) WithAttrs([]slog.Attr) slog.Handler { return f }
-func (f onLog) WithGroup(string) slog.Handler      { return f }
-
-// What has found no connection goes back to where it waited.
-func TestWhatIsWithdrawnOnItsWayBackIsNotSentAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		d := board(f, polls)
-		ctx, cancel := context.WithCancel(t.Context())
-		returned := make(chan struct{})
-		c := start(t, dialers(d), WithLogger(slog.New(onLog(func(text string) {
-			if strings.HasPrefix(text, "no connection for a request") {
-				cancel()
-				<-returned
-			}
-		}))))
-		require.NoError(t, c.Wait(t.Context()))
-		time.Sleep(time.Second)
-		d.set(&net.OpError{Op: "dial", Err: errRefused})
-		go func() {
-			assert.ErrorIs(t, c.Publish(ctx, "/a", 1), context.Canceled)
-			close(returned)
-		}()
-		<-returned
-		d.set(nil)
-		time.Sleep(time.Minute)
-		assert.Zero(t, f.count("/a"))
-		drained, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		assert.NoError(t, c.Drain(drained), "it is settled")
 	})
 }
 
