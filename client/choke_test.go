@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -182,15 +183,16 @@ func TestAnUnsubscribeThatTheServerChokesOnIsGivenUp(t *testing.T) {
 func TestBreaksOfTheNetworkGiveUpNoSubscribe(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {
-			away := false
+			var away, back atomic.Bool
 			f.first = func(w *wire, m *bayeux.Message) bool {
 				if m.Channel == bayeux.MetaSubscribe {
-					away = true
+					away.Store(true)
 				}
-				if away {
-					w.conn.Close(transport.Internal)
+				if !away.Load() || back.Load() {
+					return false
 				}
-				return away
+				w.conn.Close(transport.Internal)
+				return true
 			}
 			c := start(t, dialers(d))
 			require.NoError(t, c.Wait(t.Context()))
@@ -201,8 +203,43 @@ func TestBreaksOfTheNetworkGiveUpNoSubscribe(t *testing.T) {
 			}()
 			time.Sleep(3 * time.Hour)
 			assert.Empty(t, subscribed)
-			f.first = nil
+			back.Store(true)
 			require.NoError(t, <-subscribed)
 		})
+	})
+}
+
+// The other subscribe, which only has no reply, was in flight when the network broke: it
+// goes alone once, and then nothing waits for it any more.
+func TestASubscribeWithoutAReplyHoldsOthersUpOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := board(f, streams)
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			if m.Channel == bayeux.MetaSubscribe && f.count(m.Channel) == 1 {
+				w.conn.Close(transport.Internal)
+			}
+			return m.Channel == bayeux.MetaSubscribe
+		}
+		c := start(t, dialers(d))
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.Subscribe(ctx, "/a")
+			done <- err
+		}()
+		require.NoError(t, c.Wait(t.Context()))
+		slow := 0
+		for len(done) == 0 {
+			began := time.Now()
+			require.NoError(t, c.Publish(t.Context(), "/p", 1))
+			if time.Since(began) > 0 {
+				slow++
+			}
+			time.Sleep(time.Second)
+		}
+		assert.ErrorIs(t, <-done, context.DeadlineExceeded)
+		assert.LessOrEqual(t, slow, 2, "for the break, and for the one that goes alone")
 	})
 }

@@ -193,8 +193,8 @@ func (c *Client) settle(r *request, m *bayeux.Message, err error) {
 		c.release(r)
 		c.answered()
 	}
-	if r.breaks > 0 {
-		c.outbox.goOn(r)
+	if r.m != nil {
+		c.outbox.goOn(r) // others may wait for it; never for a publish
 	}
 	if f := c.cfg.hooks.Replied; f != nil && !r.sent.IsZero() {
 		f(r.channel, time.Since(r.sent), err)
@@ -234,11 +234,14 @@ const maxBreaks = 5
 
 // choked counts a failure of what carried r, unless no connect has been answered since
 // the last one, and reports whether it is r's fault by now. After the first it goes
-// out alone, so that nothing else is lost with it. That a stream brings no reply is
-// no failure, if it never was one.
+// out alone, so that nothing else is lost with it. That only its reply stays out of a
+// stream clears it.
 func (c *Client) choked(r *request, why error) bool {
-	_, failed := errors.AsType[*transport.Error](why)
-	if r.tries < endless/2 || r.sent.IsZero() || !failed && r.breaks == 0 {
+	if r.tries < endless/2 || r.sent.IsZero() {
+		return false
+	}
+	if _, failed := errors.AsType[*transport.Error](why); !failed {
+		r.breaks = 0
 		return false
 	}
 	if answered := c.count.answered.Load(); r.breaks == 0 || answered > r.answered {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,12 +62,11 @@ func TestAStreamThatBreaksAfterItWasTurnedAwayKeepsItsSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		d := board(f, streams)
-		breaks := false
+		var breaks atomic.Bool
 		f.first = func(w *wire, m *bayeux.Message) bool {
-			if !breaks || m.Channel != bayeux.MetaConnect {
+			if m.Channel != bayeux.MetaConnect || !breaks.CompareAndSwap(true, false) {
 				return false
 			}
-			breaks = false
 			w.conn.Close(transport.Internal)
 			return true
 		}
@@ -79,10 +79,10 @@ func TestAStreamThatBreaksAfterItWasTurnedAwayKeepsItsSession(t *testing.T) {
 		for d.tries() < before+3 {
 			time.Sleep(time.Second)
 		}
-		breaks = true
+		breaks.Store(true)
 		d.set(nil)
 		time.Sleep(time.Minute)
-		assert.False(t, breaks)
+		assert.False(t, breaks.Load())
 		assert.Equal(t, bayeux.Connected, c.State())
 		assert.Equal(t, session, c.ID())
 	})
@@ -92,23 +92,24 @@ func TestAStreamThatBreaksAfterItWasTurnedAwayKeepsItsSession(t *testing.T) {
 func TestNudgesEndNoSession(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {
-			away := false
+			var away atomic.Bool
 			f.first = func(w *wire, _ *bayeux.Message) bool {
-				if away {
+				now := away.Load()
+				if now {
 					w.hang()
 				}
-				return away
+				return now
 			}
 			c := start(t, dialers(d))
 			require.NoError(t, c.Wait(t.Context()))
 			session := c.ID()
 			time.Sleep(time.Second)
-			away = true
+			away.Store(true)
 			for range 10 {
 				c.Nudge()
 				time.Sleep(1500 * time.Millisecond)
 			}
-			away = false
+			away.Store(false)
 			time.Sleep(time.Minute)
 			assert.Equal(t, bayeux.Connected, c.State())
 			assert.Equal(t, session, c.ID())
