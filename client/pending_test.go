@@ -89,3 +89,20 @@ func TestACallbackMayPublishWhateverWaitsBehindIt(t *testing.T) {
 		})
 	})
 }
+
+func TestWhatPublishFuncRefusesTakesNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := board(newFake(), streams)
+		d.set(errRefused)
+		c := start(t, dialers(d), WithLimits(Limits{Pending: 1}))
+		published := make(chan error, 1)
+		go func() { published <- c.Publish(t.Context(), "/a", 1) }()
+		synctest.Wait()
+		for range 3 {
+			require.ErrorIs(t, c.PublishFunc("/a", 1, nil), ErrBusy)
+		}
+		d.set(nil)
+		require.NoError(t, <-published)
+		require.NoError(t, c.PublishFunc("/a", 1, nil))
+	})
+}

@@ -116,3 +116,19 @@ func TestNudgesEndNoSession(t *testing.T) {
 		})
 	})
 }
+
+// What the server itself says of a connect, three times in a row, is about the session.
+func TestThreeRefusalsInARowEndASessionAtOnce(t *testing.T) {
+	for refusals, handshakes := range map[int]int{strikes - 1: 1, strikes: 2} {
+		both(t, func(t *testing.T, f *fake, d *switchboard) {
+			synctest.Test(t, func(t *testing.T) {
+				retry := &bayeux.Advice{Reconnect: bayeux.Retry}
+				f.first = refuse(bayeux.MetaConnect, 3, 2+refusals, bayeux.Message{Error: "500::oops", Advice: retry})
+				c := start(t, dialers(d))
+				time.Sleep(f.hold + 20*time.Second)
+				assert.Equal(t, bayeux.Connected, c.State())
+				assert.Equal(t, handshakes, f.count(bayeux.MetaHandshake))
+			})
+		})
+	}
+}
