@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -34,7 +33,7 @@ func refuse(ch string, from, until int, reply bayeux.Message) func(*wire, *bayeu
 	}
 }
 
-func TestRefusalsOfAConnect(t *testing.T) {
+func TestARefusedConnectIsFollowedByWhatItAdvises(t *testing.T) {
 	none := &bayeux.Advice{Reconnect: bayeux.NoReconnect, Interval: bayeux.SpanOf(0)}
 	again := &bayeux.Advice{Reconnect: bayeux.HandshakeAgain, Interval: bayeux.SpanOf(0)}
 	retry := &bayeux.Advice{Reconnect: bayeux.Retry, Interval: bayeux.SpanOf(2 * time.Second)}
@@ -72,7 +71,7 @@ func TestRefusalsOfAConnect(t *testing.T) {
 					assert.Equal(t, tt.handshakes, f.count(bayeux.MetaHandshake))
 					if tt.final {
 						<-c.Done()
-						refusal, ok := errors.AsType[*bayeux.Error](c.Err())
+						refusal, ok := refusalOf(c.Err())
 						require.True(t, ok, "%v", c.Err())
 						assert.Equal(t, tt.reply.Error, refusal.Wire())
 						assert.ErrorIs(t, sub.Err(), ErrClosed)
@@ -97,7 +96,7 @@ func tokens(values ...string) Option {
 	})
 }
 
-func TestRefusalsOfAHandshake(t *testing.T) {
+func TestARefusedHandshakeIsFollowedByWhatItAdvises(t *testing.T) {
 	none := &bayeux.Advice{Reconnect: bayeux.NoReconnect}
 	sfdc := bayeux.Ext{"sfdc": []byte(`{"failureReason":"401::Authentication invalid"}`)}
 	tests := []struct {
@@ -310,5 +309,29 @@ func TestRepliesWithoutIDsOutOfOrder(t *testing.T) {
 			})
 		}
 		wg.Wait()
+	})
+}
+
+// The server ends a session while its client pauses between two connects, and
+// knows nothing of it when the next one comes.
+func TestAKickBetweenTwoConnectsIsFinal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			if m.Channel != bayeux.MetaConnect || f.count(bayeux.MetaConnect) > 1 {
+				return false
+			}
+			w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Succeeded,
+				Advice: &bayeux.Advice{Reconnect: bayeux.Retry, Interval: bayeux.SpanOf(time.Minute)}})
+			return true
+		}
+		c := start(t, dialers(board(f, streams)))
+		_, err := c.Subscribe(t.Context(), "/a")
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		f.kick(c.ID())
+		<-c.Done()
+		assert.ErrorIs(t, c.Err(), errKicked)
+		assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
 	})
 }

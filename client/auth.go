@@ -86,7 +86,7 @@ func (c *Client) authorize() error {
 	if c.cfg.tokenSource == nil {
 		return nil
 	}
-	return c.end.authorized(ask(c, &c.tokens, c.cfg.tokenSource))
+	return c.end.authorized(askUser(c, &c.tokens, c.cfg.tokenSource))
 }
 
 // authorization is the current header value, "" without credentials.
@@ -141,7 +141,7 @@ func (c *Client) handshakeExt() (bayeux.Ext, error) {
 	if c.cfg.handshakeExt == nil {
 		return nil, nil
 	}
-	ext, err := ask(c, &c.exts, c.cfg.handshakeExt)
+	ext, err := askUser(c, &c.exts, c.cfg.handshakeExt)
 	if err != nil {
 		return nil, fmt.Errorf("client: handshake ext: %w", err)
 	}

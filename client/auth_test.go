@@ -185,34 +185,21 @@ func TestASlowTokenIsNotAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestOptionsAreChecked(t *testing.T) {
-	d := WithTransports(board(newFake(), streams))
-	for name, opts := range map[string][]Option{
-		"no transport":   {},
-		"nil transport":  {WithTransports(nil)},
-		"two of a type":  {WithTransports(board(newFake(), streams), board(newFake(), streams))},
-		"timeout":        {d, WithTimeouts(Timeouts{Open: -1})},
-		"backoff":        {d, WithBackoff(2, 1)},
-		"header":         {d, WithHeader(" x", "1")},
-		"max retries":    {d, WithMaxRetries(-1)},
-		"publish retry":  {d, WithPublishRetry(0, 1)},
-		"token ext":      {d, WithTokenExt("")},
-		"no cookie":      {d, WithCookies(nil)},
-		"cookie name":    {d, WithCookies(&http.Cookie{Name: "a=b"})},
-		"cookie value":   {d, WithCookies(&http.Cookie{Name: "a", Value: "b; c=d"})},
-		"cookie control": {d, WithCookies(&http.Cookie{Name: "a", Value: "b\r\nX: y"})},
-		"ext pattern":    {d, WithExtension(Extension{Channels: []string{"/a/*/b"}})},
-		"ext request":    {d, WithExtension(Extension{Requests: []string{"a"}})},
-		"inside Options": {d, Options(WithMaxRetries(-1))},
-	} {
-		_, err := New(testURL, opts...)
-		assert.Error(t, err, name)
-		_, err = NewManual(testURL, opts...)
-		assert.Error(t, err, name)
-	}
-	for _, url := range []string{"", "ftp://x", "http://", ":", "/cometd", "http://u:secret@host:port/"} {
-		_, err := New(url, d)
-		assert.Error(t, err, url)
-		assert.NotContains(t, fmt.Sprint(err), "secret")
-	}
+// A token is asked for before each handshake, also before the one that a
+// restored connection makes over another transport.
+func TestATokenForTheOtherTransport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, stream, poll := pair()
+		asked := 0
+		start(t, dialers(stream, poll), WithTokenSource(func(context.Context) (AccessToken, error) {
+			asked++
+			return Bearer("t"), nil
+		}))
+		time.Sleep(5 * time.Second)
+		stream.set(errRefused)
+		stream.cut()
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
+		assert.Equal(t, 2, asked)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,14 +135,19 @@ func dialers(ds ...*switchboard) (out []transport.Dialer) {
 	return out
 }
 
-// picky dials exchanges that refuse payloads of several messages with 422.
+// picky dials exchanges that refuse payloads of several messages with 422, until it
+// is mended.
 type picky struct {
 	transport.Dialer
-	f *fake
+	f      *fake
+	mended atomic.Bool
 }
 
 func (p *picky) Dial(ctx context.Context, t *transport.Target) (transport.Conn, error) {
 	conn, err := p.Dialer.Dial(ctx, t)
+	if p.mended.Load() {
+		return conn, err
+	}
 	return &pickyConn{Conn: conn}, err
 }
 

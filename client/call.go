@@ -25,7 +25,7 @@ func (c *Client) Call(ctx context.Context, ch string, req any) (*bayeux.Message,
 	if err != nil {
 		return nil, err
 	}
-	answers := r.await()
+	answers := r.replies()
 	if err := c.enqueue(ctx, r); err != nil {
 		return nil, err
 	}

@@ -72,10 +72,10 @@ type Client struct {
 
 // New makes a client and starts it. It fails for bad options only, never for
 // the network: use [Client.Wait] or [Client.States] to learn how it goes.
-func New(url string, opts ...Option) (*Client, error) { return begin(url, time.Time{}, opts) }
+func New(url string, opts ...Option) (*Client, error) { return newClient(url, time.Time{}, opts) }
 
-// begin is New for somebody who waits until by, if that is not zero.
-func begin(url string, by time.Time, opts []Option) (*Client, error) {
+// newClient is New for somebody who waits until by, if that is not zero.
+func newClient(url string, by time.Time, opts []Option) (*Client, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
 		return nil, err
@@ -99,9 +99,9 @@ func begin(url string, by time.Time, opts []Option) (*Client, error) {
 	c.hub.Init(receiverEvents, func(n int) Event { return EventsLost{n} })
 	c.topics.init()
 	c.topics.left, c.topics.pause = c.cfg.unsubscribed, backoff{min: c.cfg.backoff[0], max: c.cfg.backoff[1]}
-	c.callbacks.start = c.work
+	c.callbacks.start, c.callbacks.most = c.work, cfg.limits.Pending
 	c.supervisor = newSupervisor(cfg)
-	c.by = by
+	c.dialDeadline = by
 	for i := range cfg.extensions {
 		c.follows = c.follows || cfg.extensions[i].Done != nil
 		if f := cfg.extensions[i].Opened; f != nil {
@@ -132,7 +132,7 @@ func newSupervisor(cfg *config) supervisor {
 // from [New].
 func Dial(ctx context.Context, url string, opts ...Option) (*Client, error) {
 	by, _ := ctx.Deadline()
-	c, err := begin(url, by, opts)
+	c, err := newClient(url, by, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,8 @@ func Dial(ctx context.Context, url string, opts ...Option) (*Client, error) {
 
 // Close ends the client at once: it tells the server, waiting at most
 // Timeouts.Close for the answer, and gives up what was not answered. It waits
-// for the client's goroutines except handlers, so a handler may call it.
+// for the client's goroutines except handlers, so a handler may call it. It always
+// returns nil and may be called again.
 func (c *Client) Close() error {
 	c.closing.Store(true)
 	c.cancel()
@@ -267,7 +268,7 @@ func (c *Client) lose(session string, why error) {
 	c.mu.Lock()
 	current := session != "" && session == c.session.id
 	if current {
-		c.outbox.open(false)
+		c.outbox.shutOrdinary()
 		c.loss = cmp.Or(c.loss, why)
 	}
 	c.mu.Unlock()
@@ -284,12 +285,12 @@ func (c *Client) tellLoss() {
 	}
 }
 
-// letOut lets ordinary requests go, unless the session is known to be gone.
-func (c *Client) letOut() {
+// releaseRequests lets ordinary requests go, unless the session is known to be gone.
+func (c *Client) releaseRequests() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.loss == nil {
-		c.outbox.open(true)
+		c.outbox.openOrdinary()
 	}
 }
 
@@ -320,7 +321,7 @@ func (c *Client) finish(err error) {
 	c.end.close()
 	c.setSession("")
 	if c.State() != bayeux.Stopped {
-		c.stop(c.Err())
+		c.endState(c.Err())
 	}
 	c.hub.End()
 	c.handlers.Lock()

@@ -3,11 +3,14 @@ package client
 import (
 	"context"
 	"fmt"
+	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -126,6 +129,74 @@ func TestABreakKeepsTheSession(t *testing.T) {
 			assert.EqualValues(t, 1, c.Stats().Reconnects)
 			f.publish("/a", "1")
 			assert.Equal(t, []string{"1"}, take(ctx, sub, 1))
+		})
+	})
+}
+
+func TestWaitSaysWhatHasFailed(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			d.set(errRefused)
+			c := start(t, dialers(d))
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			err := c.Wait(ctx)
+			assert.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.ErrorIs(t, err, errRefused)
+			d.set(nil)
+			require.NoError(t, c.Wait(t.Context()))
+		})
+	})
+}
+
+// The first transport has failed, the second hangs: Wait and Dial tell of the first.
+func TestWaitAndDialSayWhatHasFailedInMidAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, stream, poll := pair()
+		stream.set(errNoUpgrade)
+		poll.hangs = true
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := Dial(ctx, testURL, WithTransports(dialers(stream, poll)...))
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorIs(t, err, transport.ErrUnsupported)
+	})
+}
+
+// What had arrived by the end of Drain reaches also the reader of a Chan.
+func TestDrainLeavesMessagesToAChan(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d))
+			sub, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			messages := sub.Chan(t.Context())
+			for i := range 5 {
+				f.publish("/a", fmt.Sprint(i))
+			}
+			time.Sleep(time.Second)
+			require.NoError(t, c.Drain(t.Context()))
+			var got []string
+			for m := range messages {
+				got = append(got, string(m.Data))
+			}
+			assert.Equal(t, "0 1 2 3 4", strings.Join(got, " "))
+		})
+	})
+}
+
+// A server that is away is not waited for to say goodbye.
+func TestCloseWithoutAServerIsQuick(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d))
+			require.NoError(t, c.Wait(t.Context()))
+			d.set(&net.OpError{Op: "dial", Err: errRefused})
+			d.cut()
+			synctest.Wait()
+			began := time.Now()
+			c.Close()
+			assert.Zero(t, time.Since(began))
 		})
 	})
 }

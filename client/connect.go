@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
-	"github.com/gocometd/cometd/codec"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -22,31 +21,21 @@ var (
 	errDoubted = errors.New("client: nothing was heard for long")
 )
 
-// A beat is one connect of the loop.
-type beat struct {
-	soon   bool // the server is to answer at once: the first one, and after failures
+// A nextConnect is one connect of the loop.
+type nextConnect struct {
+	soon   bool // the server is to answer at once: the first one over a connection, and after failures
 	probe  bool // Nudge asks
 	doubt  bool // a reply stayed out
 	rested bool // it comes after a pause
-}
-
-// strikes is how many failures in a row, of those that [strike] counts, end a
-// session.
-const strikes = 3
-
-// A streak is failures in a row.
-type streak struct {
-	strikes int
-	since   time.Time // the first failure, whatever it was
 }
 
 // keep keeps l's session, over l and its successors, until it is lost or the
 // client ends. It returns with no link left but one that is kept for the next
 // handshake.
 func (c *Client) keep(l *link) verdict {
-	b := beat{soon: true}
+	b := nextConnect{soon: true}
 	var s streak
-	c.quick = 0
+	c.quickConnects = 0
 	for {
 		l.begun.Store(false)
 		began, events := time.Now(), c.count.events()
@@ -55,94 +44,86 @@ func (c *Client) keep(l *link) verdict {
 			if l.conn == nil {
 				c.markGap(transport.Replaced, false) // an answer on its way was cut with its exchange
 			}
-			b = beat{soon: true, probe: nudged, doubt: !nudged}
+			b = nextConnect{soon: true, probe: nudged, doubt: !nudged}
 			continue
 		}
 		c.noteWorked(err)
 		v := c.judge(m, err)
-		told := v.next == anew
-		if v.next == again && c.strikesOut(&s, l, err) {
-			v.next = anew
-			c.shun(l, err)
+		told := v.next == rehandshake
+		if v.next == reconnect && c.strikesOut(&s, l, b, err) {
+			v.next = rehandshake
+			c.demote(l, err)
 		}
 		switch v.next {
-		case goOn:
+		case connectAgain:
 			s = streak{}
 			c.answeredWell(l, b, time.Since(began) >= heldConnect || c.count.events() > events)
 			if !c.rest(l, c.pace()) {
 				return c.leave(l)
 			}
 			l = c.upgrade(l)
-			b = beat{soon: l.fresh}
-		case again:
-			if l.onTrial() {
-				if back, err := c.goBack(l, v.err); err == nil {
-					l, b = back, beat{soon: true}
-					continue
-				}
-			}
-			session := c.ID()
-			if l, v = c.restore(l, v, &s, b.probe); v.next != again {
+			b = nextConnect{soon: l.fresh}
+		case reconnect:
+			if l, b, v = c.afterBreak(l, b, v, &s); v.next != reconnect {
 				return v
 			}
-			if c.ID() != session {
-				s = streak{}
-			}
-			if l.conn == nil && errors.Is(err, bayeux.ErrTimeout) {
-				c.end.reroute()
-			}
-			b = beat{soon: true, rested: !b.probe}
 		default:
 			v.rested = b.rested
-			if c.ctx.Err() != nil {
-				return c.leave(l)
-			}
-			if !told || !c.stay(l, m, err) {
-				l.close(v.err)
-			}
-			return v
+			return c.endKeep(l, v, told && wantsHandshake(m, err))
 		}
 	}
 }
 
-// rest is sleep between two connects. It ends early when the next one will show
-// that the connection or the session is gone.
-func (c *Client) rest(l *link, d time.Duration) bool {
-	if d <= 0 {
-		return c.ctx.Err() == nil
+// afterBreak is for b, which has failed over l, as v says: its connection is made again,
+// or, if it was on trial, the session goes back to the exchanges of before. Without a
+// link the verdict is another.
+func (c *Client) afterBreak(l *link, b nextConnect, v verdict, s *streak) (*link, nextConnect, verdict) {
+	if l.onTrial() {
+		if back, err := c.goBack(l, v.err); err == nil {
+			return back, nextConnect{soon: true}, v
+		}
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-c.nudged:
-	case <-c.doubts:
-	case <-c.losses:
-		c.tellLoss() // the next connect
-	case <-l.ctx.Done():
-	case <-c.ctx.Done():
-		return false
+	late, session := errors.Is(v.err, bayeux.ErrTimeout), c.ID()
+	if l, v = c.restore(l, v, s, b.probe); v.next != reconnect {
+		return nil, b, v
 	}
-	return true
+	if c.ID() != session {
+		*s = streak{}
+	}
+	if l.conn == nil && late {
+		c.end.reroute()
+	}
+	return l, nextConnect{soon: true, rested: !b.probe}, v
+}
+
+// endKeep is for a session that ends over l, which is left open if the server has just
+// asked over it for another one, and if it can be.
+func (c *Client) endKeep(l *link, v verdict, asked bool) verdict {
+	if c.ctx.Err() != nil {
+		return c.leave(l)
+	}
+	if !asked || !c.keepStream(l) {
+		l.close(v.err)
+	}
+	return v
 }
 
 // connect sends one connect and waits for its reply.
-func (c *Client) connect(l *link, b beat) (*bayeux.Message, error) {
+func (c *Client) connect(l *link, b nextConnect) (*bayeux.Message, error) {
 	m := &bayeux.Message{Channel: bayeux.MetaConnect, ConnectionType: l.typ()}
 	patience := c.cfg.timeouts.NetworkDelay
 	if b.doubt {
 		patience /= 2 // for as long nothing was heard before
 	}
-	switch {
-	case b.probe:
+	if b.probe {
 		patience = min(patience, probePatience)
-		fallthrough
-	case l.onTrial():
+	}
+	if l.onTrial() {
 		patience = min(patience, upgradePatience)
-		fallthrough
-	case b.soon:
+	}
+	if b.soon {
 		m.Advice = &bayeux.Advice{Timeout: bayeux.SpanOf(0)}
-	default:
+	} else {
 		patience += c.hold()
 	}
 	return c.supervise(l, m, transport.Connect, patience)
@@ -163,8 +144,8 @@ func (c *Client) hold() time.Duration {
 func (c *Client) supervise(l *link, m *bayeux.Message, kind transport.Kind, patience time.Duration) (*bayeux.Message, error) {
 	r := c.newRequest(c.ctx, m, kind)
 	r.patience, r.exchange = 0, 0 // watched here
-	answers := r.await()
-	c.outbox.put(heartbeat, r)
+	answers := r.replies()
+	c.outbox.put(laneConnect, r)
 	reply, err := c.watchFor(l, answers, patience, m)
 	if err != nil && !c.outbox.remove(r) {
 		l.abandon(r)
@@ -209,11 +190,11 @@ func (c *Client) watchFor(l *link, answers <-chan answer, patience time.Duration
 				return nil, err
 			}
 		case <-c.nudged:
-			if connect {
+			if connect && kicked == nil { // else the end is near anyway, and final
 				return nil, errNudged
 			}
 		case <-c.doubts:
-			if held && l.conn != nil { // else the answer is due soon anyway
+			if held && l.conn != nil && kicked == nil { // else the answer is due soon anyway
 				return nil, errDoubted
 			}
 		case <-c.ctx.Done():
@@ -236,7 +217,7 @@ func afterKick(a answer, kicked error) (*bayeux.Message, error) {
 		return a.m, a.err
 	}
 	silent := a.err == nil && (a.m == nil || a.m.Advice == nil)
-	e, refused := errors.AsType[*bayeux.Error](a.err)
+	e, refused := refusalOf(a.err)
 	if silent || refused && errors.Is(e, bayeux.ErrUnknownSession) && !isNone(e.Advice) {
 		return nil, kicked
 	}
@@ -254,39 +235,40 @@ func (c *Client) takeLoss() error {
 // noteWorked notes for how long the connection has worked: from its first good
 // answer to a connect until now, unless that is when somebody lost patience.
 func (c *Client) noteWorked(err error) {
-	if !c.since.IsZero() && !errors.Is(err, bayeux.ErrTimeout) {
-		c.worked = time.Since(c.since)
+	if !c.workingSince.IsZero() && !errors.Is(err, bayeux.ErrTimeout) {
+		c.workedFor = time.Since(c.workingSince)
 	}
 }
 
 // forgetWorked is for a session, or its connection, that begins.
-func (c *Client) forgetWorked() { c.since, c.worked = time.Time{}, 0 }
+func (c *Client) forgetWorked() { c.workingSince, c.workedFor = time.Time{}, 0 }
 
 // answeredWell is for a connect that the server answered. It was useful if it
 // was held, or something came meanwhile; quick counts those in a row that were
 // not.
-func (c *Client) answeredWell(l *link, b beat, useful bool) {
-	l.fresh, c.broken, c.connected = false, false, true
+func (c *Client) answeredWell(l *link, b nextConnect, useful bool) {
+	l.fresh, c.gapTold, c.connected = false, false, true
+	c.count.answered.Add(1)
 	c.setFailure(nil)
 	c.step(bayeux.ConnectOK, l.typ(), c.lesser)
-	c.letOut()
+	c.releaseRequests()
 	select {
 	case c.tried <- nil:
 	default:
 	}
-	c.alive = time.Now()
-	if c.since.IsZero() {
-		c.since = c.alive
+	c.lastAnswer = time.Now()
+	if c.workingSince.IsZero() {
+		c.workingSince = c.lastAnswer
 	}
-	if c.worked >= c.backoff.lasting() {
+	if c.workedFor >= c.backoff.lasting() {
 		c.backoff.reset()
 	}
 	switch {
 	case b.soon:
 	case useful:
-		c.quick = 0
+		c.quickConnects = 0
 	default:
-		c.quick++
+		c.quickConnects++
 	}
 }
 
@@ -298,64 +280,8 @@ func (c *Client) expired() bool {
 		return false
 	}
 	keeps := c.hold() + interval(c.advice) + min(c.advice.MaxInterval.Or(0), longestKept)
-	return time.Since(c.alive) > keeps
+	return time.Since(c.lastAnswer) > keeps
 }
 
 // longestKept bounds a sum.
 const longestKept = 365 * 24 * time.Hour
-
-// pace is how long to rest between two connects: as the server advised, where
-// that makes no loop of connects that are answered at once.
-func (c *Client) pace() time.Duration {
-	advised := interval(c.advice)
-	if advised >= heldConnect {
-		return advised
-	}
-	return max(advised, tooQuick(c.quick))
-}
-
-// tooQuick paces a server that answers at once, again and again, with nothing:
-// it may advise no interval, but it gets no endless loop.
-func tooQuick(quick int) time.Duration {
-	if quick < 3 {
-		return 0
-	}
-	return min(time.Duration(quick-2)*100*time.Millisecond, 5*time.Second)
-}
-
-// shun has the next handshake try other transports before l's, over which no
-// connect of the session was ever answered: something between may let no more
-// through than a stream's first messages.
-func (c *Client) shun(l *link, err error) {
-	if _, refused := errors.AsType[*bayeux.Error](err); !refused && l.conn != nil && !c.connected {
-		c.shunned, c.shunnedFor = l.typ(), err
-	}
-}
-
-// strikesOut counts a failure, and reports whether the session is to blame by now.
-func (c *Client) strikesOut(s *streak, l *link, err error) bool {
-	if s.since.IsZero() {
-		s.since = time.Now()
-	}
-	s.strikes += c.strike(l, err, time.Since(s.since))
-	return s.strikes >= strikes
-}
-
-// strike is how many strikes a failure counts: 1 if the session may be at fault (a
-// refusal, an answer that makes no sense, silence over a connection that did open);
-// as many as end it if exchanges have broken for longer than a connect can be held,
-// which down says; else 0, for it is the network's fault.
-func (c *Client) strike(l *link, err error, down time.Duration) int {
-	te, _ := errors.AsType[*transport.Error](err)
-	_, refused := errors.AsType[*bayeux.Error](err)
-	_, garbage := errors.AsType[*codec.Error](err)
-	odd := te != nil && (te.Status != 0 || te.Reason == transport.BadPayload || te.Reason == transport.TooLarge)
-	silent := l.conn != nil && l.fresh && !l.begun.Load() || l.conn == nil && errors.Is(err, bayeux.ErrTimeout)
-	switch {
-	case refused, garbage, odd, silent:
-		return 1
-	case l.conn == nil && !neverSent(err) && down > c.hold()+c.cfg.timeouts.NetworkDelay:
-		return strikes
-	}
-	return 0
-}

@@ -157,7 +157,7 @@ func TestEachClientHasItsCookies(t *testing.T) {
 	s.visit(t, e, "http://host/cometd", "theirs=2; Path=/")
 	assert.Equal(t, "mine=1; theirs=2", s.visit(t, e, "http://host/cometd"))
 	assert.Equal(t, "", s.visit(t, endpointAt(t, "http://host/cometd", s), "http://host/cometd"))
-	e.afresh()
+	e.forgetCookies()
 	assert.Equal(t, "mine=1", s.visit(t, e, "http://host/cometd"), "a fresh start keeps the user's own")
 }
 

@@ -17,6 +17,12 @@
 // first, and double up to thirty ([WithBackoff]). [Client.States] tells each change
 // and why, and [Client.Events] everything that a client hears.
 //
+// It gives a session up by itself when the server has refused its connect three
+// times in a row, and when three attempts have reached a server, or what stands
+// before it, and come to nothing for longer than a connect is held and
+// [Timeouts].NetworkDelay. A cookie may lead to a node that is ill: those that
+// servers have set are forgotten then.
+//
 // # Subscriptions
 //
 // Ask for the next message in a loop, or give a function:

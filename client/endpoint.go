@@ -88,9 +88,9 @@ func (e *endpoint) dial(ctx context.Context, d transport.Dialer) (transport.Conn
 	return d.Dial(ctx, &transport.Target{URL: e.url, Header: h, HTTP: e.http, Limit: e.cfg.limits.MessageBytes})
 }
 
-// afresh forgets cookies and idle connections, so that the next request may
+// forgetCookies forgets cookies and idle connections, so that the next request may
 // reach another node behind a balancer.
-func (e *endpoint) afresh() {
+func (e *endpoint) forgetCookies() {
 	if e.jar != nil {
 		e.jar.reset()
 	}

@@ -3,6 +3,8 @@ package client
 import (
 	"errors"
 	"fmt"
+
+	"github.com/gocometd/cometd/bayeux"
 )
 
 // What a caller branches on, beside the refusals in package bayeux and the
@@ -20,8 +22,8 @@ var (
 	ErrLost = errors.New("client: connection lost before the reply")
 
 	// ErrBusy is what PublishFunc returns while Limits.Pending requests wait for
-	// their replies, and Batch.Send for a batch of more than so many. Other calls
-	// wait for a place.
+	// their replies, or so many outcomes for its callbacks, and Batch.Send for a
+	// batch of more than so many. Other calls wait for a place.
 	ErrBusy = errors.New("client: too many requests wait for their replies")
 )
 
@@ -29,3 +31,6 @@ var (
 func lost(ch string, why error) error {
 	return fmt.Errorf("%w: %s: %w", ErrLost, ch, why)
 }
+
+// refusalOf is the server's refusal that err is, or wraps.
+func refusalOf(err error) (e *bayeux.Error, refused bool) { return errors.AsType[*bayeux.Error](err) }

@@ -14,11 +14,11 @@ import (
 
 // exchanges is one lane of a Once transport: one exchange after the other.
 // spare is a Conn for the first.
-func (l *link) exchanges(lane int, spare transport.Conn) {
+func (l *link) exchanges(on lane, spare transport.Conn) {
 	var out writer
 	in := newReader(l)
 	for {
-		rs := l.c.outbox.take(l.ctx, lane)
+		rs := l.c.outbox.take(l.ctx, on)
 		if rs == nil {
 			if spare != nil {
 				spare.Close(transport.Normal)
@@ -27,7 +27,7 @@ func (l *link) exchanges(lane int, spare transport.Conn) {
 		}
 		l.carry(&out, in, spare, rs)
 		spare = nil
-		if lane == ordinary {
+		if on == laneOther {
 			l.c.outbox.done()
 		}
 		select {
@@ -61,7 +61,7 @@ func (l *link) exchange(out *writer, in *reader, conn transport.Conn, rs []*requ
 	stop := context.AfterFunc(l.ctx, func() { conn.Close(transport.GoingAway) })
 	defer stop()
 	var late atomic.Bool
-	if p := patience(rs); p > 0 {
+	if p := exchangePatience(rs); p > 0 {
 		calls := unhurried(rs)
 		in.timeout = time.AfterFunc(p, func() {
 			if l.outlasted(conn, calls) {
@@ -73,7 +73,7 @@ func (l *link) exchange(out *writer, in *reader, conn transport.Conn, rs []*requ
 	}
 	sent, err := out.send(l, conn, rs)
 	if sent && err == nil {
-		err = ended(l.typ(), in.receive(conn))
+		err = receiveError(l.typ(), in.receive(conn))
 	}
 	if err != nil && late.Load() {
 		return stalled(l.typ())
@@ -129,9 +129,9 @@ func (l *link) endOverlong() {
 	}
 }
 
-// patience is how long an exchange may take: the longest of its requests, and
+// exchangePatience is how long an exchange may take: the longest of its requests, and
 // longer for a call whose caller has set a time; the supervisor watches its own.
-func patience(rs []*request) (d time.Duration) {
+func exchangePatience(rs []*request) (d time.Duration) {
 	for _, r := range rs {
 		d = max(d, r.exchange)
 	}
@@ -141,7 +141,7 @@ func patience(rs []*request) (d time.Duration) {
 // unanswered handles the requests of an exchange that failed, or whose answer
 // did not name them.
 func (l *link) unanswered(rs []*request, err error) {
-	c, own := l.c, rs[0].own()
+	c, own := l.c, rs[0].supervised()
 	whole, left := len(rs), l.leftOf(rs, err)
 	if !own && lostAnswer(err) && l.ctx.Err() == nil {
 		c.markGap(transport.ReasonOf(err), false) // any answer may bring events (docs/protocol.md §9)
@@ -153,11 +153,11 @@ func (l *link) unanswered(rs []*request, err error) {
 		c.giveBackAll(left, &transport.Error{Type: l.typ(), Op: "receive", Reason: transport.BadPayload, Err: errUnnamed})
 	case whole > 1 && refusedWhole(err):
 		c.cfg.log.Warn("server refuses a batch, sending one message at a time", "transport", l.typ(), "err", err)
-		c.outbox.oneByOne()
+		c.outbox.oneByOne(true)
 		c.requeue(left...)
 	case neverSent(err):
 		l.unreached(left, err)
-	case refused(err):
+	case statusRefuses(err):
 		l.refuse(left, err)
 	default:
 		c.postpone(left)
@@ -196,12 +196,12 @@ func (l *link) refuse(rs []*request, err error) {
 	renew := errors.Is(err, transport.ErrUnauthorized) && l.c.cfg.tokenSource != nil
 	var again []*request
 	for _, r := range rs {
-		if renew && !r.renewed && !r.own() {
+		if renew && !r.renewed && !r.supervised() {
 			r.renewed = true
 			again = append(again, r)
 			continue
 		}
-		l.c.refused(r, fmt.Errorf("client: %s: %w", r.channel, err))
+		l.c.failRequest(r, fmt.Errorf("client: %s: %w", r.channel, err))
 	}
 	if len(again) > 0 {
 		l.notSent(again, err)
@@ -213,7 +213,7 @@ func (l *link) refuse(rs []*request, err error) {
 // with all that stands behind them. If its own breaks too, the supervisor sees to it.
 func (l *link) unreached(rs []*request, err error) {
 	first := rs[0]
-	if first.own() || first.kind == transport.Disconnect || l.ctx.Err() != nil {
+	if first.supervised() || first.kind == transport.Disconnect || l.ctx.Err() != nil {
 		l.notSent(rs, err)
 		return
 	}
@@ -230,16 +230,16 @@ func (l *link) unreached(rs []*request, err error) {
 // has been answered. The supervisor's own are for it to repeat, and a disconnect
 // has come true.
 func (l *link) notSent(rs []*request, err error) {
-	if rs[0].own() || rs[0].kind == transport.Disconnect {
+	if rs[0].supervised() || rs[0].kind == transport.Disconnect {
 		l.c.settle(rs[0], nil, err)
 		return
 	}
-	l.c.outbox.open(false)
+	l.c.outbox.shutOrdinary()
 	l.c.requeue(rs...)
 }
 
-// refused reports whether the server's answer says that it took nothing.
-func refused(err error) bool {
+// statusRefuses reports whether the server's answer says that it took nothing.
+func statusRefuses(err error) bool {
 	e, ok := errors.AsType[*transport.Error](err)
 	return ok && e.Status >= 400 && e.Status < 500 && e.Status != http.StatusRequestTimeout
 }
@@ -259,8 +259,9 @@ func refusedWhole(err error) bool {
 	return ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity || e.Status == http.StatusRequestEntityTooLarge)
 }
 
-// neverSent reports whether a payload cannot have left: no connection.
+// neverSent reports whether a payload cannot have left: no connection, not even to the
+// proxy, or none from there by SOCKS. net/http names them so before it sends a request.
 func neverSent(err error) bool {
 	e, ok := errors.AsType[*net.OpError](err)
-	return ok && e.Op == "dial"
+	return ok && (e.Op == "dial" || e.Op == "proxyconnect" || e.Op == "socks connect")
 }

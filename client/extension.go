@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -48,8 +47,9 @@ type Extension struct {
 	Outgoing func(ctx context.Context, m *bayeux.Message) error
 
 	// Incoming sees each reply and event in the order of arrival. An error
-	// deletes an event; a reply then counts as failed with that error. After
-	// [Client.Nudge] the reply to the connect that was given up may come first.
+	// deletes an event; a reply then counts as failed with that error. Before the
+	// reply to a connect that to one which was given up may come, after [Client.Nudge]
+	// or when some other reply had stayed out over a stream.
 	Incoming func(ctx context.Context, m *bayeux.Message) error
 
 	// Selects is asked, after Incoming and on the same goroutine, whether those
@@ -200,7 +200,7 @@ func pass(ctx context.Context, m *bayeux.Message, stages []stage) error {
 
 // deleted is the extension's refusal as the message's caller sees it.
 func (s *stage) deleted(ch string, err error) error {
-	if e, ok := errors.AsType[*bayeux.Error](err); ok {
+	if e, ok := refusalOf(err); ok {
 		return e
 	}
 	return fmt.Errorf("%w: extension %q: %w", &bayeux.Error{Code: 404, Message: "message_deleted", Channel: ch}, s.extension, err)

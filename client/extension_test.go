@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -120,5 +122,134 @@ func TestASubscriptionThatEndsMeanwhileHoldsNothingUp(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, []string{"1"}, done)
 		assert.Zero(t, c.Stats().Dropped)
+	})
+}
+
+// There is no answer to what was not sent.
+func TestAMessageThatAnExtensionDeletesHoldsNothingUp(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			veto := errors.New("no")
+			var connects atomic.Int32
+			out := func(_ context.Context, m *bayeux.Message) error {
+				if m.Channel == "/a" || m.Channel == bayeux.MetaConnect && connects.Add(1) == 3 {
+					return veto
+				}
+				return nil
+			}
+			var gaps atomic.Int32
+			c := start(t, dialers(d), WithExtension(Extension{Name: "veto", Outgoing: out}), WithHooks(Hooks{Gap: func(Gap) { gaps.Add(1) }}))
+			_, err := c.Subscribe(t.Context(), "/b")
+			require.NoError(t, err)
+			began := time.Now()
+			assert.ErrorIs(t, c.Publish(t.Context(), "/a", 1), veto)
+			assert.NoError(t, c.Publish(t.Context(), "/b", 1))
+			assert.Less(t, time.Since(began), time.Second)
+			assert.Zero(t, gaps.Load())
+			time.Sleep(f.hold + 5*time.Second)
+			assert.GreaterOrEqual(t, f.count(bayeux.MetaConnect), 3, "it goes on connecting")
+			assert.Equal(t, bayeux.Connected, c.State())
+			assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+		})
+	})
+}
+
+// Extensions see and change what reaches the wire, and what the program gets.
+func TestExtensionsSeeAndChangeWhatPasses(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			type key struct{}
+			var mu sync.Mutex
+			var log []string
+			note := func(s string) {
+				mu.Lock()
+				log = append(log, s)
+				mu.Unlock()
+			}
+			ext := func(name string) Extension {
+				return Extension{
+					Name: name, Channels: []string{"/a", "/b"},
+					Opened:  func(c *Client) { note(name + " opened") },
+					Session: func(id string) { note(name + " session " + id) },
+					Outgoing: func(ctx context.Context, m *bayeux.Message) error {
+						note(name + " out")
+						if m.Channel == "/b" {
+							return errors.New("vetoed")
+						}
+						return m.Ext.Set(name, ctx.Value(key{}))
+					},
+					Incoming: func(ctx context.Context, m *bayeux.Message) error {
+						if m.Data == nil {
+							return nil
+						}
+						note(name + " in")
+						if string(m.Data) == "2" {
+							return errors.New("deleted")
+						}
+						m.Data = append(m.Data, '0')
+						return nil
+					},
+					Done:   func(ch string, m *bayeux.Message) { note(name + " done " + ch + string(m.Data)) },
+					Closed: func() { note(name + " closed") },
+				}
+			}
+			c := start(t, dialers(d), WithExtension(ext("x"), ext("y")))
+			ctx := context.WithValue(t.Context(), key{}, "v")
+			one, err := c.Subscribe(ctx, "/a")
+			require.NoError(t, err)
+			two, err := c.Subscribe(ctx, "/*")
+			require.NoError(t, err)
+			require.NoError(t, c.Publish(ctx, "/a", 1))
+			synctest.Wait()
+			err = c.Publish(ctx, "/b", 1)
+			require.ErrorIs(t, err, bayeux.ErrDeleted)
+			require.ErrorContains(t, err, `extension "y": vetoed`)
+			f.publish("/a", "2")
+			f.publish("/a", "3")
+			synctest.Wait()
+			assert.Equal(t, []string{"100", "300"}, take(ctx, one, 2), "the first is handled, the second is not")
+			assert.Equal(t, []string{"100"}, take(ctx, two, 1))
+			c.Close()
+			<-c.Done()
+			assert.Equal(t, []string{
+				"x opened", "y opened", "x session s1", "y session s1",
+				"y out", "x out", "x in", "y in", "y out", "x in", "x in", "y in",
+				"x done /a100", "y done /a100", "x closed", "y closed",
+			}, log)
+			for _, ms := range f.payloads {
+				for _, m := range ms {
+					if m.Channel == "/a" {
+						assert.Equal(t, bayeux.Ext{"x": []byte(`"v"`), "y": []byte(`"v"`)}, m.Ext)
+					}
+				}
+			}
+		})
+	})
+}
+
+func TestAnExtensionThatRecoversLeavesNoGap(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d), WithExtension(Extension{Recovers: func(ch string, newSession bool) bool { return !newSession }}))
+			var gaps []Gap
+			s, err := c.Subscribe(t.Context(), "/a", WithOnGap(func(g Gap) { gaps = append(gaps, g) }))
+			require.NoError(t, err)
+			time.Sleep(25 * time.Second)
+			d.cut()
+			time.Sleep(5 * time.Second)
+			f.publish("/a", "1")
+			take(t.Context(), s, 1)
+			assert.Empty(t, gaps)
+			f.forget()
+			d.cut()
+			time.Sleep(5 * time.Second)
+			f.publish("/a", "1")
+			take(t.Context(), s, 1)
+			assert.Len(t, gaps, 1)
+			c.ReportGap(Gap{Channel: "/a", Dropped: 3})
+			f.publish("/a", "1")
+			take(t.Context(), s, 1)
+			assert.Equal(t, 3, gaps[1].Dropped)
+		})
 	})
 }

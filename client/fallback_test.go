@@ -2,8 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -142,73 +140,6 @@ func TestAFailedTransportIsRemembered(t *testing.T) {
 	})
 }
 
-// The way back takes the session along, and loses and disorders nothing.
-func TestTheWayBackToTheStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f, stream, poll := pair()
-		stream.set(errNoUpgrade)
-		c := start(t, dialers(stream, poll), WithUpgradeAfter(time.Minute))
-		ctx := t.Context()
-		sub, err := c.Subscribe(ctx, "/a")
-		require.NoError(t, err)
-		id := c.ID()
-		time.Sleep(time.Minute)
-		stream.set(nil)
-		n := 0
-		for ; c.Stats().Transport != bayeux.WebSocket && n < 1000; n++ {
-			require.NoError(t, c.Publish(ctx, "/a", n))
-			time.Sleep(time.Second)
-		}
-		for range 5 {
-			require.NoError(t, c.Publish(ctx, "/a", n))
-			n++
-		}
-		assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
-		assert.NoError(t, c.Stats().Err)
-		assert.Equal(t, id, c.ID())
-		assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
-		for i, got := range take(ctx, sub, n) {
-			require.Equal(t, fmt.Sprint(i), got)
-		}
-	})
-}
-
-// A way back that is still closed costs the session nothing, and is tried again
-// when a transport that has failed may be.
-func TestAWayBackThatIsClosedLeavesTheSessionAlone(t *testing.T) {
-	for name, refusal := range map[string]error{"refused": errNoUpgrade, "unreachable": errRefused} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				f, stream, poll := pair()
-				stream.set(errNoUpgrade)
-				c := start(t, dialers(stream, poll), WithUpgradeAfter(time.Minute))
-				ctx := t.Context()
-				sub, err := c.Subscribe(ctx, "/a")
-				require.NoError(t, err)
-				stream.set(refusal)
-				n := 0
-				publish := func(d time.Duration) {
-					for end := time.Now().Add(d); time.Now().Before(end); n++ {
-						require.NoError(t, c.Publish(ctx, "/a", n))
-						time.Sleep(time.Second)
-					}
-				}
-				publish(12 * time.Minute)
-				assert.Equal(t, 3, stream.tries(), "in the beginning, and every 5 minutes")
-				assert.ErrorIs(t, c.Stats().Err, errNoUpgrade, "the state says why")
-				assert.Equal(t, bayeux.Connected, c.State())
-				stream.set(nil)
-				publish(5 * time.Minute)
-				assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
-				assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
-				for i, got := range take(ctx, sub, n) {
-					require.Equal(t, fmt.Sprint(i), got)
-				}
-			})
-		})
-	}
-}
-
 // The session of a stream cannot be continued over exchanges: it is made again,
 // but not while its own transport may come back.
 func TestAStreamThatStaysAwayIsReplaced(t *testing.T) {
@@ -307,7 +238,7 @@ func TestAFinalRefusalIsFinalWhileTheStreamIsAway(t *testing.T) {
 				if final {
 					require.Equal(t, bayeux.Stopped, c.State())
 					<-c.Done()
-					refusal, ok := errors.AsType[*bayeux.Error](c.Err())
+					refusal, ok := refusalOf(c.Err())
 					require.True(t, ok, "%v", c.Err())
 					assert.Equal(t, "403::handshake_denied", refusal.Wire())
 					assert.Equal(t, 3, f.count(bayeux.MetaHandshake), "asked beside the session, and once more when that must be lost")

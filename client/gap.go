@@ -61,7 +61,7 @@ func (c *Client) tellGap(g Gap) {
 	c.hub.Tell(g)
 }
 
-// markGap is markGapSince the server was last heard.
+// markGap marks a gap that began when the server was last heard.
 func (c *Client) markGap(reason transport.Reason, newSession bool) {
 	c.markGapSince(c.lastHeard(), reason, newSession)
 }

@@ -14,7 +14,7 @@ import (
 // handshake makes a new session and returns its link. It is one attempt: each
 // transport is tried once, in the plan's order. why is what ended the last one.
 func (c *Client) handshake(why error) (*link, error) {
-	c.outbox.open(false)
+	c.outbox.shutOrdinary()
 	c.setSession("")
 	types := c.offer()
 	c.step(bayeux.HandshakeSent, types[0], why)
@@ -22,19 +22,19 @@ func (c *Client) handshake(why error) (*link, error) {
 		c.dismissKept(why)
 	}
 	if c.kept == nil && c.backoff.failures > 1 {
-		c.end.afresh() // cookies of a dead node may be what keeps us out
+		c.end.forgetCookies() // cookies of a dead node may be what keeps us out
 	}
 	return c.handshakeOver(types, nil)
 }
 
-// offer is the types to try, in order; never none. What is shunned comes last.
+// offer is the types to try, in order; never none. What is demoted comes last.
 func (c *Client) offer() []string {
 	types := c.plan.Offer(time.Now())
 	if len(types) == 0 {
 		types = c.types
 	}
-	if i := slices.Index(types, c.shunned); i >= 0 {
-		types = append(slices.Delete(slices.Clone(types), i, i+1), c.shunned)
+	if i := slices.Index(types, c.demoted); i >= 0 {
+		types = append(slices.Delete(slices.Clone(types), i, i+1), c.demoted)
 	}
 	return types
 }
@@ -48,20 +48,20 @@ func (c *Client) handshakeOver(types []string, lesser error) (*link, error) {
 	}
 	var failures []error
 	for i, typ := range types {
-		l, m, err := c.greet(typ, types[i:])
+		l, m, err := c.handshakeOn(typ, types[i:])
 		if err == nil {
 			for j, failed := range types[:i] {
 				c.plan = c.plan.Failed(failed, time.Now(), errors.Is(failures[j], transport.ErrUnsupported))
 			}
-			if c.shunned != "" && c.shunned != typ {
-				c.plan = c.plan.Failed(c.shunned, time.Now(), false)
-				lesser = errors.Join(lesser, c.shunnedFor)
+			if c.demoted != "" && c.demoted != typ {
+				c.plan = c.plan.Failed(c.demoted, time.Now(), false)
+				lesser = errors.Join(lesser, c.demotedFor)
 			}
-			c.shunned, c.shunnedFor = "", nil
+			c.demoted, c.demotedFor = "", nil
 			c.lesser = errors.Join(lesser, errors.Join(failures...))
-			return c.begin(l, m, types[i:])
+			return c.startSession(l, m, types[i:])
 		}
-		if _, refused := errors.AsType[*bayeux.Error](err); refused || c.ctx.Err() != nil {
+		if _, refused := refusalOf(err); refused || c.ctx.Err() != nil {
 			return nil, err
 		}
 		c.cfg.log.Warn("transport failed", "transport", typ, "err", err)
@@ -75,7 +75,7 @@ func (c *Client) handshakeOver(types []string, lesser error) (*link, error) {
 // instead a third of the time there is, so that these have theirs.
 func (c *Client) share(lesser bool) time.Duration {
 	d := c.cfg.timeouts.Open
-	if left := time.Until(c.by); left > 0 {
+	if left := time.Until(c.dialDeadline); left > 0 {
 		d = min(d, left)
 	}
 	if lesser {
@@ -84,13 +84,13 @@ func (c *Client) share(lesser bool) time.Duration {
 	return d
 }
 
-// greet handshakes over one transport, offering the given types: over the stream
+// handshakeOn handshakes over one transport, offering the given types: over the stream
 // of that type that was left open, and if there is none, or it fails, over a new
 // connection.
-func (c *Client) greet(typ string, offered []string) (*link, *bayeux.Message, error) {
+func (c *Client) handshakeOn(typ string, offered []string) (*link, *bayeux.Message, error) {
 	lesser := len(offered) > 1
 	if l := c.takeKept(typ); l != nil {
-		m, err := c.greetOver(l, offered, c.limit(c.share(lesser), lesser))
+		m, err := c.sendHandshake(l, offered, c.limit(c.share(lesser), lesser))
 		if err == nil {
 			return l, m, nil
 		}
@@ -105,7 +105,7 @@ func (c *Client) greet(typ string, offered []string) (*link, *bayeux.Message, er
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := c.greetOver(l, offered, by)
+	m, err := c.sendHandshake(l, offered, by)
 	if err != nil {
 		l.close(err)
 		return nil, nil, err
@@ -124,8 +124,8 @@ func (c *Client) limit(share time.Duration, lesser bool) (by time.Time) {
 	return by
 }
 
-// greetOver handshakes over l.
-func (c *Client) greetOver(l *link, offered []string, by time.Time) (*bayeux.Message, error) {
+// sendHandshake handshakes over l.
+func (c *Client) sendHandshake(l *link, offered []string, by time.Time) (*bayeux.Message, error) {
 	m, err := c.handshakeRequest(offered)
 	if err == nil {
 		patience := c.cfg.timeouts.NetworkDelay
@@ -177,11 +177,11 @@ func (c *Client) handshakeRequest(offered []string) (*bayeux.Message, error) {
 	return m, c.end.addExt(m, ext)
 }
 
-// begin starts the session that m, the handshake's reply over l, has made. If
+// startSession starts the session that m, the handshake's reply over l, has made. If
 // the server does not take further messages over l's transport, the session
 // moves, or is made again where it cannot move (docs/protocol.md §7).
-func (c *Client) begin(l *link, m *bayeux.Message, offered []string) (*link, error) {
-	c.heed(offered, m.SupportedConnectionTypes)
+func (c *Client) startSession(l *link, m *bayeux.Message, offered []string) (*link, error) {
+	c.noteServerTypes(offered, m.SupportedConnectionTypes)
 	typ, ok := choose(l.typ(), offered, m.SupportedConnectionTypes)
 	switch {
 	case !ok:
@@ -199,21 +199,22 @@ func (c *Client) begin(l *link, m *bayeux.Message, offered []string) (*link, err
 		}
 	}
 	c.plan = c.plan.Opened(typ, time.Now())
-	alive := c.alive
-	c.advice, c.alive, c.connected = m.Advice, time.Now(), false
+	alive := c.lastAnswer
+	c.advice, c.lastAnswer, c.connected = m.Advice, time.Now(), false
 	c.forgetWorked()
 	c.setSession("")
 	c.cfg.sessionBegins(m.ClientID)
-	if c.before {
+	if c.hadSession {
 		c.renew(alive)
 	}
-	c.before = true
+	c.hadSession = true
 	c.setSession(m.ClientID)
 	if c.State() != bayeux.Handshaking {
 		c.step(bayeux.HandshakeSent, typ, c.lesser) // instead of resuming the old session
 	}
 	c.step(bayeux.HandshakeOK, typ, c.lesser)
-	c.outbox.open(true)
+	c.outbox.oneByOne(false)
+	c.outbox.openOrdinary()
 	return l, nil
 }
 
@@ -251,10 +252,10 @@ func takes(theirs []string, typ string) bool {
 	return len(theirs) == 0 || slices.Contains(theirs, typ) || !slices.Contains(standard, typ)
 }
 
-// heed remembers which of the client's types the server does not take. Of a type
+// noteServerTypes remembers which of the client's types the server does not take. Of a type
 // that was not offered a list says nothing that leaves it out: some servers name
 // only what both have.
-func (c *Client) heed(offered, theirs []string) {
+func (c *Client) noteServerTypes(offered, theirs []string) {
 	for _, typ := range c.types {
 		if takes(theirs, typ) {
 			delete(c.excluded, typ)

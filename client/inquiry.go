@@ -17,10 +17,10 @@ type outcome[T any] struct {
 	err error
 }
 
-// ask calls f and waits for what it returns, at most for Timeouts.Open. A call
-// that takes longer goes on, on a goroutine as handlers have, and the next ask
+// askUser calls f and waits for what it returns, at most for Timeouts.Open. A call
+// that takes longer goes on, on a goroutine as handlers have, and the next one
 // takes its answer instead of calling f again: f is never called twice at once.
-func ask[T any](c *Client, q *inquiry[T], f func(context.Context) (T, error)) (v T, err error) {
+func askUser[T any](c *Client, q *inquiry[T], f func(context.Context) (T, error)) (v T, err error) {
 	if o, ok := q.late(); ok {
 		return o.v, nil
 	}

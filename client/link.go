@@ -38,12 +38,12 @@ type link struct {
 	fresh   bool             // no connect has been answered over it
 	instead transport.Dialer // of the exchanges that it is to be better than
 
-	mu      lock.Mutex[lock.ClientLink]
-	pending map[uint64]*request // sent, not answered
-	astray  []*request          // connects that were given up, and whose replies a stream may still bring: nobody waits, but extensions see them
-	overdue *time.Timer         // looks after those that stay unanswered
-	closed  bool
-	heard   time.Time
+	mu           lock.Mutex[lock.ClientLink]
+	pending      map[uint64]*request // sent, not answered
+	lateConnects []*request          // connects that were given up, and whose replies a stream may still bring: nobody waits, but extensions see them
+	overdue      *time.Timer         // looks after those that stay unanswered
+	closed       bool
+	heard        time.Time
 }
 
 // open dials d, in at most patience, and starts the link's goroutines.
@@ -70,8 +70,8 @@ func (c *Client) link(d transport.Dialer, conn transport.Conn) *link {
 	l := &link{c: c, dialer: d, pending: make(map[uint64]*request), heard: time.Now(), free: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
 	if conn.Peer().Once {
-		l.wg.Go(func() { l.exchanges(heartbeat, conn) })
-		l.wg.Go(func() { l.exchanges(ordinary, nil) })
+		l.wg.Go(func() { l.exchanges(laneConnect, conn) })
+		l.wg.Go(func() { l.exchanges(laneOther, nil) })
 		return l
 	}
 	l.conn = conn
@@ -165,11 +165,19 @@ func (c *Client) giveBackAll(rs []*request, why error) {
 	c.requeue(again...)
 }
 
-// requeue puts requests back, to be sent before all others.
+// requeue puts requests back, to be sent before all others, and settles those that
+// were withdrawn meanwhile: who did so found them nowhere.
 func (c *Client) requeue(rs ...*request) {
-	if len(rs) > 0 && !c.outbox.putBack(rs) {
-		for _, r := range rs {
+	if len(rs) == 0 {
+		return
+	}
+	back := c.outbox.putBack(rs)
+	for _, r := range rs {
+		switch {
+		case !back:
 			c.settle(r, nil, c.closedErr())
+		case r.abandoned.Load() && c.outbox.remove(r): // in this order: from now on they are found
+			c.settle(r, nil, r.ctx.Err())
 		}
 	}
 }
@@ -180,15 +188,15 @@ func (l *link) read() {
 	in := newReader(l)
 	for {
 		if err := in.receive(l.conn); err != nil {
-			l.fail(ended(l.typ(), err))
+			l.fail(receiveError(l.typ(), err))
 			return
 		}
 	}
 }
 
-// ended names what an error means here: io.EOF that the server closed, well or
+// receiveError names what an error means here: io.EOF that the server closed, well or
 // not, a codec.Error that we do, and tell the server which of the two it is.
-func ended(typ string, err error) error {
+func receiveError(typ string, err error) error {
 	bad, ok := errors.AsType[*codec.Error](err)
 	switch {
 	case errors.Is(err, io.EOF):
@@ -205,11 +213,11 @@ func ended(typ string, err error) error {
 func (l *link) write() {
 	var out writer
 	for {
-		rs := l.c.outbox.take(l.ctx, heartbeat, ordinary)
+		rs := l.c.outbox.take(l.ctx, laneConnect, laneOther)
 		if rs == nil {
 			return
 		}
-		own := rs[0].own()
+		own := rs[0].supervised()
 		_, err := out.send(l, l.conn, rs)
 		if !own {
 			l.c.outbox.done()
@@ -234,22 +242,29 @@ func (l *link) unsent(err error) {
 	l.fail(err)
 }
 
-// expect remembers requests before they are sent: a reply may be quick. It does not
-// if they are the supervisor's and given up by now: nobody would watch them.
-func (l *link) expect(conn transport.Conn, rs []*request) bool {
+// expect remembers requests before they are sent: a reply may be quick. It keeps of rs
+// and of messages, their texts, what somebody still waits for, and returns the others:
+// nobody would watch them, and what was withdrawn is not sent.
+func (l *link) expect(conn transport.Conn, rs *[]*request, messages *[][]byte) (gone []*request) {
 	now, session := time.Now(), l.c.ID()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if rs[0].own() && rs[0].deserted.Load() {
-		return false
-	}
-	for _, r := range rs {
+	n := 0
+	for i, r := range *rs {
+		r.on.Store(l) // before the look: who withdraws later finds it here
+		if r.abandoned.Load() {
+			gone = append(gone, r)
+			continue
+		}
 		r.sent, r.session, r.conn = now, session, conn
-		r.on.Store(l)
 		l.pending[r.id] = r
 		l.watch(l.patience(r))
+		(*rs)[n], (*messages)[n] = r, (*messages)[i]
+		n++
 	}
-	return true
+	clear((*rs)[n:])
+	*rs, *messages = (*rs)[:n], (*messages)[:n]
+	return gone
 }
 
 // patience is how long r's reply may stay out. An exchange has its own limits,
@@ -273,20 +288,20 @@ func (l *link) forget(r *request) (was bool) {
 	return was
 }
 
-// mostAstray bounds what is remembered of Nudge after Nudge.
-const mostAstray = 16
+// mostLateConnects bounds what is remembered of Nudge after Nudge.
+const mostLateConnects = 16
 
 // abandon is forget for the supervisor's requests: an exchange ends with it. One
 // that is about to be sent is not.
 func (l *link) abandon(r *request) {
-	r.deserted.Store(true) // before expect, or else it is pending
+	r.abandoned.Store(true) // before expect, or else it is pending
 	l.mu.Lock()
 	sent := l.pending[r.id] == r
 	if sent {
 		delete(l.pending, r.id)
 	}
 	if sent && l.conn != nil && r.kind == transport.Connect {
-		l.astray = append(l.astray[max(0, len(l.astray)-mostAstray+1):], r)
+		l.lateConnects = append(l.lateConnects[max(0, len(l.lateConnects)-mostLateConnects+1):], r)
 	}
 	l.mu.Unlock()
 	if sent && l.conn == nil {

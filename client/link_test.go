@@ -79,10 +79,10 @@ func TestWhyAStreamEndedIsWhatItsReaderIsTold(t *testing.T) {
 // nothing of it was sent.
 func TestNothingIsTakenForALinkThatHasEnded(t *testing.T) {
 	o := newOutbox(0)
-	o.open(true)
-	o.put(ordinary, &request{channel: "/a"})
+	o.openOrdinary()
+	o.put(laneOther, &request{channel: "/a"})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.Nil(t, o.take(ctx, heartbeat, ordinary))
-	assert.Len(t, o.take(t.Context(), heartbeat, ordinary), 1)
+	require.Nil(t, o.take(ctx, laneConnect, laneOther))
+	assert.Len(t, o.take(t.Context(), laneConnect, laneOther), 1)
 }

@@ -104,7 +104,7 @@ func (m *Manual) handshakeOver(ctx context.Context) (got []*bayeux.Message, err 
 		}
 		m.dialer = d
 		got, err = m.handshake(ctx, types)
-		_, refused := errors.AsType[*bayeux.Error](err)
+		_, refused := refusalOf(err)
 		if err == nil || refused || ctx.Err() != nil {
 			return got, err
 		}
@@ -185,7 +185,7 @@ func (m *Manual) Send(ctx context.Context, ms ...*bayeux.Message) ([]*bayeux.Mes
 	defer cancel()
 	got, err := m.exchange(ctx, p, sent)
 	if err == nil {
-		err = unanswered(sent, got)
+		err = passedOver(sent, got)
 	} else {
 		m.hangUp()
 		m.soon = true

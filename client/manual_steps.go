@@ -83,11 +83,11 @@ func (m *Manual) exchange(ctx context.Context, p *transport.Payload, sent []*bay
 	for {
 		r, err := conn.Receive()
 		if err != nil {
-			return got, ended(conn.Peer().Type, err)
+			return got, receiveError(conn.Peer().Type, err)
 		}
 		b, err := codec.Read(r, m.end.cfg.limits.received())
 		if err != nil {
-			return got, ended(conn.Peer().Type, err)
+			return got, receiveError(conn.Peer().Type, err)
 		}
 		fresh := b.Detach()
 		b.Release()
@@ -175,8 +175,8 @@ func (m *Manual) learn(ctx context.Context, sent, got []*bayeux.Message) (err er
 	return err
 }
 
-// unanswered is the error for requests that the server's answer passes over.
-func unanswered(sent, got []*bayeux.Message) (err error) {
+// passedOver is the error for requests that the server's answer passes over.
+func passedOver(sent, got []*bayeux.Message) (err error) {
 	for _, s := range sent {
 		if replyTo(s, got) == nil {
 			err = errors.Join(err, fmt.Errorf("client: %s: there is no reply to it in the answer: %w", s.Channel, bayeux.ErrTimeout))

@@ -71,7 +71,7 @@ type Limits struct {
 	BatchMessages int // in one received payload; default 65536: some servers answer a poll with all that they have. Each takes some hundred bytes beside its own
 	SendBytes     int // of one sent payload of several messages; default 32 KiB, which every server takes
 	QueueBytes    int // waiting in all subscriptions' queues together, all fields counted; default 16 MiB
-	Pending       int // requests waiting or unanswered; default 65536
+	Pending       int // requests waiting or unanswered, and calls of PublishFunc's done that are to begin; default 65536 each
 }
 
 func (l *Limits) defaults() {
@@ -213,9 +213,7 @@ func WithHeader(key, value string) Option {
 // they have a Path, all paths of it. Values are sent as they are, in quotes if
 // Quoted; a semicolon or control character in one is an error. They outlive the
 // cookies that servers set, which the client forgets before a handshake when two
-// attempts in a row have failed. A session whose connection broke is given up for
-// that when three attempts have reached a server, or what stands before it, and come
-// to nothing for longer than a connect is held and Timeouts.NetworkDelay.
+// attempts in a row have failed.
 func WithCookies(cookies ...*http.Cookie) Option {
 	return func(c *config) error {
 		for _, cookie := range cookies {
@@ -331,7 +329,7 @@ func WithBackoff(min, max time.Duration) Option {
 
 // WithUpgradeAfter tries a preferred transport again after d on a lesser one,
 // without giving up the session; a transport that has failed is left in peace
-// for 5 minutes all the same. The default is a minute; a negative d never tries
+// for 5 minutes all the same. Zero is the default, a minute; a negative d never tries
 // while a session goes on.
 func WithUpgradeAfter(d time.Duration) Option {
 	return func(c *config) error { c.upgrade = d; return nil }

@@ -10,11 +10,14 @@ import (
 	"github.com/gocometd/cometd/transport"
 )
 
-// The two lanes. A Once transport has an exchange for each at a time, because
-// between exchanges there is no order; a stream takes from both.
+// A lane is what goes one after the other. A Once transport has an exchange for each
+// lane at a time, because between exchanges there is no order; a stream takes from
+// both.
+type lane int8
+
 const (
-	heartbeat = iota // handshake, connect
-	ordinary         // all else, in order
+	laneConnect lane = iota // handshake, connect
+	laneOther               // all else, the ordinary requests, in order
 )
 
 // An outbox holds requests until a link takes them.
@@ -23,8 +26,9 @@ type outbox struct {
 
 	mu     lock.Mutex[lock.Outbox]
 	lanes  [2][]*request
-	shut   bool // the ordinary lane waits for a session
-	single bool // the server takes one message at a time
+	shut   bool     // the ordinary lane waits for a session
+	single bool     // the server takes one message at a time
+	apart  *request // was taken, and nothing more is until it is answered: the server may choke on it
 	closed bool
 	placed uint64 // the place of the latest request in the ordinary lane
 	inHand int    // payloads of the ordinary lane that were taken and are not done with
@@ -42,20 +46,20 @@ func newOutbox(bytes int) *outbox {
 }
 
 // put appends requests to a lane, all in a row, unless the outbox is closed.
-func (o *outbox) put(lane int, rs ...*request) bool {
+func (o *outbox) put(to lane, rs ...*request) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
 		return false
 	}
-	if lane == ordinary {
+	if to == laneOther {
 		for _, r := range rs {
 			o.placed++
 			r.place = o.placed
 		}
 	}
-	o.lanes[lane] = append(o.lanes[lane], rs...)
-	o.signal(lane)
+	o.lanes[to] = append(o.lanes[to], rs...)
+	o.signal(to)
 	return true
 }
 
@@ -64,7 +68,7 @@ func (o *outbox) close() []*request {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
-	rs := slices.Concat(o.lanes[heartbeat], o.lanes[ordinary])
+	rs := slices.Concat(o.lanes[laneConnect], o.lanes[laneOther])
 	o.lanes = [2][]*request{}
 	return rs
 }
@@ -79,7 +83,7 @@ func (o *outbox) putBack(rs []*request) bool {
 		return false
 	}
 	slices.SortFunc(rs, func(a, b *request) int { return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.id, b.id)) })
-	waiting := o.lanes[ordinary]
+	waiting := o.lanes[laneOther]
 	if n := len(rs); n > 0 && (len(waiting) == 0 || rs[n-1].place < waiting[0].place) {
 		waiting = slices.Concat(rs, waiting)
 	} else {
@@ -88,40 +92,59 @@ func (o *outbox) putBack(rs []*request) bool {
 			waiting = slices.Insert(waiting, i, r)
 		}
 	}
-	o.lanes[ordinary] = waiting
-	o.signal(ordinary)
+	o.lanes[laneOther] = waiting
+	if slices.Contains(rs, o.apart) {
+		o.apart = nil
+	}
+	o.signal(laneOther)
 	return true
+}
+
+// goOn says that r is settled, for which the others may have waited.
+func (o *outbox) goOn(r *request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.apart == r {
+		o.apart = nil
+		o.signal(laneOther)
+	}
 }
 
 // putFirst puts requests before all others, also those that come back: they must
 // reach a new session first.
 func (o *outbox) putFirst(rs []*request) {
 	o.mu.Lock()
-	o.lanes[ordinary] = slices.Concat(rs, o.lanes[ordinary])
+	o.lanes[laneOther] = slices.Concat(rs, o.lanes[laneOther])
 	o.mu.Unlock()
 }
 
-func (o *outbox) signal(lane int) {
+func (o *outbox) signal(on lane) {
 	select {
-	case o.wake[lane] <- struct{}{}:
+	case o.wake[on] <- struct{}{}:
 	default:
 	}
 }
 
-// open lets the ordinary lane through, or holds it back.
-func (o *outbox) open(yes bool) {
+// openOrdinary lets ordinary requests through.
+func (o *outbox) openOrdinary() {
 	o.mu.Lock()
-	o.shut = !yes
+	o.shut = false
 	o.mu.Unlock()
-	if yes {
-		o.signal(ordinary)
-	}
+	o.signal(laneOther)
 }
 
-// oneByOne sends one message a payload from now on.
-func (o *outbox) oneByOne() {
+// shutOrdinary holds ordinary requests back.
+func (o *outbox) shutOrdinary() {
 	o.mu.Lock()
-	o.single = true
+	o.shut = true
+	o.mu.Unlock()
+}
+
+// oneByOne sends one message a payload from now on, or several again: what one server
+// does not take, or does not over one transport, another may.
+func (o *outbox) oneByOne(yes bool) {
+	o.mu.Lock()
+	o.single = yes
 	o.mu.Unlock()
 }
 
@@ -129,9 +152,9 @@ func (o *outbox) oneByOne() {
 func (o *outbox) remove(r *request) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for lane := range o.lanes {
-		if i := slices.Index(o.lanes[lane], r); i >= 0 {
-			o.lanes[lane] = slices.Delete(o.lanes[lane], i, i+1)
+	for on := range o.lanes {
+		if i := slices.Index(o.lanes[on], r); i >= 0 {
+			o.lanes[on] = slices.Delete(o.lanes[on], i, i+1)
 			return true
 		}
 	}
@@ -142,8 +165,8 @@ func (o *outbox) remove(r *request) bool {
 func (o *outbox) clear(match func(*request) bool) (rs []*request) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for lane := range o.lanes {
-		o.lanes[lane] = slices.DeleteFunc(o.lanes[lane], func(r *request) bool {
+	for on := range o.lanes {
+		o.lanes[on] = slices.DeleteFunc(o.lanes[on], func(r *request) bool {
 			if match(r) {
 				rs = append(rs, r)
 				return true
@@ -156,7 +179,7 @@ func (o *outbox) clear(match func(*request) bool) (rs []*request) {
 
 // take waits until one of the lanes has something to send, and returns what
 // fits one payload; nil when ctx has ended.
-func (o *outbox) take(ctx context.Context, lanes ...int) []*request {
+func (o *outbox) take(ctx context.Context, lanes ...lane) []*request {
 	var timer <-chan time.Time
 	for ctx.Err() == nil { // or what is taken would be lost with who took it
 		rs, wait := o.ready(lanes)
@@ -177,12 +200,12 @@ func (o *outbox) take(ctx context.Context, lanes ...int) []*request {
 }
 
 // ready is the next payload's requests, or how long to wait for one.
-func (o *outbox) ready(lanes []int) (rs []*request, wait time.Duration) {
+func (o *outbox) ready(lanes []lane) (rs []*request, wait time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, lane := range lanes {
-		waiting := o.lanes[lane]
-		if len(waiting) == 0 || lane == ordinary && o.shut {
+	for _, on := range lanes {
+		waiting := o.lanes[on]
+		if len(waiting) == 0 || on == laneOther && (o.shut || o.apart != nil && waiting[0].kind != transport.Disconnect) {
 			continue
 		}
 		if first := waiting[0]; !first.after.IsZero() {
@@ -191,12 +214,15 @@ func (o *outbox) ready(lanes []int) (rs []*request, wait time.Duration) {
 			}
 		}
 		n := 1
-		if lane == ordinary {
+		if on == laneOther {
 			n = o.cut(waiting)
 			o.inHand++
+			if waiting[0].breaks > 0 {
+				o.apart = waiting[0]
+			}
 		}
 		rs = slices.Clone(waiting[:n])
-		o.drop(lane, n)
+		o.drop(on, n)
 		return rs, 0
 	}
 	return nil, wait
@@ -217,12 +243,12 @@ func (o *outbox) atWork() bool {
 }
 
 // drop forgets the first n of a lane.
-func (o *outbox) drop(lane, n int) {
-	clear(o.lanes[lane][:n])
-	if o.lanes[lane] = o.lanes[lane][n:]; len(o.lanes[lane]) == 0 {
-		o.lanes[lane] = nil
+func (o *outbox) drop(on lane, n int) {
+	clear(o.lanes[on][:n])
+	if o.lanes[on] = o.lanes[on][n:]; len(o.lanes[on]) == 0 {
+		o.lanes[on] = nil
 	} else {
-		o.signal(lane) // the wake that led here may have stood for them too
+		o.signal(on) // the wake that led here may have stood for them too
 	}
 }
 
@@ -249,8 +275,8 @@ func (o *outbox) cut(waiting []*request) int {
 	return len(waiting)
 }
 
-// alone reports whether r has a payload to itself.
-func alone(r *request) bool { return r.kind == transport.Disconnect }
+// alone reports whether r has a payload to itself: a failure of it is then r's alone.
+func alone(r *request) bool { return r.kind == transport.Disconnect || r.breaks > 0 }
 
 // size is at least what r takes on the wire, extensions apart.
 func (r *request) size() int {

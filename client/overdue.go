@@ -51,7 +51,7 @@ func (l *link) expire() {
 	l.watch(next)
 	l.mu.Unlock()
 	for _, r := range hanging {
-		l.c.refused(r, noResult(r))
+		l.c.failRequest(r, noResult(r))
 	}
 	l.c.giveBackAll(late, bayeux.ErrTimeout)
 	if silent && l.conn != nil && !l.c.flow.paused() {

@@ -15,7 +15,7 @@ const (
 )
 
 // A pool is the connections of a client whose program brought none. renew is for
-// one goroutine, that of afresh and close.
+// one goroutine, that of forgetCookies and close.
 type pool struct {
 	now    atomic.Pointer[http.Transport]
 	before *http.Transport // its exchanges may still be under way

@@ -40,8 +40,19 @@ func TestTheConnectionsOfTheUsersTransportAreLeftAlone(t *testing.T) {
 		e, err := newEndpoint("http://host/cometd", cfg)
 		require.NoError(t, err)
 		e.reroute()
-		e.afresh()
+		e.forgetCookies()
 		e.close()
 		assert.Zero(t, theirs.closed)
 	}
+}
+
+type anyTripper struct{ http.RoundTripper }
+
+func TestAProgramMayHaveATransportOfItsOwnAsTheDefault(t *testing.T) {
+	before := http.DefaultTransport
+	defer func() { http.DefaultTransport = before }()
+	http.DefaultTransport = anyTripper{before}
+	c, err := New(testURL, WithTransports(board(newFake(), streams)))
+	require.NoError(t, err)
+	assert.NoError(t, c.Close())
 }

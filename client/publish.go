@@ -26,7 +26,7 @@ func (c *Client) Publish(ctx context.Context, ch string, data any) error {
 	if err != nil {
 		return err
 	}
-	answers := r.await()
+	answers := r.replies()
 	if err := c.enqueue(ctx, r); err != nil {
 		return err
 	}
@@ -41,9 +41,10 @@ func (c *Client) Publish(ctx context.Context, ch string, data any) error {
 
 // PublishFunc is Publish that does not wait: done, which may be nil, is called
 // once with the outcome, in the order of the outcomes, one at a time, on a
-// goroutine of the client's; it may block. PublishFunc returns an error, and
-// never calls done, if the message cannot be sent at all, or with [ErrBusy] if
-// Limits.Pending are under way.
+// goroutine of the client's; it may block, and use the client. PublishFunc returns
+// an error, and never calls done, if the message cannot be sent at all, or with
+// [ErrBusy] if Limits.Pending requests are under way, or so many calls of done are
+// still to begin.
 func (c *Client) PublishFunc(ch string, data any, done func(error)) error {
 	r, err := c.newPublish(c.ctx, ch, data)
 	if err != nil {
@@ -51,18 +52,18 @@ func (c *Client) PublishFunc(ch string, data any, done func(error)) error {
 	}
 	r.settled = func(*bayeux.Message, error) {}
 	if done != nil {
-		r.called = true
-		r.settled = func(_ *bayeux.Message, err error) {
-			c.callbacks.add(func() {
-				c.release(r)
-				done(err)
-			})
+		if !c.callbacks.announce() {
+			return ErrBusy
 		}
+		r.settled = func(_ *bayeux.Message, err error) { c.callbacks.add(func() { done(err) }) }
 	}
-	if err := c.admitNow(r); err != nil {
-		return err
+	if err = c.admitNow(r); err == nil {
+		err = c.queue([]*request{r})
 	}
-	return c.queue([]*request{r})
+	if err != nil && done != nil {
+		c.callbacks.renounce()
+	}
+	return err
 }
 
 func (c *Client) newPublish(ctx context.Context, ch string, data any) (*request, error) {
@@ -96,7 +97,7 @@ func publishable(ch string) (string, error) {
 // withdraw takes back what nobody waits for any more. If it was sent the server
 // may have taken it; the reply will be stale.
 func (c *Client) withdraw(r *request, why error) {
-	r.deserted.Store(true)
+	r.abandoned.Store(true)
 	l := r.on.Load()
 	if c.outbox.remove(r) || l != nil && l.forget(r) {
 		c.settle(r, nil, why)
@@ -107,14 +108,14 @@ func (c *Client) withdraw(r *request, why error) {
 // was not taken: it goes into the next one.
 func (c *Client) replied(r *request, m *bayeux.Message) {
 	err := m.Err()
-	if r.own() {
+	if r.supervised() {
 		c.settle(r, m, err) // the supervisor judges
 		return
 	}
 	if errors.Is(err, bayeux.ErrUnknownSession) {
 		c.lose(r.session, err)
-		r.homeless++
-		if r.homeless < homes && r.kind != transport.Disconnect && !r.deserted.Load() {
+		r.goneSessions++
+		if r.goneSessions < maxGoneSessions && r.kind != transport.Disconnect && !r.abandoned.Load() {
 			c.requeue(r)
 			return
 		}
@@ -125,11 +126,11 @@ func (c *Client) replied(r *request, m *bayeux.Message) {
 	}
 }
 
-// homes is how many sessions in a row may be gone when a request comes: they may
+// maxGoneSessions is how many sessions in a row may be gone when a request comes: they may
 // be short where a server is in trouble. One that has none for anybody, such as a
 // cluster that spreads a client's connections over its nodes, must not be asked
 // for ever.
-const homes = 5
+const maxGoneSessions = 5
 
 // A Batch collects publishes to send in one payload, if that stays below
 // Limits.SendBytes, else in few. It belongs to one goroutine.
@@ -165,7 +166,7 @@ func (b *Batch) Send(ctx context.Context) error {
 	answers := make([]<-chan answer, len(rs))
 	for i, r := range rs {
 		r.ctx, r.more = ctx, i < len(rs)-1
-		answers[i] = r.await()
+		answers[i] = r.replies()
 	}
 	if err := b.c.enqueue(ctx, rs...); err != nil {
 		return err

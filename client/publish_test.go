@@ -130,7 +130,7 @@ func TestAPublishMovesToTheNextSession(t *testing.T) {
 	})
 }
 
-func TestARefusedPublish(t *testing.T) {
+func TestARefusedPublishIsTold(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {
 			f.first = refuse("/a", 1, 1, bayeux.Message{Error: "403:/a:publish_denied"})
@@ -250,7 +250,7 @@ func TestAServerMayRefuseBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		d := board(f, polls)
-		c := start(t, []transport.Dialer{&picky{d, f}})
+		c := start(t, []transport.Dialer{&picky{Dialer: d, f: f}})
 		require.NoError(t, c.Wait(t.Context()))
 		b := c.Batch()
 		for i := range 5 {
@@ -258,25 +258,6 @@ func TestAServerMayRefuseBatches(t *testing.T) {
 		}
 		require.NoError(t, b.Send(t.Context()))
 		assert.Equal(t, []string{"0", "1", "2", "3", "4"}, f.received("/a"))
-	})
-}
-
-func TestPendingIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		d := board(f, streams)
-		d.set(errRefused)
-		c := start(t, dialers(d), WithLimits(Limits{Pending: 3}))
-		for range 3 {
-			require.NoError(t, c.PublishFunc("/a", 1, nil))
-		}
-		require.ErrorIs(t, c.PublishFunc("/a", 1, nil), ErrBusy)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		require.ErrorIs(t, c.Publish(ctx, "/a", 1), context.DeadlineExceeded)
-		d.set(nil)
-		require.NoError(t, c.Publish(t.Context(), "/a", 1))
-		assert.Len(t, f.received("/a"), 4)
 	})
 }
 
@@ -353,7 +334,7 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestARemoteCall(t *testing.T) {
+func TestACallReturnsItsResultOrItsRefusal(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {
 			f.first = func(w *wire, m *bayeux.Message) bool {
@@ -389,7 +370,7 @@ func TestARemoteCall(t *testing.T) {
 			}
 			assert.Equal(t, []string{`"event"`, `"event"`}, take(ctx, events, 2))
 			_, err = c.Call(ctx, "/service/fails", 1)
-			refusal, ok := errors.AsType[*bayeux.Error](err)
+			refusal, ok := refusalOf(err)
 			require.True(t, ok)
 			assert.JSONEq(t, `{"class":"x"}`, string(refusal.Data))
 			_, err = c.Call(ctx, "/service/refused", 1)
@@ -508,4 +489,47 @@ func TestACallIsLostWithTheNetwork(t *testing.T) {
 			assert.InDelta(t, 50, time.Since(began).Seconds(), 1, "20 s hold, then 20 s and 10 s for the next")
 		})
 	})
+}
+
+// Another server, or another transport, may take what the one before did not.
+func TestBatchesAreTriedAgainInANewSessionAndOverABetterTransport(t *testing.T) {
+	for name, next := range map[string]func(f *fake, poll *picky, stream *switchboard){
+		"new session": func(f *fake, poll *picky, _ *switchboard) {
+			poll.mended.Store(true)
+			f.expel()
+		},
+		"better transport": func(_ *fake, _ *picky, stream *switchboard) { stream.set(nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, stream, poll := pair()
+				stream.set(errNoUpgrade)
+				choosy := &picky{Dialer: poll, f: f}
+				c := start(t, []transport.Dialer{stream, choosy}, WithUpgradeAfter(time.Minute))
+				require.NoError(t, c.Wait(t.Context()))
+				send := func() {
+					b := c.Batch()
+					for i := range 5 {
+						b.Publish("/a", i)
+					}
+					require.NoError(t, b.Send(t.Context()))
+				}
+				send()
+				next(f, choosy, stream)
+				time.Sleep(10 * time.Minute)
+				require.NoError(t, c.Wait(t.Context()))
+				send()
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				assert.Condition(t, func() bool {
+					for _, p := range f.payloads {
+						if len(p) == 5 {
+							return true
+						}
+					}
+					return false
+				}, "five messages in one payload")
+			})
+		})
+	}
 }

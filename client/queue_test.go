@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestOverflow(t *testing.T) {
+func TestAFullQueueDoesWhatItsOverflowSays(t *testing.T) {
 	type gotten struct {
 		data []string
 		gaps int
@@ -113,5 +113,24 @@ func TestFormsOfConsuming(t *testing.T) {
 		}
 		assert.Equal(t, []int{7, 8, 9, 10, 11}, got)
 		assert.Equal(t, errRefused, last, "why it ended")
+	})
+}
+
+// What nobody takes out of a subscription that has ended is nobody's burden.
+func TestAnEndedSubscriptionWeighsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		c := start(t, dialers(board(f, streams)))
+		ended, err := c.Subscribe(t.Context(), "/a")
+		require.NoError(t, err)
+		for range 10 {
+			f.publish("/a", "1")
+		}
+		synctest.Wait()
+		require.NotZero(t, c.Stats().WaitingBytes)
+		ended.fail(ErrLost, true)
+		assert.Zero(t, c.Stats().WaitingBytes)
+		assert.Len(t, take(t.Context(), ended, 10), 10, "it can still be read to its end")
+		assert.Zero(t, c.Stats().WaitingBytes)
 	})
 }

@@ -194,7 +194,7 @@ func (l *link) claim(v *codec.View, result bool) *request {
 	}
 	delete(l.pending, r.id)
 	if r.kind == transport.Connect {
-		l.astray = nil // older ones have no reply on its way any more
+		l.lateConnects = nil // older ones have no reply on its way any more
 	}
 	return r
 }
@@ -206,12 +206,12 @@ func (l *link) late(v *codec.View) *request {
 	if err != nil || string(v.Channel) != bayeux.MetaConnect {
 		return nil
 	}
-	i := slices.IndexFunc(l.astray, func(r *request) bool { return r.id == id })
+	i := slices.IndexFunc(l.lateConnects, func(r *request) bool { return r.id == id })
 	if i < 0 {
 		return nil
 	}
-	r := l.astray[i]
-	l.astray = slices.Delete(l.astray, i, i+1)
+	r := l.lateConnects[i]
+	l.lateConnects = slices.Delete(l.lateConnects, i, i+1)
 	return r
 }
 

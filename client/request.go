@@ -28,27 +28,30 @@ type request struct {
 	id       uint64        // on the wire, in decimal; kept when it is sent again
 	place    uint64        // in the ordinary lane: after those that were put there before it; 0: before all
 	slot     bool          // holds one of Limits.Pending
-	called   bool          // its settled function releases the slot
 	patience time.Duration // for the reply; 0: somebody else watches
 	exchange time.Duration // for the exchange that carries it; 0: likewise
 	tries    int           // how often it may still be sent
 	after    time.Time     // not to be sent before
 	pause    backoff       // between exchanges that failed
+	breaks   int           // how often its connection, or its exchange, has failed; see choked
+	answered uint64        // connects that had been at the last of them
 
-	deserted atomic.Bool // nobody waits any more: it is not sent again
+	abandoned atomic.Bool // nobody waits any more: it is not sent again
 
 	// Set by the link that sends it.
-	on       atomic.Pointer[link]
-	sent     time.Time
-	session  string
-	conn     transport.Conn // its exchange, on a Once transport
-	renewed  bool           // refused once because the token was out of date
-	homeless int            // sessions that were gone when it came
-	accepted bool           // a call whose result is still to come
+	on           atomic.Pointer[link]
+	sent         time.Time
+	session      string
+	conn         transport.Conn // its exchange, on a Once transport
+	renewed      bool           // refused once because the token was out of date
+	goneSessions int            // sessions that were gone when it came
+	accepted     bool           // a call whose result is still to come
 }
 
-// own reports whether r is the supervisor's, who watches and repeats it.
-func (r *request) own() bool { return r.kind == transport.Handshake || r.kind == transport.Connect }
+// supervised reports whether r is the supervisor's, who watches and repeats it.
+func (r *request) supervised() bool {
+	return r.kind == transport.Handshake || r.kind == transport.Connect
+}
 
 // postpone has requests that are sent again after a failed exchange wait their
 // time.
@@ -74,7 +77,8 @@ type answer struct {
 	err error
 }
 
-func (r *request) await() <-chan answer {
+// replies is where r's outcome comes, once. It is called before r is put anywhere.
+func (r *request) replies() <-chan answer {
 	answers := make(chan answer, 1)
 	r.settled = func(m *bayeux.Message, err error) { answers <- answer{m, err} }
 	return answers
@@ -115,7 +119,7 @@ func (c *Client) enqueue(ctx context.Context, rs ...*request) error {
 
 // queue puts requests that are admitted into the outbox.
 func (c *Client) queue(rs []*request) error {
-	if !c.outbox.put(ordinary, rs...) {
+	if !c.outbox.put(laneOther, rs...) {
 		c.dismiss(rs)
 		return c.closedErr()
 	}
@@ -185,11 +189,12 @@ func (c *Client) answered() {
 
 // settle ends r with its reply or an error. Nobody else may hold r any more.
 func (c *Client) settle(r *request, m *bayeux.Message, err error) {
-	if !r.own() {
-		if !r.called {
-			c.release(r)
-		}
+	if !r.supervised() {
+		c.release(r)
 		c.answered()
+	}
+	if r.m != nil {
+		c.outbox.goOn(r) // others may wait for it; never for a publish
 	}
 	if f := c.cfg.hooks.Replied; f != nil && !r.sent.IsZero() {
 		f(r.channel, time.Since(r.sent), err)
@@ -205,24 +210,51 @@ func (c *Client) giveBack(r *request, why error) (again bool) {
 		c.settle(r, nil, c.closedErr())
 		return false
 	}
-	if r.tries--; r.tries > 0 && !r.deserted.Load() {
+	if c.choked(r, why) {
+		r.tries, why = 0, fmt.Errorf("%d times: %w", r.breaks, why)
+	}
+	if r.tries--; r.tries > 0 && !r.abandoned.Load() {
 		if r.m == nil {
 			r.after = time.Now().Add(c.cfg.publishEvery)
 		}
 		return true
 	}
-	if r.sent.IsZero() || r.own() {
+	if r.sent.IsZero() || r.supervised() {
 		c.settle(r, nil, why)
 	} else {
-		c.refused(r, lost(r.channel, why))
+		c.failRequest(r, lost(r.channel, why))
 	}
 	return false
 }
 
-// refused settles r with an error that those who hear everything hear, too.
-func (c *Client) refused(r *request, err error) {
+// maxBreaks is how many failures of what carries a request that could be sent again
+// for ever are not the network's: servers fail over what they do not like, or have
+// no room for, and end the connection instead of refusing it.
+const maxBreaks = 5
+
+// choked counts a failure of what carried r, unless no connect has been answered since
+// the last one, and reports whether it is r's fault by now. After the first it goes
+// out alone, so that nothing else is lost with it. That only its reply stays out of a
+// stream clears it.
+func (c *Client) choked(r *request, why error) bool {
+	if r.tries < endless/2 || r.sent.IsZero() {
+		return false
+	}
+	if _, failed := errors.AsType[*transport.Error](why); !failed {
+		r.breaks = 0
+		return false
+	}
+	if answered := c.count.answered.Load(); r.breaks == 0 || answered > r.answered {
+		r.breaks++
+		r.answered = answered
+	}
+	return r.breaks >= maxBreaks
+}
+
+// failRequest settles r with an error that those who hear everything hear, too.
+func (c *Client) failRequest(r *request, err error) {
 	c.settle(r, nil, err)
-	if !r.own() {
+	if !r.supervised() {
 		c.hub.Tell(Failure{err})
 	}
 }

@@ -13,19 +13,23 @@ import (
 // restore brings the session back after its connection broke: a pause, then a
 // new connection of the same transport. If that cannot be had the others are
 // asked for a new session, while the old one is kept in mind: it may still be
-// there when its own transport is. The verdict is again while there is a link; it
-// is anew when no server can have the session any more, and another one may be
+// there when its own transport is. The verdict is reconnect while there is a link; it
+// is rehandshake when no server can have the session any more, and another one may be
 // better, to whom no cookie of the session leads.
+//
+// v is what broke it, and s the failures in a row to which that belongs and others are
+// added. The first attempt is made without a pause if somebody is in a hurry: Nudge
+// has found the break.
 func (c *Client) restore(l *link, v verdict, s *streak, hurry bool) (*link, verdict) {
-	c.outbox.open(false)
+	c.outbox.shutOrdinary()
 	c.step(bayeux.ConnectionLost, l.typ(), v.err)
-	worked, heard := c.worked, c.lastHeard() // an exchange may still bring something in the pause
+	worked, heard := c.workedFor, c.lastHeard() // an exchange may still bring something in the pause
 	if worked >= c.backoff.lasting() {
 		c.backoff.reset()
 	}
 	due, appointed := c.appointed()
 	c.forgetWorked()
-	var rival substitute
+	var other otherSession
 	for tries := 1; ; tries++ {
 		c.fail(v.err)
 		if tries > 1 {
@@ -40,105 +44,84 @@ func (c *Client) restore(l *link, v verdict, s *streak, hurry bool) (*link, verd
 		}
 		pause := max(c.backoff.nextAfter(worked), v.pause, interval(c.advice))
 		worked = 0
-		if tries == 1 && hurry {
+		switch {
+		case tries > 1:
+		case hurry:
 			pause = 0
-		} else if tries == 1 && appointed {
+		case appointed:
 			pause = max(due, v.pause)
 		}
 		if !c.sleep(pause) {
 			return nil, c.leave(l)
 		}
 		c.tellBreak(l, v.err, heard)
-		if c.expired() {
+		if why := c.hopeless(s, &other, v.err); why != nil {
 			l.close(v.err)
-			return nil, verdict{next: anew, rested: true, err: fmt.Errorf("client: longer away than the server keeps a session: %w", v.err)}
-		}
-		if (s.strikes >= strikes || rival.final) && time.Since(s.since) > c.hold()+c.cfg.timeouts.NetworkDelay {
-			l.close(v.err)
-			return nil, verdict{next: anew, rested: true, err: v.err}
+			return nil, verdict{next: rehandshake, rested: true, err: why}
 		}
 		if l.conn == nil {
 			return l, v
 		}
 		err := c.reauthorize(v.err)
 		if err == nil {
-			if l, err = c.reopen(l, tries, rival.asked()); err == nil {
-				return l, verdict{next: again}
+			if l, err = c.reopen(l, tries, other.asked()); err == nil {
+				return l, verdict{next: reconnect}
 			}
 		}
 		if reached(err) {
 			s.strikes++
 		}
-		v = verdict{next: again, err: err, pause: retryAfter(err)}
-		if e, refused := errors.AsType[*bayeux.Error](err); refused {
-			rival.refused(c.judgeSubstitute(e))
+		v = verdict{next: reconnect, err: err, pause: retryAfter(err)}
+		if e, refused := refusalOf(err); refused {
+			other.noteRefusal(c.judgeOther(e))
 		}
 	}
 }
 
-// A substitute is a new session that was asked for over other transports, while the
+// hopeless is why the session is given up for a new one, if it is, after the failure
+// last: the server has dropped it by now, or the way to it leads nowhere.
+func (c *Client) hopeless(s *streak, other *otherSession, last error) error {
+	switch {
+	case c.expired():
+		return fmt.Errorf("client: longer away than the server keeps a session: %w", last)
+	case (s.strikes >= strikes || other.final) && c.long(s):
+		return last
+	}
+	return nil
+}
+
+// An otherSession is a new session that was asked for over other transports, while the
 // old one is kept in mind. What a server says to that is about the new one only:
 // the old one's own connection is tried on.
-type substitute struct {
+type otherSession struct {
 	final bool      // it was refused for good
 	after time.Time // it is not asked for again before
 }
 
-func (s *substitute) asked() bool { return !s.final && !time.Now().Before(s.after) }
+func (s *otherSession) asked() bool { return !s.final && !time.Now().Before(s.after) }
 
-func (s *substitute) refused(v verdict) {
-	s.final = v.next == ending
+func (s *otherSession) noteRefusal(v verdict) {
+	s.final = v.next == stop
 	s.after = time.Now().Add(v.pause)
 }
 
-func (c *Client) judgeSubstitute(e *bayeux.Error) verdict {
+func (c *Client) judgeOther(e *bayeux.Error) verdict {
 	advice := c.advice
-	v := c.judgeRefusal(e, verdict{next: again, err: e})
+	v := c.judgeRefusal(e, verdict{next: reconnect, err: e})
 	c.advice = advice // the refusal's is not the session's
 	return v
 }
-
-// reached reports whether a failed attempt shows that there is a server, or what
-// stands before it, which took the connection: it said something, or nothing for
-// too long. What is unreachable is the network's fault, and a session may outlive
-// that.
-func reached(err error) bool {
-	if _, refused := errors.AsType[*bayeux.Error](err); refused {
-		return true
-	}
-	for e := range failures(err) {
-		asked := e.Op == "dial" && e.Reason == transport.Stalled // of an exchange nobody knows
-		if asked || e.Status != 0 || e.Reason == transport.BadPayload || e.Reason == transport.TooLarge {
-			return true
-		}
-	}
-	return false
-}
-
-// appointed is how long it is until the time at which the server wants to hear of
-// the client again, if it has said so in its last answer: one that shuts down
-// ends the connection before, or just after, and the next one expects the client
-// then. Pauses of the client's own would come on top. It is false when there is
-// no such time, or the connection is not the first to break.
-func (c *Client) appointed() (due time.Duration, ok bool) {
-	pause := interval(c.advice)
-	due = time.Until(c.alive.Add(pause))
-	return max(0, due), pause > 0 && due > -justMissed && c.backoff.failures == 0
-}
-
-// justMissed is little beside how long a server holds connects when it lives.
-const justMissed = 500 * time.Millisecond
 
 // tellBreak tells the gap of a break, since from, unless it has been told and
 // nothing has come since that may have had more behind it. No answer was on its way
 // to an exchange that never was.
 func (c *Client) tellBreak(l *link, err error, from time.Time) {
 	heard := c.count.received.Load()
-	told := c.broken && heard == c.toldAt
+	told := c.gapTold && heard == c.receivedAtGap
 	if told || l.conn == nil && neverSent(err) {
 		return
 	}
-	c.broken, c.toldAt = true, heard
+	c.gapTold, c.receivedAtGap = true, heard
 	c.markGapSince(from, transport.ReasonOf(err), false)
 }
 
@@ -195,14 +178,15 @@ func (c *Client) upgrade(l *link) *link {
 		c.lesser = err
 		return l
 	}
-	c.outbox.open(false)
+	c.outbox.shutOrdinary()
 	if !l.settleDown(upgradePatience) {
 		conn.Close(transport.Normal)
 		c.plan = c.plan.Failed(typ, time.Now(), true) // not with the next connect again
-		c.letOut()
+		c.releaseRequests()
 		return l
 	}
 	l.close(nil)
+	c.outbox.oneByOne(false)
 	next := c.link(c.dialers[typ], conn) // not before: its writer would overtake an exchange
 	next.fresh, next.instead = true, l.dialer
 	c.plan, c.lesser = c.plan.Opened(typ, time.Now()), nil
@@ -226,7 +210,7 @@ func (c *Client) better(typ string) (string, bool) {
 // no connect was answered over it: something between may let an upgrade through and
 // swallow what follows. The session is the same; what was on its way may be lost.
 func (c *Client) goBack(l *link, why error) (*link, error) {
-	c.outbox.open(false)
+	c.outbox.shutOrdinary()
 	c.step(bayeux.ConnectionLost, l.typ(), why)
 	c.cfg.log.Warn("no answer over the better transport, going back", "transport", l.typ(), "err", why)
 	l.close(why)
@@ -238,19 +222,19 @@ func (c *Client) goBack(l *link, why error) (*link, error) {
 // leave disconnects: the client closes.
 func (c *Client) leave(l *link) verdict {
 	defer l.close(ErrClosed)
-	v := verdict{next: ending}
+	v := verdict{next: stop}
 	if c.ID() == "" || l.ctx.Err() != nil || c.State() == bayeux.Stopped {
 		return v
 	}
 	c.step(bayeux.DisconnectSent, l.typ(), nil)
 	r := c.newRequest(c.ctx, &bayeux.Message{Channel: bayeux.MetaDisconnect}, transport.Disconnect)
-	answers := r.await()
+	answers := r.replies()
 	for _, r := range c.outbox.clear(func(*request) bool { return true }) {
 		c.settle(r, nil, ErrClosed)
 	}
 	c.asking.Add(1)
-	c.outbox.open(true)
-	if !c.outbox.put(ordinary, r) {
+	c.outbox.openOrdinary()
+	if !c.outbox.put(laneOther, r) {
 		c.settle(r, nil, ErrClosed)
 	}
 	timer := time.NewTimer(c.cfg.timeouts.Close)

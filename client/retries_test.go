@@ -3,6 +3,11 @@ package client
 import (
 	"context"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,49 +32,6 @@ func TestRetryAfterIsBounded(t *testing.T) {
 	})
 }
 
-// A server that takes no subscribe and ends every session does not collect
-// requests to subscribe again.
-func TestRenewalsDoNotPileUp(t *testing.T) {
-	for name, refusal := range map[string]string{"unanswered": "", "refused for now": "500::later"} {
-		both(t, func(t *testing.T, f *fake, d *switchboard) {
-			t.Run(name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					bad := false
-					f.first = func(w *wire, m *bayeux.Message) bool {
-						f.mu.Lock()
-						now := bad
-						f.mu.Unlock()
-						if !now || m.Channel != bayeux.MetaSubscribe {
-							return false
-						}
-						if refusal == "" {
-							w.hang()
-							return true
-						}
-						w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Failed, Error: refusal, Subscription: m.Subscription})
-						return true
-					}
-					c := start(t, dialers(d))
-					_, err := c.Subscribe(t.Context(), "/a")
-					require.NoError(t, err)
-					f.mu.Lock()
-					bad = true
-					f.mu.Unlock()
-					for range 30 {
-						f.forget()
-						time.Sleep(time.Minute)
-					}
-					f.forget()
-					time.Sleep(2 * time.Second)
-					before := f.count(bayeux.MetaSubscribe)
-					time.Sleep(time.Minute)
-					assert.LessOrEqual(t, f.count(bayeux.MetaSubscribe)-before, 10)
-				})
-			})
-		})
-	}
-}
-
 func TestASubscribeIsRetriedAsOftenAsAllowed(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {
@@ -84,7 +46,8 @@ func TestASubscribeIsRetriedAsOftenAsAllowed(t *testing.T) {
 	})
 }
 
-// A server that answers only a subscribe with errors is asked with pauses.
+// A server that answers only a subscribe with errors is asked with pauses, and not
+// for ever.
 func TestAFailingExchangeIsNotRepeatedAtOnce(t *testing.T) {
 	for name, fail := range map[string]func(w *wire){
 		"broken": func(w *wire) { w.conn.Close(transport.Internal) },
@@ -102,10 +65,12 @@ func TestAFailingExchangeIsNotRepeatedAtOnce(t *testing.T) {
 				c := start(t, dialers(board(f, polls)))
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
+				began := time.Now()
 				_, err := c.Subscribe(ctx, "/a")
-				assert.ErrorIs(t, err, context.DeadlineExceeded)
-				assert.LessOrEqual(t, f.count(bayeux.MetaSubscribe), 126)
-				assert.Greater(t, f.count(bayeux.MetaSubscribe), 50)
+				assert.ErrorIs(t, err, ErrLost)
+				assert.GreaterOrEqual(t, f.count(bayeux.MetaSubscribe), maxBreaks)
+				assert.LessOrEqual(t, f.count(bayeux.MetaSubscribe), 2*maxBreaks)
+				assert.Greater(t, time.Since(began), time.Minute)
 			})
 		})
 	}
@@ -124,29 +89,6 @@ func TestASubscribeIsRepeatedInANewSessionIfThatIsTheAdvice(t *testing.T) {
 			assert.Equal(t, 3, f.count(bayeux.MetaSubscribe))
 		})
 	})
-}
-
-// A repeated subscribe that the server refuses is asked for as often as a first
-// one, in the same session or in another.
-func TestSubscribingAgainIsRetriedAsOftenAsAllowed(t *testing.T) {
-	for _, a := range []*bayeux.Advice{{Reconnect: bayeux.Retry}, nil, {Reconnect: bayeux.HandshakeAgain}} {
-		both(t, func(t *testing.T, f *fake, d *switchboard) {
-			synctest.Test(t, func(t *testing.T) {
-				f.hold = time.Second
-				f.first = refuse(bayeux.MetaSubscribe, 2, 100, bayeux.Message{Error: "500::busy", Advice: a})
-				c := start(t, dialers(d), WithMaxRetries(3))
-				sub, err := c.Subscribe(t.Context(), "/a")
-				require.NoError(t, err)
-				time.Sleep(time.Minute)
-				f.forget()
-				<-sub.Done()
-				assert.ErrorContains(t, sub.Err(), "500 busy")
-				assert.Equal(t, 5, f.count(bayeux.MetaSubscribe))
-				time.Sleep(time.Minute)
-				assert.Equal(t, bayeux.Connected, c.State())
-			})
-		})
-	}
 }
 
 // With WithMaxRetries the server says what is worth another attempt.
@@ -221,35 +163,6 @@ func TestMaxRetriesCountsSessionsThatDoNotLast(t *testing.T) {
 	})
 }
 
-// Where a repeated subscribe is refused with the advice to handshake, the
-// subscription goes on in the session after; what one loss has cost is not held
-// against it in the next.
-func TestSubscribingAgainIsRepeatedInANewSessionIfThatIsTheAdvice(t *testing.T) {
-	both(t, func(t *testing.T, f *fake, d *switchboard) {
-		synctest.Test(t, func(t *testing.T) {
-			f.hold = time.Second
-			again := bayeux.Message{Error: "500::busy", Advice: &bayeux.Advice{Reconnect: bayeux.HandshakeAgain}}
-			first, second := refuse(bayeux.MetaSubscribe, 2, 3, again), refuse(bayeux.MetaSubscribe, 3, 4, again)
-			f.first = func(w *wire, m *bayeux.Message) bool { return first(w, m) || second(w, m) }
-			c := start(t, dialers(d), WithMaxRetries(3))
-			sub, err := c.Subscribe(t.Context(), "/a")
-			require.NoError(t, err)
-			for i := range 2 {
-				time.Sleep(time.Minute)
-				f.forget()
-				time.Sleep(time.Minute)
-				require.NoError(t, sub.Err())
-				assert.Equal(t, 4+3*i, f.count(bayeux.MetaHandshake))
-				assert.Equal(t, 4+3*i, f.count(bayeux.MetaSubscribe))
-			}
-			f.publish("/a", "1")
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			assert.Equal(t, []string{"1"}, take(ctx, sub, 1))
-		})
-	})
-}
-
 // A connect that is held says nothing of whether another connection can be had: what
 // found none is tried again soon, in its order, and somebody is told.
 func TestWhatFoundNoConnectionIsTriedAgainSoon(t *testing.T) {
@@ -302,4 +215,119 @@ func TestWhatFindsNoConnectionPauses(t *testing.T) {
 		time.Sleep(31 * time.Second)
 		assert.Equal(t, 1, f.count("/a"))
 	})
+}
+
+// What an HTTP proxy would have carried is tried again as if there were none: nothing
+// has been sent while it cannot be reached.
+func TestWhatFindsNoProxyWasNotSent(t *testing.T) {
+	away := httptest.NewServer(nil)
+	proxy, err := url.Parse(away.URL)
+	require.NoError(t, err)
+	away.Close()
+	for _, target := range []string{"http://cometd.test/", "https://cometd.test/"} {
+		for _, scheme := range []string{"http", "socks5"} {
+			proxy.Scheme = scheme
+			through := &http.Transport{Proxy: http.ProxyURL(proxy)}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, target, http.NoBody)
+			require.NoError(t, err)
+			resp, err := through.RoundTrip(r)
+			if err == nil {
+				resp.Body.Close()
+			}
+			assert.True(t, neverSent(err), "%s to %s: %v", scheme, target, err)
+		}
+	}
+}
+
+// The server says for each message that it has no such session. They go to the
+// next one in the order in which they were published.
+func TestWhatIsRefusedWithItsSessionKeepsItsOrder(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			const n = 20
+			c := start(t, dialers(d), WithPublishRetry(5, time.Second)) // the replies of a stream may be lost with it
+			sub, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			f.forget()
+			for i := range n {
+				require.NoError(t, c.PublishFunc("/a", i, func(err error) { assert.NoError(t, err) }))
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			got := take(ctx, sub, n)
+			require.Len(t, got, n)
+			for i := range n {
+				assert.Equal(t, strconv.Itoa(i), got[i])
+			}
+		})
+	})
+}
+
+// Time passes between two messages of which no answer comes.
+func TestWhatIsSentAgainAfterATimeKeepsItsOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		var swallowed atomic.Int32
+		f.first = func(_ *wire, m *bayeux.Message) bool { return m.Channel == "/a" && swallowed.Add(1) <= 3 }
+		c := start(t, dialers(board(f, streams)), WithPublishRetry(5, 3*time.Second))
+		sub, err := c.Subscribe(t.Context(), "/a")
+		require.NoError(t, err)
+		for i := range 3 {
+			require.NoError(t, c.PublishFunc("/a", i, nil))
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, []string{"0", "1", "2"}, take(t.Context(), sub, 3))
+	})
+}
+
+// Each of these connections has worked for longer than a failure lasts.
+func TestBreaksAfterALongTimeAreNotInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.hold = time.Minute
+		d := board(f, streams)
+		c := start(t, dialers(d), WithMaxRetries(2))
+		require.NoError(t, c.Wait(t.Context()))
+		for range 8 {
+			time.Sleep(50 * time.Second)
+			d.cut()
+		}
+		time.Sleep(5 * time.Second)
+		assert.Equal(t, bayeux.Connected, c.State())
+		assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+	})
+}
+
+// A server in trouble may end one session after the other as they begin: what is
+// refused for that was not taken, and the next session has it.
+func TestWhatReachesAServerAfterItsSessionGoesToTheNextOnes(t *testing.T) {
+	for _, kind := range []string{streams, polls} {
+		for name, ask := range map[string]struct {
+			channel string
+			ask     func(ctx context.Context, c *Client) error
+		}{
+			"subscribe": {bayeux.MetaSubscribe, func(ctx context.Context, c *Client) error { _, err := c.Subscribe(ctx, "/a"); return err }},
+			"publish":   {"/a", func(ctx context.Context, c *Client) error { return c.Publish(ctx, "/a", 1) }},
+		} {
+			for _, gone := range []int{maxGoneSessions - 1, maxGoneSessions} {
+				t.Run(kind+name+strconv.Itoa(gone), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						f := newFake()
+						f.first = refuse(ask.channel, 1, gone, bayeux.Message{Error: "402::session_unknown"})
+						c := start(t, dialers(board(f, kind)))
+						err := ask.ask(t.Context(), c)
+						if gone == maxGoneSessions {
+							assert.ErrorIs(t, err, bayeux.ErrUnknownSession, "a server that always says so is not asked for ever")
+						} else {
+							assert.NoError(t, err)
+						}
+						assert.Equal(t, maxGoneSessions, f.count(ask.channel))
+						time.Sleep(time.Minute)
+						assert.Equal(t, 1+gone, f.count(bayeux.MetaHandshake), "a new session each time")
+						assert.Equal(t, bayeux.Connected, c.State())
+					})
+				})
+			}
+		}
+	}
 }

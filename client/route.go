@@ -64,15 +64,15 @@ func (rt *route) tell(c *Client, m *bayeux.Message) {
 // selected are the targets that get m as the extensions have it, each with those
 // of its channels that do.
 func (rt *route) selected(m *bayeux.Message) []target {
-	refused := func(key string) bool {
+	rejected := func(key string) bool {
 		return slices.ContainsFunc(rt.selects, func(f func(string, *bayeux.Message) bool) bool { return !f(key, m) })
 	}
-	if !slices.ContainsFunc(rt.targets, func(t target) bool { return slices.ContainsFunc(t.keys, refused) }) {
+	if !slices.ContainsFunc(rt.targets, func(t target) bool { return slices.ContainsFunc(t.keys, rejected) }) {
 		return rt.targets
 	}
 	var some []target
 	for _, t := range rt.targets {
-		keys := slices.DeleteFunc(slices.Clone(t.keys), refused)
+		keys := slices.DeleteFunc(slices.Clone(t.keys), rejected)
 		if len(keys) > 0 || len(t.keys) == 0 {
 			some = append(some, target{t.sub, keys})
 		}

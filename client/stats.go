@@ -20,8 +20,10 @@ type Stats struct {
 
 // counters are updated per frame where that is possible.
 type counters struct {
-	received, replies, sent, dropped, connects atomic.Uint64
-	heard                                      atomic.Int64 // UnixNano
+	received, replies, sent, dropped atomic.Uint64
+	connects                         atomic.Uint64 // how often it became connected
+	answered                         atomic.Uint64 // connects that the server took
+	heard                            atomic.Int64  // UnixNano
 }
 
 // events is how many messages have come that were no replies.

@@ -257,7 +257,7 @@ func TestASessionThatTheServerHasDroppedIsNotAskedFor(t *testing.T) {
 
 // What breaks every few seconds is not given up for half a minute each time, and
 // what breaks at once is not asked for ever faster.
-func TestAConnectionThatKeepsBreaking(t *testing.T) {
+func TestAConnectionThatKeepsBreakingIsMadeAgainNeitherTooSoonNorTooLate(t *testing.T) {
 	for lived, attempts := range map[time.Duration][2]int{20 * time.Second: {115, 180}, 700 * time.Millisecond: {100, 130}} {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFake()

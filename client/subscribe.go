@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -13,12 +14,12 @@ import (
 // for those of its channels that nobody has yet.
 func (c *Client) join(ctx context.Context, s *Subscription) error {
 	for pause := (backoff{min: c.cfg.backoff[0], max: c.cfg.backoff[1]}); ; {
-		session, err := c.ask(ctx, s)
+		session, choked, err := c.ask(ctx, s)
 		if err == nil {
 			return nil
 		}
-		e, refused := errors.AsType[*bayeux.Error](err)
-		c.topics.remove(s, c.unsubscribeUnless(refused && len(s.channels) == 1))
+		e, refused := refusalOf(err)
+		c.topics.remove(s, c.unsubscribeUnless(refused && len(s.channels) == 1 || choked)) // it may choke on that as well
 		if !refused || !asksAgain(e.Advice) || c.exhausted(&pause) {
 			s.end(err, false)
 			return err
@@ -43,14 +44,14 @@ func (c *Client) exhausted(pause *backoff) bool {
 }
 
 // ask sends one subscribe, if one is needed, and waits for its reply. session is
-// where it was answered.
-func (c *Client) ask(ctx context.Context, s *Subscription) (session string, err error) {
+// where it was answered; choked says that it never was, for what it does to the server.
+func (c *Client) ask(ctx context.Context, s *Subscription) (session string, choked bool, err error) {
 	r := c.newRequest(ctx, &bayeux.Message{Channel: bayeux.MetaSubscribe}, transport.Subscribe)
 	r.tries = endless
 	if err := c.admit(ctx, r); err != nil {
-		return "", err
+		return "", false, err
 	}
-	answers := r.await()
+	answers := r.replies()
 	settled := r.settled
 	r.settled = func(m *bayeux.Message, err error) {
 		s.queue.early.Store(false)
@@ -61,7 +62,7 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, err 
 	err = c.register(ctx, s, func(channels []string) {
 		wanted = true
 		c.subscribing(r, channels, s.ext)
-		if !c.outbox.put(ordinary, r) {
+		if !c.outbox.put(laneOther, r) {
 			c.settle(r, nil, c.closedErr())
 		}
 	})
@@ -71,10 +72,10 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, err 
 	c.flow.signal()
 	select {
 	case a := <-answers:
-		return r.session, a.err
+		return r.session, r.breaks >= maxBreaks, a.err
 	case <-ctx.Done():
 		c.withdraw(r, ctx.Err())
-		return "", ctx.Err()
+		return "", false, ctx.Err()
 	}
 }
 
@@ -128,9 +129,14 @@ func (c *Client) unsubscribeUnless(never bool) func(channels []string) {
 }
 
 // leave takes s out of the topics, and returns what will hold the server's
-// reply; nil if it need not be told.
-func (s *Subscription) leave() (answers <-chan answer) {
-	s.c.topics.remove(s, func(channels []string) { answers = s.c.unsubscribe(channels) })
+// reply; nil if it need not be told, as of what it never took.
+func (s *Subscription) leave(never ...string) (answers <-chan answer) {
+	s.c.topics.remove(s, func(channels []string) {
+		channels = slices.DeleteFunc(channels, func(ch string) bool { return slices.Contains(never, ch) })
+		if len(channels) > 0 {
+			answers = s.c.unsubscribe(channels)
+		}
+	})
 	return answers
 }
 
@@ -141,34 +147,45 @@ func (c *Client) unsubscribe(channels []string) <-chan answer {
 	}
 	r := c.newRequest(c.ctx, m, transport.Unsubscribe)
 	r.tries = endless
-	answers := r.await()
+	answers := r.replies()
 	settled, left := r.settled, c.topics.leave(channels)
 	r.settled = func(m *bayeux.Message, err error) {
 		left()
 		settled(m, err)
 	}
 	c.asking.Add(1)
-	if c.ID() == "" || !c.outbox.put(ordinary, r) {
+	if !c.outbox.put(laneOther, r) || c.ID() == "" && c.outbox.remove(r) { // in this order, or one that comes as the session ends would wait for the next
 		c.settle(r, nil, nil)
 	}
 	c.flow.signal()
 	return answers
 }
 
+// unsubscribed settles the unsubscribes that wait when their session is lost: the
+// server has nothing of it any more.
+func (c *Client) unsubscribed() {
+	for _, r := range c.outbox.clear(func(r *request) bool { return r.kind == transport.Unsubscribe }) {
+		c.settle(r, nil, nil)
+	}
+}
+
 // resubscribe prepares a new session: what the old one had accepted is asked
 // for again, before all that waits. Each channel has a request of its own, so
 // that a refusal concerns it alone.
 func (c *Client) resubscribe() {
-	for _, r := range c.outbox.clear(func(r *request) bool { return r.kind == transport.Unsubscribe || r.renewal }) {
-		if r.renewal {
-			c.settle(r, nil, lost(r.channel, errOver)) // those of before make way
-		} else {
-			c.settle(r, nil, nil) // the new session never had it
-		}
+	c.unsubscribed()
+	before := make(map[string]*request)
+	for _, r := range c.outbox.clear(func(r *request) bool { return r.renewal }) {
+		before[r.m.Subscription.Channels[0]] = r
+		c.settle(r, nil, lost(r.channel, errOver)) // those of before make way
 	}
 	var rs []*request
 	for _, t := range c.topics.accepted() {
-		rs = append(rs, c.renewal(t.channel, t.ext))
+		r := c.renewal(t.channel, t.ext)
+		if b := before[t.channel]; b != nil {
+			r.breaks, r.answered = b.breaks, b.answered // the session may have ended for what it does to the server
+		}
+		rs = append(rs, r)
 	}
 	c.outbox.putFirst(rs)
 }
@@ -181,8 +198,14 @@ func (c *Client) renewal(ch string, ext bayeux.Ext) *request {
 	r.tries, r.renewal = endless, true
 	c.asking.Add(1)
 	r.settled = func(_ *bayeux.Message, err error) {
-		e, answered := errors.AsType[*bayeux.Error](err)
-		if c.ctx.Err() != nil || !answered && !refused(err) || errors.Is(err, bayeux.ErrUnknownSession) {
+		e, answered := refusalOf(err)
+		if c.ctx.Err() == nil && err != nil && r.breaks >= maxBreaks {
+			for _, s := range c.topics.subscribers([]string{ch}) {
+				s.fail(err, true, ch)
+			}
+			return
+		}
+		if c.ctx.Err() != nil || !answered && !statusRefuses(err) || errors.Is(err, bayeux.ErrUnknownSession) {
 			return // accepted, or the next session asks again
 		}
 		passes, advice := true, (*bayeux.Advice)(nil)
@@ -190,7 +213,7 @@ func (c *Client) renewal(ch string, ext bayeux.Ext) *request {
 			passes, advice = e.Code >= 500 || asksAgain(e.Advice), e.Advice
 		}
 		if passes {
-			if pause, ok := c.topics.refused(ch, c.exhausted); ok {
+			if pause, ok := c.topics.countRefusal(ch, c.exhausted); ok {
 				c.renewLater(r.session, ch, ext, max(pause, interval(advice), retryAfter(err)), advice, err)
 				return
 			}
@@ -214,7 +237,7 @@ func (c *Client) renewLater(session, ch string, ext bayeux.Ext, pause time.Durat
 		select {
 		case <-time.After(pause):
 			if c.ID() == session && len(c.topics.subscribers([]string{ch})) > 0 {
-				if r := c.renewal(ch, ext); !c.outbox.put(ordinary, r) {
+				if r := c.renewal(ch, ext); !c.outbox.put(laneOther, r) {
 					c.settle(r, nil, c.closedErr())
 				}
 			}

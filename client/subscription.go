@@ -83,11 +83,15 @@ func WithSubscribeExt(e bayeux.Ext) SubOption {
 
 // Subscribe subscribes to ch, which may end in a wildcard, /a/* or /a/**, or
 // have a filter that the server understands, /topic/T?Field=Value. It returns
-// when the server has accepted, or with its refusal, a *bayeux.Error; without a
-// session it waits for one until ctx ends, which withdraws the subscription. Five
-// sessions in a row that were gone when the request came are a refusal, too. An
-// unsubscribe of ch that is under way it lets come to its end first, within
-// Timeouts.NetworkDelay.
+// when the server has accepted, or with its refusal, a *bayeux.Error. Without a
+// session it waits for one. The end of ctx ends the wait and withdraws the
+// subscription. If an unsubscribe of ch is still under way, it is answered first, or
+// has had Timeouts.NetworkDelay for that.
+//
+// A request whose session is gone when it arrives is sent in the next one, at most
+// five times in all; then the refusal is the error. One whose connection breaks is
+// sent again, too. If that happens five times, with connects answered in between, the
+// server is taken to fail over the request itself, and the error is [ErrLost].
 //
 // Several subscriptions to one channel share one on the wire. After the
 // session was lost the client subscribes again by itself; a refusal then ends
@@ -222,10 +226,11 @@ func (s *Subscription) end(err error, drain bool) (first bool) {
 	return first
 }
 
-// fail ends the subscription for a reason of its own and leaves its channels.
-func (s *Subscription) fail(err error, drain bool) {
+// fail ends the subscription for a reason of its own and leaves its channels, some of
+// which the server never took.
+func (s *Subscription) fail(err error, drain bool, never ...string) {
 	if s.end(err, drain) {
-		s.leave()
+		s.leave(never...)
 		s.c.cfg.log.Warn("subscription ended", "channel", s.Channel(), "err", err)
 		s.c.hub.Tell(Failure{err})
 	}

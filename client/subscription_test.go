@@ -301,7 +301,7 @@ func TestListenSubscribesToNothing(t *testing.T) {
 	})
 }
 
-func TestIllegalSubscriptions(t *testing.T) {
+func TestAnIllegalSubscriptionIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := start(t, dialers(board(newFake(), streams)))
 		for _, ch := range []string{"", "a", "/a//b", "/a/*/b", "/meta/connect", "/a\n"} {
@@ -377,4 +377,82 @@ func TestValuesTellsOfAMessageWithoutData(t *testing.T) {
 			assert.ErrorIs(t, errs[0], bayeux.ErrNoData)
 		})
 	})
+}
+
+// The server has nothing any more of a session that is lost.
+func TestUnsubscribeReturnsWhenItsSessionIsLost(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel == bayeux.MetaUnsubscribe {
+					w.hang()
+				}
+				return m.Channel == bayeux.MetaUnsubscribe
+			}
+			c := start(t, dialers(d))
+			s, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			returned := make(chan error, 1)
+			go func() { returned <- s.Unsubscribe(ctx) }()
+			synctest.Wait()
+			d.set(errRefused)
+			f.expel()
+			assert.NoError(t, <-returned)
+			assert.Empty(t, c.ID())
+		})
+	})
+}
+
+// Until the server has taken an unsubscribe it sends what is for nobody any more.
+// A new subscription to the channel that heard it would then miss what comes
+// before the server has taken its own request.
+func TestANewSubscriptionHearsNothingThatWasForTheOneBefore(t *testing.T) {
+	for name, answers := range map[string]func(w *wire, m *bayeux.Message){
+		"answered": func(w *wire, m *bayeux.Message) { w.handle(m) },
+		"never":    func(*wire, *bayeux.Message) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				hold := time.Second
+				f.first = func(w *wire, m *bayeux.Message) bool {
+					if m.Channel != bayeux.MetaUnsubscribe {
+						return false
+					}
+					time.AfterFunc(hold, func() { answers(w, m) })
+					return true
+				}
+				c := start(t, dialers(board(f, streams)))
+				before, err := c.Subscribe(t.Context(), "/a")
+				require.NoError(t, err)
+				soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+				defer cancel()
+				assert.ErrorIs(t, before.Unsubscribe(soon), context.DeadlineExceeded)
+				_, err = c.Subscribe(soon, "/a")
+				assert.ErrorIs(t, err, context.DeadlineExceeded, "it can be given up meanwhile")
+
+				began := time.Now()
+				subscribed := make(chan *Subscription)
+				go func() {
+					s, err := c.Subscribe(t.Context(), "/a")
+					assert.NoError(t, err)
+					subscribed <- s
+				}()
+				synctest.Wait()
+				f.publish("/a", "1")
+				s := <-subscribed
+				if name == "never" {
+					assert.Equal(t, 10*time.Second, time.Since(began), "Timeouts.NetworkDelay")
+				} else {
+					assert.Less(t, time.Since(began), hold)
+				}
+				f.publish("/a", "2")
+				assert.Equal(t, []string{"2"}, take(t.Context(), s, 1))
+				assert.Equal(t, 2, f.count(bayeux.MetaSubscribe))
+			})
+		})
+	}
 }

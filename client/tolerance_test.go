@@ -278,3 +278,23 @@ func TestTooLargeAPayloadNamesTheLimit(t *testing.T) {
 		assert.Equal(t, []string{"1"}, take(t.Context(), s, 1))
 	})
 }
+
+// An answer that is about something else is not called late.
+func TestAnAnswerThatNamesNoRequest(t *testing.T) {
+	for _, answer := range []string{"", `{"channel":"/meta/handshake","id":"x9","successful":true,"clientId":"s"}`} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake()
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if answer == "" {
+					w.conn.Send(&transport.Payload{})
+				} else {
+					w.raw(answer)
+				}
+				return true
+			}
+			_, err := Dial(t.Context(), testURL, WithTransports(board(f, polls)))
+			assert.ErrorContains(t, err, "the answer names no request")
+			assert.NotErrorIs(t, err, bayeux.ErrTimeout)
+		})
+	}
+}

@@ -207,9 +207,9 @@ func (t *topics) accept(session string, channels []string) {
 	}
 }
 
-// refused counts that a session did not take ch again, and says how long to wait
+// countRefusal counts that a session did not take ch again, and says how long to wait
 // before asking once more: false if that has been enough.
-func (t *topics) refused(ch string, enough func(*backoff) bool) (pause time.Duration, again bool) {
+func (t *topics) countRefusal(ch string, enough func(*backoff) bool) (pause time.Duration, again bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tp := t.byCh[ch]

@@ -280,47 +280,6 @@ func TestNudgeEndsAPause(t *testing.T) {
 	})
 }
 
-// A server that holds nothing and says how often to ask is asked as often, as with
-// the advice multiple-clients.
-func TestAnAdvisedIntervalIsKeptWhereNothingIsHeld(t *testing.T) {
-	both(t, func(t *testing.T, f *fake, d *switchboard) {
-		synctest.Test(t, func(t *testing.T) {
-			f.first = func(w *wire, m *bayeux.Message) bool {
-				if m.Channel != bayeux.MetaConnect {
-					return false
-				}
-				appoint(w, m, 2*time.Second)
-				return true
-			}
-			start(t, dialers(d))
-			time.Sleep(10 * time.Minute)
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			last := len(f.times) - 1
-			assert.Equal(t, 2*time.Second, f.times[last].Sub(f.times[last-1]))
-		})
-	})
-}
-
-// A server that asks for no pause and holds nothing gets no endless loop.
-func TestAServerThatHoldsNothingIsPaced(t *testing.T) {
-	both(t, func(t *testing.T, f *fake, d *switchboard) {
-		synctest.Test(t, func(t *testing.T) {
-			f.first = func(w *wire, m *bayeux.Message) bool {
-				if m.Channel != bayeux.MetaConnect {
-					return false
-				}
-				w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Succeeded})
-				return true
-			}
-			c := start(t, dialers(d))
-			time.Sleep(time.Hour)
-			assert.Equal(t, bayeux.Connected, c.State())
-			assert.Less(t, f.count(bayeux.MetaConnect), 1000)
-		})
-	})
-}
-
 func TestRetryAfterIsHonoured(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {
@@ -368,5 +327,24 @@ func TestTheLongestRetryAfterIsHonoured(t *testing.T) {
 		start(t, dialers(stream, poll))
 		time.Sleep(31 * time.Minute)
 		assert.Equal(t, 4, stream.tries())
+	})
+}
+
+// The server's disconnect is final, whatever the client asks afterwards.
+func TestNudgeUndoesNoKick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		c := start(t, dialers(board(f, streams)))
+		require.NoError(t, c.Wait(t.Context()))
+		time.Sleep(time.Second)
+		w := f.someWire()
+		f.letGo(c.ID())
+		f.forget()
+		w.send(&bayeux.Message{Channel: bayeux.MetaDisconnect, Outcome: bayeux.Succeeded})
+		time.Sleep(probePatience / 2)
+		c.Nudge()
+		time.Sleep(time.Minute)
+		assert.ErrorIs(t, c.Err(), errKicked)
+		assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
 	})
 }

@@ -18,13 +18,13 @@ type writer struct {
 }
 
 // send encodes rs, remembers them as pending, and sends them. Those that an
-// extension deleted are settled and not sent; if none is left, it reports that
-// there is no answer to wait for.
+// extension deleted, or that were withdrawn, are settled and not sent; if none is
+// left, it reports that there is no answer to wait for.
 func (w *writer) send(l *link, conn transport.Conn, rs []*request) (sent bool, err error) {
 	w.buf, w.ends, w.requests = w.buf[:0], w.ends[:0], w.requests[:0]
 	id := l.c.identity()
 	for _, r := range rs {
-		b, err := l.c.append(w.buf, r, id)
+		b, err := l.c.encode(w.buf, r, id)
 		if err != nil {
 			l.c.settle(r, nil, err)
 			continue
@@ -33,17 +33,16 @@ func (w *writer) send(l *link, conn transport.Conn, rs []*request) (sent bool, e
 		w.ends = append(w.ends, len(b))
 		w.requests = append(w.requests, r)
 	}
-	if len(w.requests) == 0 {
-		return false, nil
-	}
 	w.messages = w.messages[:0]
 	start := 0
 	for _, end := range w.ends {
 		w.messages = append(w.messages, w.buf[start:end:end])
 		start = end
 	}
-	if !l.expect(conn, w.requests) {
-		clear(w.requests)
+	for _, r := range l.expect(conn, &w.requests, &w.messages) {
+		l.c.settle(r, nil, r.ctx.Err())
+	}
+	if len(w.requests) == 0 {
 		return false, nil
 	}
 	p := transport.Payload{Messages: w.messages}
@@ -59,8 +58,8 @@ func (w *writer) send(l *link, conn transport.Conn, rs []*request) (sent bool, e
 	return true, err
 }
 
-// append encodes one request for the session id.
-func (c *Client) append(dst []byte, r *request, id identity) ([]byte, error) {
+// encode appends one request for the session id.
+func (c *Client) encode(dst []byte, r *request, id identity) ([]byte, error) {
 	stages := c.cfg.outgoing(r.channel)
 	if r.m == nil && len(stages) == 0 {
 		return appendPublish(dst, r, id.quoted), nil

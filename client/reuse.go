@@ -6,19 +6,18 @@ import (
 	"github.com/gocometd/cometd/bayeux"
 )
 
-// stay leaves l open for the next handshake, if the server has just said over
-// this stream that it wants one: after a restart a client then comes back over
-// one connection instead of two (docs/protocol.md §8). m and err are the outcome
-// of the connect. A stream is closed all the same that may be what is wrong,
-// because no connect of its session was ever answered, or that still has to do
-// with the old session: a late reply could be taken for one to a request that is
-// sent again, and a request that waits to be written would go out without a
+// keepStream leaves l open for the next handshake, which the server has just said over
+// this stream that it wants: after a restart a client then comes back over one
+// connection instead of two (docs/protocol.md §8). A stream is not kept that may be
+// what is wrong, because no connect of its session was ever answered, or that still
+// has to do with the old session: a late reply could be taken for one to a request
+// that is sent again, and a request that waits to be written would go out without a
 // session.
-func (c *Client) stay(l *link, m *bayeux.Message, err error) bool {
-	if l.conn == nil || l.ctx.Err() != nil || !c.connected || !wantsHandshake(m, err) {
+func (c *Client) keepStream(l *link) bool {
+	if l.conn == nil || l.ctx.Err() != nil || !c.connected {
 		return false
 	}
-	c.outbox.open(false)
+	c.outbox.shutOrdinary()
 	if l.busy() {
 		return false
 	}
@@ -32,7 +31,7 @@ func wantsHandshake(m *bayeux.Message, err error) bool {
 	if err == nil {
 		return !isNone(m.Advice)
 	}
-	e, refused := errors.AsType[*bayeux.Error](err)
+	e, refused := refusalOf(err)
 	return refused && e.Channel == bayeux.MetaConnect && !isNone(e.Advice) && !unauthorized(e)
 }
 
@@ -67,8 +66,8 @@ func (c *Client) mendable(l *link, err error) bool {
 	if c.ctx.Err() != nil {
 		return false
 	}
-	if _, refused := errors.AsType[*bayeux.Error](err); refused {
-		return c.judge(nil, err).next == ending
+	if _, refused := refusalOf(err); refused {
+		return c.judge(nil, err).next == stop
 	}
 	return l.ctx.Err() != nil || errors.Is(err, bayeux.ErrTimeout)
 }

@@ -1,0 +1,153 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
+	"github.com/gocometd/cometd/transport/memory"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A server that takes no subscribe and ends every session does not collect
+// requests to subscribe again.
+func TestRenewalsDoNotPileUp(t *testing.T) {
+	for name, refusal := range map[string]string{"unanswered": "", "refused for now": "500::later"} {
+		both(t, func(t *testing.T, f *fake, d *switchboard) {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					bad := false
+					f.first = func(w *wire, m *bayeux.Message) bool {
+						f.mu.Lock()
+						now := bad
+						f.mu.Unlock()
+						if !now || m.Channel != bayeux.MetaSubscribe {
+							return false
+						}
+						if refusal == "" {
+							w.hang()
+							return true
+						}
+						w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Failed, Error: refusal, Subscription: m.Subscription})
+						return true
+					}
+					c := start(t, dialers(d))
+					_, err := c.Subscribe(t.Context(), "/a")
+					require.NoError(t, err)
+					f.mu.Lock()
+					bad = true
+					f.mu.Unlock()
+					for range 30 {
+						f.forget()
+						time.Sleep(time.Minute)
+					}
+					f.forget()
+					time.Sleep(2 * time.Second)
+					before := f.count(bayeux.MetaSubscribe)
+					time.Sleep(time.Minute)
+					assert.LessOrEqual(t, f.count(bayeux.MetaSubscribe)-before, 10)
+				})
+			})
+		})
+	}
+}
+
+// A repeated subscribe that the server refuses is asked for as often as a first
+// one, in the same session or in another.
+func TestSubscribingAgainIsRetriedAsOftenAsAllowed(t *testing.T) {
+	for _, a := range []*bayeux.Advice{{Reconnect: bayeux.Retry}, nil, {Reconnect: bayeux.HandshakeAgain}} {
+		both(t, func(t *testing.T, f *fake, d *switchboard) {
+			synctest.Test(t, func(t *testing.T) {
+				f.hold = time.Second
+				f.first = refuse(bayeux.MetaSubscribe, 2, 100, bayeux.Message{Error: "500::busy", Advice: a})
+				c := start(t, dialers(d), WithMaxRetries(3))
+				sub, err := c.Subscribe(t.Context(), "/a")
+				require.NoError(t, err)
+				time.Sleep(time.Minute)
+				f.forget()
+				<-sub.Done()
+				assert.ErrorContains(t, sub.Err(), "500 busy")
+				assert.Equal(t, 5, f.count(bayeux.MetaSubscribe))
+				time.Sleep(time.Minute)
+				assert.Equal(t, bayeux.Connected, c.State())
+			})
+		})
+	}
+}
+
+// Where a repeated subscribe is refused with the advice to handshake, the
+// subscription goes on in the session after; what one loss has cost is not held
+// against it in the next.
+func TestSubscribingAgainIsRepeatedInANewSessionIfThatIsTheAdvice(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.hold = time.Second
+			again := bayeux.Message{Error: "500::busy", Advice: &bayeux.Advice{Reconnect: bayeux.HandshakeAgain}}
+			first, second := refuse(bayeux.MetaSubscribe, 2, 3, again), refuse(bayeux.MetaSubscribe, 3, 4, again)
+			f.first = func(w *wire, m *bayeux.Message) bool { return first(w, m) || second(w, m) }
+			c := start(t, dialers(d), WithMaxRetries(3))
+			sub, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			for i := range 2 {
+				time.Sleep(time.Minute)
+				f.forget()
+				time.Sleep(time.Minute)
+				require.NoError(t, sub.Err())
+				assert.Equal(t, 4+3*i, f.count(bayeux.MetaHandshake))
+				assert.Equal(t, 4+3*i, f.count(bayeux.MetaSubscribe))
+			}
+			f.publish("/a", "1")
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			assert.Equal(t, []string{"1"}, take(ctx, sub, 1))
+		})
+	})
+}
+
+// turnsAway dials exchanges that answer subscribes with 429, so many times.
+type turnsAway struct {
+	transport.Dialer
+	left atomic.Int32
+}
+
+type turnsAwayConn struct {
+	transport.Conn
+	d *turnsAway
+}
+
+func (d *turnsAway) Dial(ctx context.Context, t *transport.Target) (transport.Conn, error) {
+	c, err := d.Dialer.Dial(ctx, t)
+	return turnsAwayConn{c, d}, err
+}
+
+func (c turnsAwayConn) Send(p *transport.Payload) error {
+	for _, m := range p.Messages {
+		if bytes.Contains(m, []byte(bayeux.MetaSubscribe)) && c.d.left.Add(-1) >= 0 {
+			return &transport.Error{Type: bayeux.LongPolling, Op: "receive", Status: http.StatusTooManyRequests, RetryAfter: 5 * time.Second}
+		}
+	}
+	return c.Conn.Send(p)
+}
+
+// A proxy that has had enough of requests says so once, not for ever.
+func TestSubscribingAgainIsRetriedWhenTheWholeRequestIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := &turnsAway{Dialer: memory.NewPollDialer(f.serve)}
+		c := start(t, []transport.Dialer{d})
+		sub, err := c.Subscribe(t.Context(), "/a")
+		require.NoError(t, err)
+		d.left.Store(3)
+		f.forget()
+		time.Sleep(2 * time.Minute)
+		assert.Equal(t, 1, f.subscribed("/a"))
+		assert.NoError(t, sub.Err())
+	})
+}
