@@ -23,6 +23,9 @@ type registry struct {
 	rules  rules
 	lasts  lasts
 
+	// wildLengths are how many patterns there are of each length: under mu, as byName.
+	wildLengths []int32
+
 	// joins counts the subscriptions to patterns that are given latest messages.
 	joins atomic.Uint64
 
@@ -157,7 +160,7 @@ func (r *registry) insert(name, creator, addr string) (ch *channel, made bool) {
 		r.byAddr[addr]++
 	}
 	if ch.wild {
-		r.generation.Add(1)
+		r.countWild(ch, 1)
 	}
 	return ch, true
 }
@@ -200,7 +203,7 @@ func (r *registry) drop(ch *channel) {
 	delete(r.byName, ch.name)
 	r.lasts.remove(ch)
 	if ch.wild {
-		r.generation.Add(1)
+		r.countWild(ch, -1)
 	}
 	if ch.addr == "" {
 		return
