@@ -165,9 +165,13 @@ func (t *turn) join(name string, m *bayeux.Message) (begun, fresh bool, refused 
 	if start == nil {
 		return false, false, nil
 	}
+	ch, refused := t.expectedChannel(name)
+	if refused != nil {
+		return true, false, refused
+	}
 	j := &Joining{Session: s, Channel: name}
 	j.ctx, j.stop = context.WithCancel(s.Context())
-	j.sub = &subscription{session: s, channel: t.srv.expectedChannel(name, s), left: j.stop}
+	j.sub = &subscription{session: s, channel: ch, left: j.stop}
 	known, refused := s.addSubscription(name, j.sub)
 	if known || refused != nil {
 		j.sub.channel.unsubscribe(j.sub)
@@ -182,14 +186,17 @@ func (t *turn) join(name string, m *bayeux.Message) (begun, fresh bool, refused 
 }
 
 // expectedChannel is a channel that is not swept although nobody is listed yet.
-func (srv *Server) expectedChannel(name string, s *Session) *channel {
+func (t *turn) expectedChannel(name string) (*channel, *bayeux.Error) {
 	for {
-		ch := srv.createChannel(name, s)
+		ch, refused := t.createChannel(name)
+		if refused != nil {
+			return nil, refused
+		}
 		ch.mu.Lock()
 		if !ch.gone {
 			ch.expected++
 			ch.mu.Unlock()
-			return ch
+			return ch, nil
 		}
 		ch.mu.Unlock()
 	}

@@ -47,7 +47,7 @@ type Limits struct {
 	Subscriptions   int // per session; default 1024
 	ChannelBytes    int // length of a channel's name; default 256
 	ChannelSegments int // default 16
-	ChannelsCreated int // by one session; default 1000
+	ChannelsCreated int // that exist and were created by one session; default 1000
 	Channels        int // in the whole server, its own included; default 250,000. Beyond it sessions create none, the server does
 
 	// What one remote address may take. An IPv6 address counts together with its

@@ -58,7 +58,7 @@ func (s *Server) HandleService(ch string, f Service) (remove func()) {
 	if err != nil || c.Kind() != bayeux.Service {
 		panic(fmt.Sprintf("server: not a service channel: %q", ch))
 	}
-	target, _ := s.channels.create(s, string(c), "", "")
+	target, _, _ := s.channels.create(s, string(c), maker{})
 	if !target.service.CompareAndSwap(nil, &f) {
 		panic(fmt.Sprintf("server: channel already has a service: %q", ch))
 	}

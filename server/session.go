@@ -53,9 +53,8 @@ type Session struct {
 	// take it.
 	turn lock.Turn[lock.Processing]
 
-	noEcho  atomic.Bool
-	created int32 // channels; under mu
-	own     atomic.Pointer[[]Extension]
+	noEcho atomic.Bool
+	own    atomic.Pointer[[]Extension]
 
 	held    held
 	ids     numbers

@@ -107,17 +107,8 @@ func deniedMeta(name string) *bayeux.Error {
 
 func (t *turn) mayCreate(name string, m *bayeux.Message, what string) *bayeux.Error {
 	srv, s := t.srv, t.session
-	s.mu.Lock()
-	tooMany := over(int(s.created)+1, srv.limits.ChannelsCreated)
-	s.mu.Unlock()
-	if tooMany {
-		return s.limitError(limitChannelsCreated, srv.limits.ChannelsCreated)
-	}
-	if addr := s.addr(srv.loopbackChannels); addr != "" && over(srv.channels.madeBy(addr)+1, srv.limits.ChannelsPerAddr) {
-		return s.limitError(limitChannelsPerAddr, srv.limits.ChannelsPerAddr)
-	}
-	if over(srv.channels.len()+1, srv.limits.Channels) {
-		return s.limitError(limitChannels, srv.limits.Channels)
+	if broken, limit := srv.channels.asksToMake(t.maker()); broken != "" {
+		return s.limitError(broken, limit)
 	}
 	if f := srv.policy.Create; f != nil {
 		t.wakeOthers()
@@ -206,7 +197,10 @@ func (s *Session) Unsubscribe(ch string) {
 // reports whether it was not before. The turn may be nil.
 func (srv *Server) subscribe(s *Session, name string, t *turn) (fresh bool, refused *bayeux.Error) {
 	for {
-		ch := srv.createChannel(name, s)
+		ch, refused := srv.channelFor(name, s, t)
+		if refused != nil {
+			return false, refused
+		}
 		sub := &subscription{session: s, channel: ch}
 		known, err := s.addSubscription(name, sub)
 		if err != nil || known {
@@ -294,23 +288,40 @@ func (s *Session) dropSubscription(name string, only *subscription) *subscriptio
 	return sub
 }
 
-// createChannel returns the channel of that name, made in the name of s if
-// there is none.
+// createChannel returns the channel of that name, made in the name of s if there is
+// none, whatever the limits.
 func (srv *Server) createChannel(name string, s *Session) *channel {
-	by, addr := "", ""
+	x := maker{}
 	if s != nil {
-		by, addr = s.id, s.addr(srv.loopbackChannels)
+		x = s.maker()
 	}
-	ch, made := srv.channels.create(srv, name, by, addr)
-	if !made {
-		return ch
-	}
-	if s != nil {
-		s.mu.Lock()
-		s.created++
-		s.mu.Unlock()
-	}
+	ch, _, _ := srv.channels.create(srv, name, x)
 	return ch
+}
+
+// createChannel is that for a message, for which the limits hold.
+func (t *turn) createChannel(name string) (*channel, *bayeux.Error) {
+	ch, broken, limit := t.srv.channels.create(t.srv, name, t.maker())
+	if broken != "" {
+		return nil, t.session.limitError(broken, limit)
+	}
+	return ch, nil
+}
+
+// channelFor is the one of the two that is meant: the turn may be nil.
+func (srv *Server) channelFor(name string, s *Session, t *turn) (*channel, *bayeux.Error) {
+	if t != nil {
+		return t.createChannel(name)
+	}
+	return srv.createChannel(name, s), nil
+}
+
+func (s *Session) maker() maker { return maker{session: s.id, addr: s.addr(s.srv.loopbackChannels)} }
+
+func (t *turn) maker() maker {
+	x := t.session.maker()
+	x.limits = &t.srv.limits
+	return x
 }
 
 // unsubscribeFrom reports whether there was a subscription; that there was none
