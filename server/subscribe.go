@@ -20,13 +20,14 @@ func (t *turn) unsubscribe(m *bayeux.Message) {
 	t.session.emit(len(done), Unsubscribed{Session: t.session, Channels: done, Context: t.context()})
 }
 
-// forChannels calls f for the channels of m, up to the first that it refuses,
-// and answers m. It returns those for which f reports a change.
+// forChannels calls f once for each of the channels of m, up to the first that it
+// refuses, and answers m. It returns those for which f reports a change.
 func (t *turn) forChannels(m *bayeux.Message, f func(bayeux.Channel, *bayeux.Message) (bool, *bayeux.Error)) (done []string) {
 	failed := checkSubscription(m)
 	long := longTask{begun: time.Now()}
+	asked := map[bayeux.Channel]struct{}{}
 	for i := 0; i < len(m.Subscription.Channels) && failed == nil; i++ {
-		if long.over() {
+		if long.late() { // policies and histories may take milliseconds each
 			t.pause()
 		}
 		c, err := bayeux.ParsePattern(m.Subscription.Channels[i])
@@ -34,6 +35,10 @@ func (t *turn) forChannels(m *bayeux.Message, f func(bayeux.Channel, *bayeux.Mes
 			failed = &bayeux.Error{Code: 403, Message: "subscription_invalid"}
 			break
 		}
+		if _, again := asked[c]; again {
+			continue
+		}
+		asked[c] = struct{}{}
 		var changed bool
 		if changed, failed = f(c, m); changed {
 			done = append(done, string(c))
@@ -70,6 +75,9 @@ func checkSubscription(m *bayeux.Message) *bayeux.Error {
 // subscribeTo subscribes the session to one channel or pattern, if everybody
 // agrees. It reports whether it was not subscribed before.
 func (t *turn) subscribeTo(c bayeux.Channel, m *bayeux.Message) (fresh bool, refused *bayeux.Error) {
+	if t.session.ended() {
+		return false, unknownSession()
+	}
 	if err := t.session.checkSize(len(c), c, 403, "subscription_invalid"); err != nil {
 		return false, err
 	}

@@ -24,9 +24,12 @@ const (
 
 // over is asked before each part, and reports whether it is the others' turn.
 func (t *longTask) over() bool {
-	if t.parts++; t.parts%taskParts != 0 {
-		return false
-	}
+	t.parts++
+	return t.parts%taskParts == 0 && t.late()
+}
+
+// late is over where a single part may take its time.
+func (t *longTask) late() bool {
 	now := time.Now()
 	if now.Sub(t.begun) <= taskTurn {
 		return false
