@@ -120,12 +120,12 @@ const (
 // session is nil where there is none. No lock may be held.
 func (s *Server) limited(limit, addr string, session *Session) {
 	lock.None()
-	if news := s.stats.again(&s.stats.limited, limit); news > 0 {
-		about := []any{slog.String("limit", limit), slog.String("addr", addr), slog.Uint64("times", news)}
-		if session != nil {
-			about = append(about, slog.Any("session", session))
-		}
-		s.log.Warn("limit reached", about...)
+	l := line{slog.LevelWarn, "limit reached", []slog.Attr{slog.String("limit", limit), slog.String("addr", addr)}}
+	if session != nil {
+		l.about = append(l.about, slog.Any("session", session))
+	}
+	if news := s.stats.again(&s.stats.limited, limit, l); news > 0 {
+		l.tell(s.log, news)
 	}
 	if f := s.hooks.Limited; f != nil {
 		f(limit)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,22 +21,56 @@ type repeats struct {
 	times  uint64
 	told   uint64 // of them in the log
 	logged time.Time
+	last   line // of those that were not told, what of it may be kept
+}
+
+// A line is one for the log, which says at its end how often.
+type line struct {
+	level slog.Level
+	text  string
+	about []slog.Attr
+}
+
+func (l line) tell(log *slog.Logger, times uint64, more ...slog.Attr) {
+	about := append(append(slices.Clone(l.about), more...), slog.Uint64("times", times))
+	log.LogAttrs(context.Background(), l.level, l.text, about...)
+}
+
+// lasting is l without what may change until it is told: what user code has made.
+func (l line) lasting() line {
+	l.about = slices.DeleteFunc(slices.Clone(l.about), func(a slog.Attr) bool {
+		switch a.Value.Kind() {
+		case slog.KindAny:
+			return true
+		case slog.KindLogValuer:
+			_, ours := a.Value.Any().(*Session)
+			return !ours
+		}
+		return false
+	})
+	return l
 }
 
 // again counts one more, and returns how many a line of the log is to tell of
 // now; 0: no line.
-func (r *repeats) again(now time.Time) (news uint64) {
+func (r *repeats) again(now time.Time, l line) (news uint64) {
 	r.times++
 	if r.told > 0 && now.Sub(r.logged) < seldomPause {
+		r.last = l.lasting()
 		return 0
 	}
+	return r.tell(now)
+}
+
+// tell returns how many the log has not been told of, and takes them as told.
+func (r *repeats) tell(now time.Time) (news uint64) {
 	news = r.times - r.told
-	r.told, r.logged = r.times, now
+	r.told, r.logged, r.last = r.times, now, line{}
 	return news
 }
 
 // again counts one more of a kind, as repeats.again does.
-func (c *counters) again(kinds *map[string]*repeats, kind string) (news uint64) {
+func (c *counters) again(kinds *map[string]*repeats, kind string, l line) (news uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := (*kinds)[kind]
@@ -46,7 +81,38 @@ func (c *counters) again(kinds *map[string]*repeats, kind string) (news uint64) 
 		}
 		(*kinds)[kind] = r
 	}
-	return r.again(time.Now())
+	return r.again(time.Now(), l)
+}
+
+// A tail is what comes after the last line about something, and its line.
+type tail struct {
+	line
+	news uint64
+}
+
+// tails are those of what has not happened for a while, or at the end of what has
+// happened at all. Where it goes on, the next of its kind has a line of its own.
+func (c *counters) tails(all bool) (tails []tail) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	for _, kinds := range []map[string]*repeats{c.limited, c.refused, c.failed} {
+		for _, r := range kinds {
+			if r.times > r.told && (all || now.Sub(r.logged) >= seldomPause+seldomPause/6) {
+				l := r.last
+				tails = append(tails, tail{l, r.tell(now)})
+			}
+		}
+	}
+	return tails
+}
+
+// tellTails is of the sweep: a burst that is over must not stay one line for its
+// first.
+func (s *Server) tellTails(all bool) {
+	for _, x := range s.stats.tails(all) {
+		x.tell(s.log, x.news)
+	}
 }
 
 // seldom tells the log of what goes wrong in the server or in the application's
@@ -54,17 +120,18 @@ func (c *counters) again(kinds *map[string]*repeats, kind string) (news uint64) 
 // minute, with how often, for each text and place. Of places there are no more
 // than the program has.
 func (s *Server) seldom(level slog.Level, text, place string, about ...slog.Attr) {
-	if news := s.stats.again(&s.stats.failed, text+" "+place); news > 0 {
-		s.log.LogAttrs(context.Background(), level, text, append(about, slog.Uint64("times", news))...)
+	l := line{level, text, about}
+	if news := s.stats.again(&s.stats.failed, text+" "+place, l); news > 0 {
+		l.tell(s.log, news)
 	}
 }
 
 // panicked tells of a panic that is being recovered from, by where it began.
 func (s *Server) panicked(where string, p any, about ...slog.Attr) {
-	text := "panic in a " + where
-	if news := s.stats.again(&s.stats.failed, text+" "+panicLine()); news > 0 {
-		about = append(about, slog.Any("panic", p), slog.String("stack", string(debug.Stack())), slog.Uint64("times", news))
-		s.log.LogAttrs(context.Background(), slog.LevelError, text, about...)
+	at := panicLine()
+	l := line{slog.LevelError, "panic in a " + where, append(about, slog.String("at", at))}
+	if news := s.stats.again(&s.stats.failed, l.text+" "+at, l); news > 0 {
+		l.tell(s.log, news, slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 	}
 }
 

@@ -195,12 +195,14 @@ func (s *Server) sweep() {
 	for {
 		select {
 		case <-s.closing:
+			s.tellTails(true)
 			return
 		case <-tick.C:
 			now := clock.Now()
 			sessions = s.sweepSessions(now, sessions)
 			links = s.sweepLinks(now, links)
 			channels = s.channels.sweep(channels)
+			s.tellTails(false)
 			s.sweeps.Add(1)
 			s.shed()
 		}
