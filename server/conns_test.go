@@ -61,3 +61,20 @@ func TestCloseClosesConnectionsThatHaveAskedNothing(t *testing.T) {
 	_, err = ends[true].Read(make([]byte, 1))
 	assert.ErrorIs(t, err, os.ErrDeadlineExceeded, "it may be waiting for an answer")
 }
+
+// A proxy that comes over a socket of Unix has the connections of all its clients,
+// unless the limit is set.
+func TestASocketOfUnixHasNoLimitOfAnAddressUnlessItIsSet(t *testing.T) {
+	for set, taken := range map[int]int{0: 3000, 1000: 1000} {
+		srv, err := New(WithLimits(Limits{ConnsPerAddr: set}))
+		require.NoError(t, err)
+		defer srv.Close()
+		n := 0
+		for range 3000 {
+			if _, _, err := srv.seats.take("@", &srv.config); err == nil {
+				n++
+			}
+		}
+		assert.Equal(t, taken, n)
+	}
+}

@@ -26,7 +26,7 @@ import (
 // Up to an eighth more connections than the limit, but at least eight, are let
 // in, so that there is one to answer a request with 503; others are closed at
 // once. A proxy's address has the connections of all its clients, unless it is
-// on the loopback: raise ConnsPerAddr there, or leave ConnState out.
+// on the loopback or a Unix domain socket: raise ConnsPerAddr there, or leave ConnState out.
 func (s *Server) ConnState(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:

@@ -188,7 +188,7 @@ func (t *tally) full(addr string, c *config, bound func(int) int) (broken string
 	if l := c.limits.Conns; over(t.all+1, bound(l)) {
 		return limitConns, fmt.Errorf("too many connections: limit %d", l)
 	}
-	counts := c.countLoopback || !isLoopback(addr)
+	counts := c.countLoopback || !isLocal(addr)
 	if l := c.limits.ConnsPerAddr; counts && over(t.byAddr[addr]+1, bound(l)) {
 		return limitConnsPerAddr, fmt.Errorf("too many connections from one address: limit %d", l)
 	}
@@ -218,7 +218,12 @@ func hostOf(remote string) string {
 	return netip.PrefixFrom(ip, 64).Masked().String()
 }
 
-func isLoopback(host string) bool {
+// isLocal reports whether host is of this machine: the loopback, or the far end of a
+// socket of Unix, which is a path, or @ and perhaps a name, or nothing.
+func isLocal(host string) bool {
+	if host == "" || host[0] == '@' || host[0] == '/' {
+		return true
+	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
 }

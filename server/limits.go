@@ -52,8 +52,8 @@ type Limits struct {
 
 	// What one remote address may take. An IPv6 address counts together with its
 	// /64, which is what one customer has, and one that stands for an IPv4
-	// address as that. The loopback does not count, for there sits a proxy, or
-	// oneself, unless the field is set.
+	// address as that. The loopback does not count, nor a Unix domain socket, for
+	// there sits a proxy, or oneself, unless the field is set.
 	ChannelsPerAddr int // that exist and were created by its sessions, also by those that have ended; default 25,000
 	SessionsPerAddr int // default 2000
 	ConnsPerAddr    int // sockets and requests at once, and with Server.ConnState connections; default 1000

@@ -84,10 +84,10 @@ func (t *sessionTable) remove(s *Session, parts bool) (waits bool) {
 }
 
 // addr is the address that shook hands, if it counts towards a limit: one of
-// the loopback only if that does.
+// this machine only if the loopback does.
 func (s *Session) addr(loopback bool) string {
 	host := hostOf(s.peer.Addr)
-	if !loopback && isLoopback(host) {
+	if !loopback && isLocal(host) {
 		return ""
 	}
 	return host
