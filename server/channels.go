@@ -149,6 +149,15 @@ func (r *registry) asksToMake(x maker) (broken string, limit int) {
 	return r.mayMake(x)
 }
 
+// named is get for a name as the application spells it, perhaps with spaces around it
+// or a slash at its end.
+func (r *registry) named(ch string) *channel {
+	if c, err := bayeux.ParsePattern(ch); err == nil {
+		return r.get([]byte(c))
+	}
+	return nil
+}
+
 // create returns the channel of that name, which must be legal, or which limit
 // forbids that x makes it. Everybody who creates it waits for its initializers. If
 // one panics there is no such channel, and who waited tries for itself.
@@ -430,7 +439,7 @@ func (r *registry) snapshot(in []*channel) []*channel {
 // Subscribers yields the sessions that are subscribed to exactly ch, which may
 // be a pattern. It costs nothing to the traffic of the channel.
 func (s *Server) Subscribers(ch string) iter.Seq[*Session] {
-	if c := s.channels.get([]byte(ch)); c != nil {
+	if c := s.channels.named(ch); c != nil {
 		return c.subs.all()
 	}
 	return func(func(*Session) bool) {}
@@ -439,7 +448,7 @@ func (s *Server) Subscribers(ch string) iter.Seq[*Session] {
 // SubscriberCount returns how many sessions are subscribed to exactly ch,
 // without walking them.
 func (s *Server) SubscriberCount(ch string) int {
-	if c := s.channels.get([]byte(ch)); c != nil {
+	if c := s.channels.named(ch); c != nil {
 		return c.subs.len()
 	}
 	return 0
