@@ -34,7 +34,8 @@ func (s *Server) Mount(r Router, path string) {
 // ServeHTTP serves one request with the first transport that it is for.
 // Requests from pages of other origins get 403 unless [WithOrigins] names
 // them, one that is for no transport gets 400, and one over a limit of
-// connections gets 503 and is told which.
+// connections gets 503 and is told which. A server that was closed, or has come to
+// the end of [Server.Shutdown], answers 503 too.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	row := s.askers.enter(r.RemoteAddr)
 	defer s.askers.leave(r.RemoteAddr, row)

@@ -261,7 +261,7 @@ func (s *Server) closeUseless(l *link) {
 
 // timingFor merges the layers of timing for one session on one transport.
 func (s *Server) timingFor(connectionType string, own Timing) Timing {
-	return own.over(s.timings[connectionType]).over(s.timing).settled()
+	return own.orElse(s.timings[connectionType]).orElse(s.timing).settled()
 }
 
 // types are the connection types that the handshake reply names.
