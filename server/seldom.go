@@ -129,9 +129,9 @@ func (s *Server) seldom(level slog.Level, text, place string, about ...slog.Attr
 // panicked tells of a panic that is being recovered from, by where it began.
 func (s *Server) panicked(where string, p any, about ...slog.Attr) {
 	at := panicLine()
-	l := line{slog.LevelError, "panic in a " + where, append(about, slog.String("at", at))}
+	l := line{slog.LevelError, "panic in a " + where, append(about, slog.Any("panic", p), slog.String("at", at))}
 	if news := s.stats.again(&s.stats.failed, l.text+" "+at, l); news > 0 {
-		l.tell(s.log, news, slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+		l.tell(s.log, news, slog.String("stack", string(debug.Stack())))
 	}
 }
 
