@@ -23,20 +23,20 @@ func TestConnectionsThatHaveAskedNothingYetAreCounted(t *testing.T) {
 		defer other.Close()
 		defer c.Close()
 		srv.ConnState(c, http.StateNew)
-		assert.Equal(t, i+1, srv.seats.fresh.Len())
+		assert.Equal(t, i+1, srv.conns.silent.Len())
 		all = append(all, c)
 	}
 	for i, c := range all[:10] {
 		srv.ConnState(c, http.StateActive)
 		srv.ConnState(c, http.StateIdle)
 		srv.ConnState(c, http.StateActive)
-		assert.Equal(t, 19-i, srv.seats.fresh.Len())
+		assert.Equal(t, 19-i, srv.conns.silent.Len())
 	}
 	for i, c := range all[5:] {
 		srv.ConnState(c, []http.ConnState{http.StateClosed, http.StateHijacked}[i%2])
 	}
-	assert.Zero(t, srv.seats.fresh.Len())
-	assert.Len(t, srv.seats.peers, 5)
+	assert.Zero(t, srv.conns.silent.Len())
+	assert.Len(t, srv.conns.http, 5)
 }
 
 // http.Server.Shutdown would wait five seconds for those.
@@ -71,7 +71,7 @@ func TestASocketOfUnixHasNoLimitOfAnAddressUnlessItIsSet(t *testing.T) {
 		defer srv.Close()
 		n := 0
 		for range 3000 {
-			if _, _, err := srv.seats.take("@", &srv.config); err == nil {
+			if _, _, err := srv.conns.take("@", &srv.config); err == nil {
 				n++
 			}
 		}

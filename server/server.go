@@ -36,7 +36,7 @@ type Server struct {
 	users    userTable
 	events   hub.Hub[Event]
 	browsers browsers
-	seats    seats
+	conns    connTable
 	askers   askers
 	origin   originCheck
 	stats    counters
@@ -134,7 +134,7 @@ func (s *Server) Close() error {
 	for _, l := range s.links.snapshot(nil) {
 		l.close(transport.GoingAway)
 	}
-	s.seats.closeFresh()
+	s.conns.closeSilent()
 	s.mu.Lock()
 	for s.serving > 0 {
 		s.quiet.Wait()
