@@ -18,6 +18,10 @@ import (
 // grammar takes, and a good one.
 var longChannels = map[string]string{"slashes alone": strings.Repeat("/", 262_000), "segments": strings.Repeat("/a", 130_900)}
 
+// soon is for a busy machine and the race detector: some milliseconds are usual. When
+// the server walked all patterns of such a channel it took forty seconds.
+const soon = 5 * time.Second
+
 // A channel of a hundred thousand segments is answered like any other, however it
 // is refused, or if it is not, and meanwhile channels come into being.
 func TestAVeryLongChannelHoldsNobodyUp(t *testing.T) {
@@ -35,13 +39,13 @@ func TestAVeryLongChannelHoldsNobodyUp(t *testing.T) {
 					begun := time.Now()
 					s.text(fmt.Sprintf(`[{"channel":%q,`+rest+`}]`, ch, s.id))
 					require.Equal(t, ch, s.expect()[0].Channel)
-					assert.Less(t, time.Since(begun), time.Second, "socket, %s, %s", shape, what)
+					assert.Less(t, time.Since(begun), soon, "socket, %s, %s", shape, what)
 					begun = time.Now()
 					require.Equal(t, ch, x.ask(fmt.Sprintf(`[{"channel":%q,`+rest+`}]`, ch, id), cookie)[0].Channel)
-					assert.Less(t, time.Since(begun), time.Second, "HTTP, %s, %s", shape, what)
+					assert.Less(t, time.Since(begun), soon, "HTTP, %s, %s", shape, what)
 				}
 			}
-			assert.Less(t, longest(), time.Second, "a publish on another channel")
+			assert.Less(t, longest(), soon, "a publish on another channel")
 			s.Close()
 			x.over()
 		})
