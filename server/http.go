@@ -35,7 +35,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	row := s.askers.enter(r.RemoteAddr)
 	defer s.askers.leave(r.RemoteAddr, row)
 	s.boundBody(w, r)
-	if !s.admit(w, r) {
+	if !s.allowOrigin(w, r) {
 		return
 	}
 	a := s.acceptorFor(r)

@@ -89,7 +89,7 @@ func (t *turn) process(views []codec.View) {
 	}
 	long := longTask{begun: time.Now()}
 	for i := range views {
-		if long.over() {
+		if long.shouldYield() {
 			t.pause()
 		}
 		t.message(&views[i])

@@ -213,7 +213,7 @@ func (s *Server) sweepSessions(now time.Duration, in []*Session) []*Session {
 	all := s.sessions.all(in)
 	long := longTask{begun: time.Now()}
 	for _, x := range all {
-		if long.over() {
+		if long.shouldYield() {
 			s.bell.Wait()
 		}
 		switch {

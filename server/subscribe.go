@@ -26,7 +26,7 @@ func (t *turn) forChannels(m *bayeux.Message, f func(bayeux.Channel, *bayeux.Mes
 	long := longTask{begun: time.Now()}
 	asked := map[bayeux.Channel]struct{}{}
 	for i := 0; i < len(m.Subscription.Channels) && failed == nil; i++ {
-		if long.late() { // policies and histories may take milliseconds each
+		if long.shouldYieldNow() { // policies and histories may take milliseconds each
 			t.pause()
 		}
 		c, err := bayeux.ParsePattern(m.Subscription.Channels[i])
@@ -205,7 +205,7 @@ func (srv *Server) list(ch *channel, sub *subscription, t *turn, wanted func(ch 
 	long := longTask{begun: time.Now(), parts: taskParts - 1} // to find them may have taken its time
 	found := srv.channels.lasts.matching(ch.name)
 	letOthers := func() {
-		if t != nil && long.over() {
+		if t != nil && long.shouldYield() {
 			t.pause()
 		}
 	}
