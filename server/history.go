@@ -218,7 +218,7 @@ func (p *publishing) keep() {
 			p.message.Data = data.AppendTo(nil)
 		}
 		if err := p.send(); err != nil {
-			p.srv.seldom(slog.LevelError, "message cannot be encoded", "", slog.String("channel", p.channel.name), slog.Any("err", err))
+			p.srv.logRepeated(slog.LevelError, "message cannot be encoded", "", slog.String("channel", p.channel.name), slog.Any("err", err))
 		}
 		p.wakes.flush(p.srv)
 	})
@@ -268,7 +268,7 @@ func (t *turn) answerKept(k keeping) {
 		}
 	}()
 	if err := k.p.kept(); err != nil {
-		t.srv.seldom(slog.LevelError, "message is not kept", "", slog.String("channel", k.channel), slog.Any("err", err))
+		t.srv.logRepeated(slog.LevelError, "message is not kept", "", slog.String("channel", k.channel), slog.Any("err", err))
 		t.refuse(m, &bayeux.Error{Code: 500, Message: "history_failed"})
 		return
 	}

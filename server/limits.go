@@ -122,7 +122,7 @@ func (s *Server) limited(limit, addr string, session *Session) {
 	if session != nil {
 		l.about = append(l.about, slog.Any("session", session))
 	}
-	if news := s.stats.again(&s.stats.limited, limit, l); news > 0 {
+	if news := s.stats.count(&s.stats.limited, limit, l); news > 0 {
 		l.tell(s.log, news)
 	}
 	if f := s.hooks.Limited; f != nil {

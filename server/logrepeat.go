@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// seldomPause is how far apart two lines of the log about one thing are that
+// repeatPause is how far apart two lines of the log about one thing are that
 // peers can bring about at will: an operator wants to know, and an attack must not
 // fill the disk.
-const seldomPause = time.Minute
+const repeatPause = time.Minute
 
 // repeats are how often something has happened that may happen with each message.
 type repeats struct {
@@ -51,11 +51,11 @@ func (l line) lasting() line {
 	return l
 }
 
-// again counts one more, and returns how many a line of the log is to tell of
+// count counts one more, and returns how many a line of the log is to tell of
 // now; 0: no line.
-func (r *repeats) again(now time.Time, l line) (news uint64) {
+func (r *repeats) count(now time.Time, l line) (news uint64) {
 	r.times++
-	if r.told > 0 && now.Sub(r.logged) < seldomPause {
+	if r.told > 0 && now.Sub(r.logged) < repeatPause {
 		r.last = l.lasting()
 		return 0
 	}
@@ -69,8 +69,8 @@ func (r *repeats) tell(now time.Time) (news uint64) {
 	return news
 }
 
-// again counts one more of a kind, as repeats.again does.
-func (c *counters) again(kinds *map[string]*repeats, kind string, l line) (news uint64) {
+// count counts one more of a kind, as repeats.count does.
+func (c *counters) count(kinds *map[string]*repeats, kind string, l line) (news uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := (*kinds)[kind]
@@ -81,7 +81,7 @@ func (c *counters) again(kinds *map[string]*repeats, kind string, l line) (news 
 		}
 		(*kinds)[kind] = r
 	}
-	return r.again(time.Now(), l)
+	return r.count(time.Now(), l)
 }
 
 // A tail is what comes after the last line about something, and its line.
@@ -98,7 +98,7 @@ func (c *counters) tails(all bool) (tails []tail) {
 	now := time.Now()
 	for _, kinds := range []map[string]*repeats{c.limited, c.refused, c.failed} {
 		for _, r := range kinds {
-			if r.times > r.told && (all || now.Sub(r.logged) >= seldomPause+seldomPause/6) {
+			if r.times > r.told && (all || now.Sub(r.logged) >= repeatPause+repeatPause/6) {
 				l := r.last
 				tails = append(tails, tail{l, r.tell(now)})
 			}
@@ -115,13 +115,13 @@ func (s *Server) tellTails(all bool) {
 	}
 }
 
-// seldom tells the log of what goes wrong in the server or in the application's
+// logRepeated tells the log of what goes wrong in the server or in the application's
 // code, which peers may have happen with each message: once, and then once a
 // minute, with how often, for each text and place. Of places there are no more
 // than the program has.
-func (s *Server) seldom(level slog.Level, text, place string, about ...slog.Attr) {
+func (s *Server) logRepeated(level slog.Level, text, place string, about ...slog.Attr) {
 	l := line{level, text, about}
-	if news := s.stats.again(&s.stats.failed, text+" "+place, l); news > 0 {
+	if news := s.stats.count(&s.stats.failed, text+" "+place, l); news > 0 {
 		l.tell(s.log, news)
 	}
 }
@@ -130,7 +130,7 @@ func (s *Server) seldom(level slog.Level, text, place string, about ...slog.Attr
 func (s *Server) panicked(where string, p any, about ...slog.Attr) {
 	at := panicLine()
 	l := line{slog.LevelError, "panic in a " + where, append(about, slog.Any("panic", p), slog.String("at", at))}
-	if news := s.stats.again(&s.stats.failed, l.text+" "+at, l); news > 0 {
+	if news := s.stats.count(&s.stats.failed, l.text+" "+at, l); news > 0 {
 		l.tell(s.log, news, slog.String("stack", string(debug.Stack())))
 	}
 }

@@ -69,7 +69,7 @@ func (s *Server) countForeignOrigin(r *http.Request) {
 		slog.String("origin", transport.Detail(strings.Join(r.Header["Origin"], ", "))),
 		slog.String("host", transport.Detail(r.Host)), slog.String("addr", r.RemoteAddr),
 	}}
-	if news := s.stats.again(&s.stats.limited, foreignOrigin, l); news > 0 {
+	if news := s.stats.count(&s.stats.limited, foreignOrigin, l); news > 0 {
 		l.tell(s.log, news)
 	}
 	if f := s.hooks.Limited; f != nil {

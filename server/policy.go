@@ -175,7 +175,7 @@ func (s *Server) logRefusal(err error, session *Session, ch, what string) {
 	l := line{slog.LevelWarn, "refused", []slog.Attr{
 		slog.String("what", what), slog.Any("session", session), slog.String("channel", ch), slog.Any("err", err),
 	}}
-	news := s.stats.again(&s.stats.refused, what, l)
+	news := s.stats.count(&s.stats.refused, what, l)
 	if news == 0 {
 		l.level = slog.LevelDebug
 	}

@@ -220,7 +220,7 @@ func (s *Server) sweepSessions(now time.Duration, in []*Session) []*Session {
 		case x.expired(now):
 			s.endWith(x, &ending{why: transport.Expired, due: true})
 		case x.overdue(now):
-			s.seldom(slog.LevelWarn, "the application's code takes too long", "", slog.Any("session", x), slog.String("transport", x.Transport()))
+			s.logRepeated(slog.LevelWarn, "the application's code takes too long", "", slog.Any("session", x), slog.String("transport", x.Transport()))
 			s.end(x, transport.Expired)
 		}
 	}
