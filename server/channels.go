@@ -132,11 +132,11 @@ type maker struct {
 func (r *registry) mayMake(x maker) (broken string, limit int) {
 	switch l := x.limits; {
 	case l == nil:
-	case over(r.bySession[x.session]+1, l.ChannelsCreated):
+	case exceeds(r.bySession[x.session]+1, l.ChannelsCreated):
 		return limitChannelsCreated, l.ChannelsCreated
-	case x.addr != "" && over(r.byAddr[x.addr]+1, l.ChannelsPerAddr):
+	case x.addr != "" && exceeds(r.byAddr[x.addr]+1, l.ChannelsPerAddr):
 		return limitChannelsPerAddr, l.ChannelsPerAddr
-	case over(len(r.byName)+1, l.Channels):
+	case exceeds(len(r.byName)+1, l.Channels):
 		return limitChannels, l.Channels
 	}
 	return "", 0

@@ -72,11 +72,11 @@ func (t *connTable) take(remote string, c *config) (_ *connSlot, broken string, 
 // full says which limit one more from addr would break, where a limit is what
 // bound makes of it.
 func (t *perAddr) full(addr string, c *config, bound func(int) int) (broken string, _ error) {
-	if l := c.limits.Conns; over(t.all+1, bound(l)) {
+	if l := c.limits.Conns; exceeds(t.all+1, bound(l)) {
 		return limitConns, fmt.Errorf("too many connections: limit %d", l)
 	}
 	counts := c.countLoopback || !isLocal(addr)
-	if l := c.limits.ConnsPerAddr; counts && over(t.byAddr[addr]+1, bound(l)) {
+	if l := c.limits.ConnsPerAddr; counts && exceeds(t.byAddr[addr]+1, bound(l)) {
 		return limitConnsPerAddr, fmt.Errorf("too many connections from one address: limit %d", l)
 	}
 	return "", nil

@@ -65,11 +65,11 @@ func (t *turn) maker() maker {
 // checkSize applies the server's limits to a legal channel that was written with
 // so many bytes.
 func (s *Session) checkSize(written int, c bayeux.Channel, code int, what string) *bayeux.Error {
-	if l := s.srv.limits.ChannelBytes; over(written, l) {
+	if l := s.srv.limits.ChannelBytes; exceeds(written, l) {
 		s.srv.limited(limitChannelBytes, s.peer.Addr, s)
 		return &bayeux.Error{Code: code, Args: []string{limitChannelBytes, strconv.Itoa(l)}, Message: what}
 	}
-	if l := s.srv.limits.ChannelSegments; over(c.Segments(), l) {
+	if l := s.srv.limits.ChannelSegments; exceeds(c.Segments(), l) {
 		s.srv.limited(limitChannelSegments, s.peer.Addr, s)
 		return &bayeux.Error{Code: code, Args: []string{limitChannelSegments, strconv.Itoa(l)}, Message: what}
 	}

@@ -137,7 +137,7 @@ func (srv *Server) unkept(ch string) bool { return !srv.history.Keeps(ch) && !sr
 // roomy reports whether the outbox is at most half full. The caller holds mu.
 func (o *Outbox) roomy() bool {
 	l := &o.session.srv.limits
-	return !over(2*o.bytes, l.SessionBytes) && !over(2*len(o.queue), l.SessionMessages)
+	return !exceeds(2*o.bytes, l.SessionBytes) && !exceeds(2*len(o.queue), l.SessionMessages)
 }
 
 // freed wakes who waits for room. The caller holds mu.

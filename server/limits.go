@@ -182,5 +182,5 @@ func (l *Limits) heldPerBrowser(proto int) (n int, name string) {
 	return l.HeldPerBrowserHTTP2, limitHeldPerBrowser2
 }
 
-// over reports whether n breaks limit; a negative limit is none.
-func over(n, limit int) bool { return limit >= 0 && n > limit }
+// exceeds reports whether n breaks limit; a negative limit is none.
+func exceeds(n, limit int) bool { return limit >= 0 && n > limit }

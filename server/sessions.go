@@ -32,10 +32,10 @@ func (t *sessionTable) add(s *Session, c *config) (broken string, limit int) {
 	addr := s.addr(c.loopbackSessions)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l := c.limits.Sessions; over(len(t.byID)+1, l) {
+	if l := c.limits.Sessions; exceeds(len(t.byID)+1, l) {
 		return limitSessions, l
 	}
-	if l := c.limits.SessionsPerAddr; addr != "" && over(t.byAddr[addr]+1, l) {
+	if l := c.limits.SessionsPerAddr; addr != "" && exceeds(t.byAddr[addr]+1, l) {
 		return limitSessionsPerAddr, l
 	}
 	t.byID[s.id] = s

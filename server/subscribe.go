@@ -226,7 +226,7 @@ func (srv *Server) list(ch *channel, sub *subscription, t *turn, wanted func(ch 
 func (s *Session) addSubscription(name string, sub *subscription) (known bool, err *bayeux.Error) {
 	limit := s.srv.limits.Subscriptions
 	s.mu.Lock()
-	ended, known, full := s.phase == gone, s.subs[name] != nil, over(len(s.subs)+1, limit)
+	ended, known, full := s.phase == gone, s.subs[name] != nil, exceeds(len(s.subs)+1, limit)
 	if !ended && !known && !full {
 		if s.subs == nil {
 			s.subs = map[string]*subscription{}
