@@ -186,7 +186,9 @@ func (c Channel) Covers(p string) bool {
 
 // Patterns yields all patterns that match c, from the root to the leaf: for
 // /a/b they are /**, /a/**, /a/* and /a/b itself. A pattern yields only
-// itself. As with Match, /** is among them whatever the kind of c.
+// itself. As with Match, /** is among them whatever the kind of c. Each is a copy:
+// of a channel that was not checked they may be as many as it has bytes, and their
+// bytes the square of that.
 func (c Channel) Patterns(yield func(string) bool) {
 	if c.IsWild() {
 		yield(string(c))

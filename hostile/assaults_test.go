@@ -65,6 +65,9 @@ var assaults = []assault{
 			s.batch(100, func(k int) string {
 				return fmt.Sprintf(`{"channel":"/bomb/%s/%d/%d","id":"%d","clientId":"$","data":1}`, name, i, k, k)
 			})
+			for _, long := range []string{strings.Repeat("/", 60_000), strings.Repeat("/a", 30_000)} {
+				s.batch(1, func(int) string { return fmt.Sprintf(`{"channel":%q,"id":"z","clientId":"$"}`, long) })
+			}
 		}
 		s.Close()
 	}},

@@ -48,12 +48,13 @@ func TestAnAddressCountsAsWhoHasIt(t *testing.T) {
 	}
 }
 
-// Without a limit of its own the loopback does not count, in either version.
-func TestTheLoopbackHasNoLimitOfAnAddressByDefault(t *testing.T) {
+// Without a limit of its own the loopback does not count, in either version, nor who
+// comes over a socket of Unix: a proxy with all its clients.
+func TestThisMachineHasNoLimitOfAnAddressByDefault(t *testing.T) {
 	srv, err := cometd.NewServer()
 	require.NoError(t, err)
 	defer srv.Close()
-	for _, from := range []string{"127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"} {
+	for _, from := range []string{"127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "@", "@proxy", "/run/proxy.sock", ""} {
 		for range 2001 {
 			r := httptest.NewRequest("POST", "/cometd", strings.NewReader(`[{"channel":"/meta/handshake","version":"1.0","id":"1"}]`))
 			r.RemoteAddr = from

@@ -174,7 +174,7 @@ func (srv *Server) filter(s *Session, f func([]*bayeux.Message) []*bayeux.Messag
 	for _, m := range f(ms) {
 		text, err := codec.AppendMessage(nil, m)
 		if err != nil {
-			srv.seldom(slog.LevelError, "message of an outbox filter cannot be encoded", "", slog.String("channel", m.Channel), slog.Any("err", err))
+			srv.logRepeated(slog.LevelError, "message of an outbox filter cannot be encoded", "", slog.String("channel", m.Channel), slog.Any("err", err))
 			continue
 		}
 		left = append(left, text)

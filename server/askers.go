@@ -16,7 +16,9 @@ const inARow = 8
 
 // askers are the connections that were answered last, by the address of their peer,
 // for net/http tells nothing else that all requests of one have. Where a middleware
-// puts the client's address there, it is the client that asks.
+// puts the client's address there, it is the client that asks, and a proxy that
+// speaks HTTP/2 to us is one peer with all its clients. Who comes over a socket of
+// Unix has no address, and is taken for nobody.
 //
 // A peer that does not wait for answers, or has hundreds of streams of HTTP/2, is
 // like a socket that always has more: it would keep its processor, and everybody
@@ -38,6 +40,9 @@ type departure struct {
 // enter returns when it is the turn of a request: the row'th that did not wait for
 // an answer.
 func (a *askers) enter(remote string) (row int) {
+	if nameless(remote) {
+		return 0
+	}
 	if row = a.rowOf(remote, time.Now()); row >= inARow {
 		giveWay()
 	}
@@ -61,8 +66,14 @@ func (a *askers) rowOf(remote string, now time.Time) int {
 	return 0
 }
 
+// nameless is what all the connections over a socket of Unix are called alike.
+func nameless(remote string) bool { return remote == "" || remote == "@" }
+
 // leave notes that a request was answered.
 func (a *askers) leave(remote string, row int) {
+	if nameless(remote) {
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.left[a.next] = departure{remote, time.Now(), row}

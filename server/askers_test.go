@@ -54,6 +54,23 @@ func TestRequestsLetOthersGoFirstWhoseConnectionsWereAnsweredJustNow(t *testing.
 	})
 }
 
+// The clients of a proxy that comes over a socket of Unix do not queue behind each
+// other: nobody can tell them apart.
+func TestWhoHasNoAddressWaitsForNobody(t *testing.T) {
+	defer func(f func()) { giveWay = f }(giveWay)
+	giveWay = func() { t.Error("it waited") }
+	synctest.Test(t, func(t *testing.T) {
+		srv, err := New()
+		require.NoError(t, err)
+		defer srv.Close()
+		for range 100 {
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.RemoteAddr = "@"
+			srv.ServeHTTP(httptest.NewRecorder(), r)
+		}
+	})
+}
+
 // A byte that goes to and fro is heard of between two requests of peers that do
 // not wait for their answers: few are in the way, however many the peers.
 func TestTheNetworkIsHeardBetweenRequestsThatDoNotEnd(t *testing.T) {

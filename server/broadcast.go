@@ -237,7 +237,7 @@ func (p *publishing) eventFor(s *Session, e *event) *event {
 	}
 	text, err := codec.AppendMessage(nil, m)
 	if err != nil {
-		p.srv.seldom(slog.LevelError, "message cannot be encoded", "", slog.String("channel", p.channel.name), slog.Any("err", err))
+		p.srv.logRepeated(slog.LevelError, "message cannot be encoded", "", slog.String("channel", p.channel.name), slog.Any("err", err))
 		return nil
 	}
 	return &event{text: text, channel: e.channel, lazy: e.lazy, born: e.born}

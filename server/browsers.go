@@ -17,7 +17,7 @@ func (b *browsers) take(browser string, limit int) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if over(b.held[browser]+1, limit) {
+	if exceeds(b.held[browser]+1, limit) {
 		return false
 	}
 	if b.held == nil {

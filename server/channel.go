@@ -29,7 +29,7 @@ func (c *Channel) attributes() *attributes { return &c.ch.attrs }
 
 // Channel returns the channel of that name, nil if it does not exist now.
 func (s *Server) Channel(name string) *Channel {
-	if ch := s.channels.get([]byte(name)); ch != nil && ch.kind != bayeux.Meta {
+	if ch := s.channels.named(name); ch != nil && ch.kind != bayeux.Meta {
 		return &Channel{s, ch}
 	}
 	return nil

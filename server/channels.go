@@ -17,11 +17,15 @@ import (
 // published on or configured (docs/protocol.md §2), and what is attached to
 // patterns: listeners, authorizers, options.
 type registry struct {
-	mu     lock.RWMutex[lock.Registry]
-	byName map[string]*channel
-	byAddr map[string]int // of them, how many each remote address has made that counts
-	rules  rules
-	lasts  lasts
+	mu        lock.RWMutex[lock.Registry]
+	byName    map[string]*channel
+	bySession map[string]int // of them, how many each session has made
+	byAddr    map[string]int // and each remote address that counts
+	rules     rules
+	lasts     lasts
+
+	// wildLengths are how many patterns there are of each length: under mu, as byName.
+	wildLengths []int32
 
 	// joins counts the subscriptions to patterns that are given latest messages.
 	joins atomic.Uint64
@@ -98,9 +102,9 @@ type ChannelInfo struct {
 
 // init makes the protocol's own channels, which always exist.
 func (r *registry) init() {
-	r.byName, r.byAddr = map[string]*channel{}, map[string]int{}
+	r.byName, r.bySession, r.byAddr = map[string]*channel{}, map[string]int{}, map[string]int{}
 	for _, name := range []string{bayeux.MetaHandshake, bayeux.MetaConnect, bayeux.MetaSubscribe, bayeux.MetaUnsubscribe, bayeux.MetaDisconnect} {
-		r.create(nil, name, "", "")
+		r.create(nil, name, maker{})
 	}
 }
 
@@ -116,18 +120,55 @@ func (r *registry) get(name []byte) *channel {
 	return ch
 }
 
-// create returns the channel of that name, which must be legal, and whether
-// this call made it. Everybody who creates it waits for its initializers. If
+// A maker is in whose name a channel is made.
+type maker struct {
+	session string  // its id; "": the server's own
+	addr    string  // in whose limit it counts; "": in nobody's
+	limits  *Limits // that hold for it; nil: none does
+}
+
+// mayMake names the limit that one more channel by x would break, and its value.
+// The caller holds mu.
+func (r *registry) mayMake(x maker) (broken string, limit int) {
+	switch l := x.limits; {
+	case l == nil:
+	case exceeds(r.bySession[x.session]+1, l.ChannelsCreated):
+		return limitChannelsCreated, l.ChannelsCreated
+	case x.addr != "" && exceeds(r.byAddr[x.addr]+1, l.ChannelsPerAddr):
+		return limitChannelsPerAddr, l.ChannelsPerAddr
+	case exceeds(len(r.byName)+1, l.Channels):
+		return limitChannels, l.Channels
+	}
+	return "", 0
+}
+
+// asksToMake is mayMake for who has yet to ask others.
+func (r *registry) asksToMake(x maker) (broken string, limit int) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.mayMake(x)
+}
+
+// named is get for a name as the application spells it, perhaps with spaces around it
+// or a slash at its end.
+func (r *registry) named(ch string) *channel {
+	if c, err := bayeux.ParsePattern(ch); err == nil {
+		return r.get([]byte(c))
+	}
+	return nil
+}
+
+// create returns the channel of that name, which must be legal, or which limit
+// forbids that x makes it. Everybody who creates it waits for its initializers. If
 // one panics there is no such channel, and who waited tries for itself.
-func (r *registry) create(srv *Server, name, creator, addr string) (ch *channel, made bool) {
+func (r *registry) create(srv *Server, name string, x maker) (ch *channel, broken string, limit int) {
 	for {
-		ch, made = r.insert(name, creator, addr)
-		if ch.ready.Load() {
-			return ch, made
+		if ch, broken, limit = r.insert(name, x); broken != "" || ch.ready.Load() {
+			return ch, broken, limit
 		}
 		ch.made.Do(func() { r.initialize(srv, ch) })
 		if ch.ready.Load() {
-			return ch, made
+			return ch, "", 0
 		}
 	}
 }
@@ -144,22 +185,41 @@ func (r *registry) initialize(srv *Server, ch *channel) {
 	ch.ready.Store(true)
 }
 
-func (r *registry) insert(name, creator, addr string) (ch *channel, made bool) {
+// insert looks at the limits once more: others may have made channels while the
+// application was asked about this one.
+func (r *registry) insert(name string, x maker) (ch *channel, broken string, limit int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ch := r.byName[name]; ch != nil {
-		return ch, false
+		return ch, "", 0
+	}
+	if broken, limit := r.mayMake(x); broken != "" {
+		return nil, broken, limit
 	}
 	c := bayeux.Channel(name)
-	ch = &channel{name: name, kind: c.Kind(), wild: c.IsWild(), prefix: codec.EventPrefix(name), creator: creator, addr: addr}
+	ch = &channel{name: name, kind: c.Kind(), wild: c.IsWild(), prefix: codec.EventPrefix(name), creator: x.session, addr: x.addr}
 	r.byName[name] = ch
-	if addr != "" {
-		r.byAddr[addr]++
-	}
+	r.count(ch, 1)
+	return ch, "", 0
+}
+
+// count counts n more channels like ch. The caller holds mu.
+func (r *registry) count(ch *channel, n int) {
+	add(r.bySession, ch.creator, n)
+	add(r.byAddr, ch.addr, n)
 	if ch.wild {
-		r.generation.Add(1)
+		r.countWild(ch, n)
 	}
-	return ch, true
+}
+
+// add keeps no zero, and counts nothing for nobody.
+func add(counts map[string]int, whose string, n int) {
+	if whose == "" {
+		return
+	}
+	if counts[whose] += n; counts[whose] == 0 {
+		delete(counts, whose)
+	}
 }
 
 // sweep drops the channels that nobody used for three sweeps. It holds the lock
@@ -199,15 +259,7 @@ func (r *registry) forget(ch *channel) {
 func (r *registry) drop(ch *channel) {
 	delete(r.byName, ch.name)
 	r.lasts.remove(ch)
-	if ch.wild {
-		r.generation.Add(1)
-	}
-	if ch.addr == "" {
-		return
-	}
-	if r.byAddr[ch.addr]--; r.byAddr[ch.addr] == 0 {
-		delete(r.byAddr, ch.addr)
-	}
+	r.count(ch, -1)
 }
 
 func (r *registry) inUse(ch *channel) bool {
@@ -378,13 +430,6 @@ func (r *registry) len() int {
 	return len(r.byName)
 }
 
-// madeBy is how many channels the sessions of an address have made.
-func (r *registry) madeBy(addr string) int {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.byAddr[addr]
-}
-
 func (r *registry) snapshot(in []*channel) []*channel {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -394,7 +439,7 @@ func (r *registry) snapshot(in []*channel) []*channel {
 // Subscribers yields the sessions that are subscribed to exactly ch, which may
 // be a pattern. It costs nothing to the traffic of the channel.
 func (s *Server) Subscribers(ch string) iter.Seq[*Session] {
-	if c := s.channels.get([]byte(ch)); c != nil {
+	if c := s.channels.named(ch); c != nil {
 		return c.subs.all()
 	}
 	return func(func(*Session) bool) {}
@@ -403,7 +448,7 @@ func (s *Server) Subscribers(ch string) iter.Seq[*Session] {
 // SubscriberCount returns how many sessions are subscribed to exactly ch,
 // without walking them.
 func (s *Server) SubscriberCount(ch string) int {
-	if c := s.channels.get([]byte(ch)); c != nil {
+	if c := s.channels.named(ch); c != nil {
 		return c.subs.len()
 	}
 	return 0

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -334,4 +335,23 @@ func TestSubscribeRacingTheEndOfItsSessionLeavesNothing(t *testing.T) {
 		}
 		w.wire[0].eventually(func() bool { return w.Stats().QueuedBytes == 0 })
 	}, server.WithTiming(server.Timing{MaxInterval: 3 * time.Second})) // for that long a kick waits to be told
+}
+
+// An application that publishes on a spelling finds what it publishes to by it.
+func TestAChannelIsFoundByEachSpellingThatReachesIt(t *testing.T) {
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		c := w.session("/a", "/a/*")
+		for spelling, name := range map[string]string{"/a": "/a", "/a/": "/a", " /a ": "/a", "/a /": "/a", "/a/*": "/a/*", "/a/* ": "/a/*"} {
+			assert.Equal(t, 1, w.SubscriberCount(spelling), "%q", spelling)
+			assert.Equal(t, []*server.Session{w.Session(c.id)}, slices.Collect(w.Subscribers(spelling)), "%q", spelling)
+			if ch := w.Channel(spelling); assert.NotNil(t, ch, "%q", spelling) {
+				assert.Equal(t, name, ch.Name())
+			}
+		}
+		for _, none := range []string{"", "a", "/a//", "/b", "/meta/connect"} {
+			assert.Zero(t, w.SubscriberCount(none), "%q", none)
+			assert.Empty(t, slices.Collect(w.Subscribers(none)), "%q", none)
+			assert.Nil(t, w.Channel(none), "%q", none)
+		}
+	})
 }

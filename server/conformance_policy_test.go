@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -127,9 +126,9 @@ func TestRefusalsWithoutAReasonAreInTheLogButDoNotFillIt(t *testing.T) {
 			c.ask(fmt.Sprintf(`{"channel":"/broken","id":"x%d","clientId":"$","data":1}`, i))
 			time.Sleep(time.Second)
 		}
-		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		lines := log.lines("")
 		require.Len(t, lines, 3)
-		for i, times := range []string{"times=1 ", "times=60 ", "times=60 "} {
+		for i, times := range []string{"times=1\n", "times=60\n", "times=60\n"} {
 			for _, part := range []string{"what=publish_denied", "session=…" + c.id[len(c.id)-8:], "channel=/broken", times, `err="database down"`} {
 				assert.Contains(t, lines[i], part)
 			}

@@ -23,20 +23,20 @@ func TestConnectionsThatHaveAskedNothingYetAreCounted(t *testing.T) {
 		defer other.Close()
 		defer c.Close()
 		srv.ConnState(c, http.StateNew)
-		assert.Equal(t, i+1, srv.seats.fresh.Len())
+		assert.Equal(t, i+1, srv.conns.silent.Len())
 		all = append(all, c)
 	}
 	for i, c := range all[:10] {
 		srv.ConnState(c, http.StateActive)
 		srv.ConnState(c, http.StateIdle)
 		srv.ConnState(c, http.StateActive)
-		assert.Equal(t, 19-i, srv.seats.fresh.Len())
+		assert.Equal(t, 19-i, srv.conns.silent.Len())
 	}
 	for i, c := range all[5:] {
 		srv.ConnState(c, []http.ConnState{http.StateClosed, http.StateHijacked}[i%2])
 	}
-	assert.Zero(t, srv.seats.fresh.Len())
-	assert.Len(t, srv.seats.peers, 5)
+	assert.Zero(t, srv.conns.silent.Len())
+	assert.Len(t, srv.conns.http, 5)
 }
 
 // http.Server.Shutdown would wait five seconds for those.
@@ -60,4 +60,21 @@ func TestCloseClosesConnectionsThatHaveAskedNothing(t *testing.T) {
 	ends[true].SetReadDeadline(time.Now())
 	_, err = ends[true].Read(make([]byte, 1))
 	assert.ErrorIs(t, err, os.ErrDeadlineExceeded, "it may be waiting for an answer")
+}
+
+// A proxy that comes over a socket of Unix has the connections of all its clients,
+// unless the limit is set.
+func TestASocketOfUnixHasNoLimitOfAnAddressUnlessItIsSet(t *testing.T) {
+	for set, taken := range map[int]int{0: 3000, 1000: 1000} {
+		srv, err := New(WithLimits(Limits{ConnsPerAddr: set}))
+		require.NoError(t, err)
+		defer srv.Close()
+		n := 0
+		for range 3000 {
+			if _, _, err := srv.conns.take("@", &srv.config); err == nil {
+				n++
+			}
+		}
+		assert.Equal(t, taken, n)
+	}
 }

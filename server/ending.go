@@ -61,7 +61,9 @@ func (srv *Server) conclude(s *Session, x *ending) bool {
 	if left.cancel != nil {
 		left.cancel()
 	}
-	srv.sessions.remove(s, left.parts)
+	if !srv.sessions.remove(s, left.parts) && left.parts {
+		srv.giveUpIf(s, func(*Session) bool { return true })
+	}
 	srv.users.set(s, "")
 	left.unsubscribe()
 	if left.reachable {
@@ -233,20 +235,24 @@ func (s *Session) part(h *held) bool {
 // not.
 func (srv *Server) giveUp(now func(*Session) bool) {
 	for _, s := range srv.sessions.allParting() {
-		var w wakes
-		s.mu.Lock()
-		if now(s) {
-			s.parting = nil
-		}
-		knows := s.parting == nil
-		if s.forsaken() {
-			s.discard(&w)
-		}
-		s.mu.Unlock()
-		w.flush(srv)
-		if knows {
-			srv.sessions.forget(s)
-		}
+		srv.giveUpIf(s, now)
+	}
+}
+
+func (srv *Server) giveUpIf(s *Session, now func(*Session) bool) {
+	var w wakes
+	s.mu.Lock()
+	if now(s) {
+		s.parting = nil
+	}
+	knows := s.parting == nil
+	if s.forsaken() {
+		s.discard(&w)
+	}
+	s.mu.Unlock()
+	w.flush(srv)
+	if knows {
+		srv.sessions.forget(s)
 	}
 }
 

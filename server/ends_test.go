@@ -258,9 +258,9 @@ func TestBrokenLimitsAreInTheLogButDoNotFillIt(t *testing.T) {
 			c.ask(fmt.Sprintf(`{"channel":"/meta/subscribe","id":"x%d","clientId":"$","subscription":"/b"}`, i))
 			time.Sleep(time.Second)
 		}
-		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		lines := log.lines("")
 		require.Len(t, lines, 3)
-		for i, times := range []string{"times=1 ", "times=60 ", "times=60 "} {
+		for i, times := range []string{"times=1\n", "times=60\n", "times=60\n"} {
 			assert.Contains(t, lines[i], "level=WARN")
 			assert.Contains(t, lines[i], "limit=subscriptions")
 			assert.Contains(t, lines[i], times)

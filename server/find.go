@@ -18,7 +18,7 @@ func (t *turn) findSession(v *codec.View) *Session {
 		return s
 	}
 	s := t.srv.sessions.find(v.ClientID)
-	if s == nil || !s.accepts(l) {
+	if s == nil || !s.admitLink(l) {
 		return nil
 	}
 	l.carry(s)
@@ -50,12 +50,13 @@ func (s *Session) mayCarry(l *link) bool {
 	return !s.bound || s.srv.trustIDs || l.peer.Browser == s.browser
 }
 
-// accepts reports whether l may act as s: over HTTP only with the cookie of
+// admitLink reports whether l may act as s: over HTTP only with the cookie of
 // the handshake, on another socket with the cookie once the client has shown
-// that it keeps one. Who had come with the id alone is out from then on.
-func (s *Session) accepts(l *link) bool {
+// that it keeps one. Who had come with the id alone is out from then on: its stream
+// is closed here.
+func (s *Session) admitLink(l *link) bool {
 	s.mu.Lock()
-	ok := s.known(l)
+	ok := s.recognize(l)
 	var out *link
 	if s.stream != nil && !s.mayCarry(s.stream) {
 		out = s.stream
@@ -68,8 +69,9 @@ func (s *Session) accepts(l *link) bool {
 	return ok
 }
 
-// known is whether l is known as one of the client's. The caller holds mu.
-func (s *Session) known(l *link) bool {
+// recognize reports whether l is one of the client's, and remembers that the client
+// keeps its cookie. The caller holds mu.
+func (s *Session) recognize(l *link) bool {
 	p := l.peer
 	switch {
 	case s.phase == gone && s.parting == nil:

@@ -35,6 +35,7 @@ func FuzzHTTP(f *testing.F) {
 	f.Add([]byte(posted("", helloAck) + posted(browser, atOnce) + posted(browser, subAll) + posted(browser, pubs, pubAgain) + posted(browser, hold)))
 	f.Add([]byte(posted("Accept-Encoding: gzip\r\n", helloAll) + posted(browser, subAll, pubs, binaries, acks, hold)))
 	f.Add([]byte(posted(browser, helloAll) + posted(browser, goodbye, pubs)))
+	f.Add([]byte(posted(browser, helloAll) + posted(browser, subAll) + posted(browser, endless...)))
 	f.Add([]byte(posted("Content-Type: text/json;charset=utf-16\r\n", helloAll)))
 	f.Add([]byte(posted("Content-Encoding: gzip\r\n", helloAll)))
 	f.Add([]byte(posted("Origin: https://a.good.example\r\n", helloAll) + posted("Origin: https://evil.example\r\n", helloAll)))

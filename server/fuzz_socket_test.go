@@ -26,6 +26,12 @@ const (
 	goodbye  = `{"channel":"/meta/disconnect","id":"9","clientId":"s1"}`
 )
 
+// endless are channels of very many segments: no name at all, and a good one.
+var endless = []string{
+	`{"channel":"` + strings.Repeat("/", 30_000) + `","id":"5","clientId":"s1"}`,
+	`{"channel":"` + strings.Repeat("/a", 15_000) + `","id":"6","clientId":"s1"}`,
+}
+
 // Whatever a client says on a WebSocket, and then is silent, the server ends it
 // and says why, other clients get theirs, and nothing is left: through frames,
 // codec, sessions and all extensions.
@@ -41,6 +47,7 @@ func FuzzSocket(f *testing.F) {
 	f.Add([]byte(masked(wiretest.Text, `[{"channel":"/meta/`) + masked(wiretest.Fin|wiretest.Ping, "p") + masked(wiretest.Fin|wiretest.Cont, `handshake"}]`) + end))
 	f.Add([]byte(masked(wiretest.Fin|wiretest.RSV1|wiretest.Text, wiretest.Deflate("["+helloAll+"]")) + say(hold)))
 	f.Add([]byte(say(helloAll) + say(mute) + say(subAll) + say(pubs) + say(mute)))
+	f.Add([]byte(say(helloAll) + say(subAll) + say(endless...)))
 	f.Add([]byte(say(helloAll)[:40]))
 	f.Add([]byte(say() + masked(wiretest.Fin|wiretest.Bin, "x")))
 	f.Add([]byte(masked(wiretest.Fin|wiretest.Text, "[") + end))

@@ -138,7 +138,7 @@ func (srv *Server) unkept(ch string) bool { return !srv.history.Keeps(ch) && !sr
 // roomy reports whether the outbox is at most half full. The caller holds mu.
 func (o *Outbox) roomy() bool {
 	l := &o.session.srv.limits
-	return !over(2*o.bytes, l.SessionBytes) && !over(2*len(o.queue), l.SessionMessages)
+	return !exceeds(2*o.bytes, l.SessionBytes) && !exceeds(2*len(o.queue), l.SessionMessages)
 }
 
 // freed wakes who waits for room. The caller holds mu.
@@ -166,9 +166,13 @@ func (t *turn) join(name string, m *bayeux.Message) (begun, fresh bool, refused 
 	if start == nil {
 		return false, false, nil
 	}
+	ch, refused := t.expectedChannel(name)
+	if refused != nil {
+		return true, false, refused
+	}
 	j := &Joining{Session: s, Channel: name}
 	j.ctx, j.stop = context.WithCancel(s.Context())
-	j.sub = &subscription{session: s, channel: t.srv.expectedChannel(name, s), left: j.stop}
+	j.sub = &subscription{session: s, channel: ch, left: j.stop}
 	known, refused := s.addSubscription(name, j.sub)
 	if known || refused != nil {
 		j.sub.channel.unsubscribe(j.sub)
@@ -183,14 +187,17 @@ func (t *turn) join(name string, m *bayeux.Message) (begun, fresh bool, refused 
 }
 
 // expectedChannel is a channel that is not swept although nobody is listed yet.
-func (srv *Server) expectedChannel(name string, s *Session) *channel {
+func (t *turn) expectedChannel(name string) (*channel, *bayeux.Error) {
 	for {
-		ch := srv.createChannel(name, s)
+		ch, refused := t.createChannel(name)
+		if refused != nil {
+			return nil, refused
+		}
 		ch.mu.Lock()
 		if !ch.gone {
 			ch.expected++
 			ch.mu.Unlock()
-			return ch
+			return ch, nil
 		}
 		ch.mu.Unlock()
 	}
@@ -212,7 +219,7 @@ func (p *publishing) keep() {
 			p.message.Data = data.AppendTo(nil)
 		}
 		if err := p.send(); err != nil {
-			p.srv.seldom(slog.LevelError, "message cannot be encoded", "", slog.String("channel", p.channel.name), slog.Any("err", err))
+			p.srv.logRepeated(slog.LevelError, "message cannot be encoded", "", slog.String("channel", p.channel.name), slog.Any("err", err))
 		}
 		p.wakes.flush(p.srv)
 	})
@@ -263,12 +270,12 @@ func (t *turn) answerKept(k keeping) {
 	}()
 	err := k.p.kept()
 	if e, refused := errors.AsType[*bayeux.Error](err); refused {
-		t.srv.seldom(slog.LevelWarn, "history refuses a message", "", slog.String("channel", k.channel), slog.Any("err", err))
+		t.srv.logRepeated(slog.LevelWarn, "history refuses a message", "", slog.String("channel", k.channel), slog.Any("err", err))
 		t.refuse(m, e)
 		return
 	}
 	if err != nil {
-		t.srv.seldom(slog.LevelError, "message is not kept", "", slog.String("channel", k.channel), slog.Any("err", err))
+		t.srv.logRepeated(slog.LevelError, "message is not kept", "", slog.String("channel", k.channel), slog.Any("err", err))
 		t.refuse(m, &bayeux.Error{Code: 500, Message: "history_failed"})
 		return
 	}

@@ -1,10 +1,7 @@
 package server
 
 import (
-	"sync/atomic"
-
 	"github.com/gocometd/cometd/bayeux"
-	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -52,57 +49,4 @@ type Hooks struct {
 	// first time, and then one line a minute for each limit, with its count; for
 	// "origin" with the page's origin and the host that it asked for.
 	Limited func(limit string)
-}
-
-// Stats are counts at one moment; those of type uint64 only grow.
-type Stats struct {
-	Sessions    int
-	Conns       int // sockets, and requests under way
-	Channels    int // and patterns, the server's own included
-	Held        int // connects that wait for their answer
-	Queued      int // messages that wait for sessions
-	QueuedBytes int // what Limits.ServerBytes bounds: their memory, and replies that wait for sockets
-
-	Published uint64            // messages on channels, however many got them
-	Delivered uint64            // messages that left for sessions
-	Dropped   uint64            // messages that Hooks.Dropped is told
-	Limited   map[string]uint64 // how often each of [Limits] was broken, and pages were refused, by the names that Hooks.Limited has
-}
-
-type counters struct {
-	conns                         atomic.Int64
-	published, delivered, dropped atomic.Uint64
-
-	mu      lock.Mutex[lock.Counters]
-	limited map[string]*repeats
-	refused map[string]*repeats // by user code, without a *bayeux.Error; by what
-	failed  map[string]*repeats // by text of the log, and place
-}
-
-// Stats counts. It walks all sessions, holding no lock meanwhile.
-func (s *Server) Stats() Stats {
-	out := Stats{
-		Conns:       int(s.stats.conns.Load()),
-		Channels:    s.channels.len(),
-		QueuedBytes: int(max(0, s.queued.Load())), // who takes an event may be quicker than who adds it
-		Published:   s.stats.published.Load(),
-		Delivered:   s.stats.delivered.Load(),
-		Dropped:     s.stats.dropped.Load(),
-	}
-	s.stats.mu.Lock()
-	out.Limited = make(map[string]uint64, len(s.stats.limited))
-	for limit, b := range s.stats.limited {
-		out.Limited[limit] = b.times
-	}
-	s.stats.mu.Unlock()
-	for _, x := range s.sessions.all(nil) {
-		out.Sessions++
-		x.mu.Lock()
-		out.Queued += len(x.out.queue)
-		if x.held.link != nil {
-			out.Held++
-		}
-		x.mu.Unlock()
-	}
-	return out
 }

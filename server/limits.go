@@ -1,8 +1,6 @@
 package server
 
 import (
-	"cmp"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -23,8 +21,8 @@ type Limits struct {
 	// URL. What does not fit is left out, and nobody refused: see [WithHeaders].
 	HeaderBytes int // default 8 KiB
 
-	// FrameBytes is of the events put into one frame or reply, below what clients
-	// based on Jetty take. A single larger message goes alone.
+	// FrameBytes bounds the events in one frame or reply; the default stays below
+	// the limit of clients based on Jetty. A larger single message is sent alone.
 	FrameBytes int // default 60 KiB
 
 	// FrameMessages is how many events are put into one frame of a socket; replies
@@ -35,11 +33,11 @@ type Limits struct {
 	SessionBytes    int // undelivered bytes per session; default 1 MiB. Beyond it ChannelOptions.Overflow decides
 	SessionMessages int // undelivered messages per session; default none
 
-	// ServerBytes is of what is undelivered in the whole server. A message counts
-	// once, however many sessions it waits for, and 16 bytes for each of those;
-	// replies that wait for sockets count too. Beyond it those sessions and sockets
-	// are closed first whose oldest message has waited for longest, in sweeps
-	// (Timing.Sweep), and of those the fullest.
+	// ServerBytes bounds what is undelivered in the whole server. A message counts
+	// once, and 16 bytes more for each session that it waits for. Replies that wait
+	// for sockets count too. Beyond the bound the server closes sessions and sockets:
+	// first those whose oldest message has waited for most sweeps (Timing.Sweep), and
+	// among those of one sweep the fullest.
 	ServerBytes int // default 256 MiB
 
 	IDBytes int // length of a message's id; default 64. A longer one is not sent back with the refusal
@@ -47,13 +45,13 @@ type Limits struct {
 	Subscriptions   int // per session; default 1024
 	ChannelBytes    int // length of a channel's name; default 256
 	ChannelSegments int // default 16
-	ChannelsCreated int // by one session; default 1000
+	ChannelsCreated int // that exist and were created by one session; default 1000
 	Channels        int // in the whole server, its own included; default 250,000. Beyond it sessions create none, the server does
 
 	// What one remote address may take. An IPv6 address counts together with its
 	// /64, which is what one customer has, and one that stands for an IPv4
-	// address as that. The loopback does not count, for there sits a proxy, or
-	// oneself, unless the field is set.
+	// address as that. The loopback does not count, nor a Unix domain socket, for
+	// there sits a proxy, or oneself, unless the field is set.
 	ChannelsPerAddr int // that exist and were created by its sessions, also by those that have ended; default 25,000
 	SessionsPerAddr int // default 2000
 	ConnsPerAddr    int // sockets and requests at once, and with Server.ConnState connections; default 1000
@@ -120,12 +118,12 @@ const (
 // session is nil where there is none. No lock may be held.
 func (s *Server) limited(limit, addr string, session *Session) {
 	lock.None()
-	if news := s.stats.again(&s.stats.limited, limit); news > 0 {
-		about := []any{slog.String("limit", limit), slog.String("addr", addr), slog.Uint64("times", news)}
-		if session != nil {
-			about = append(about, slog.Any("session", session))
-		}
-		s.log.Warn("limit reached", about...)
+	l := line{slog.LevelWarn, "limit reached", []slog.Attr{slog.String("limit", limit), slog.String("addr", addr)}}
+	if session != nil {
+		l.about = append(l.about, slog.Any("session", session))
+	}
+	if news := s.stats.count(&s.stats.limited, limit, l); news > 0 {
+		l.tell(s.log, news)
 	}
 	if f := s.hooks.Limited; f != nil {
 		f(limit)
@@ -133,45 +131,41 @@ func (s *Server) limited(limit, addr string, session *Session) {
 }
 
 func (l Limits) withDefaults() Limits {
-	def := Limits{
-		MessageBytes: 256 << 10, BatchMessages: 512, Depth: 64, DataDepth: 512, HeaderBytes: 8 << 10,
-		FrameBytes: 60 << 10, FrameMessages: none, SessionBytes: 1 << 20, SessionMessages: none, ServerBytes: 256 << 20,
-		IDBytes: 64, Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16, ChannelsCreated: 1000, Channels: 250_000, ChannelsPerAddr: 25_000,
-		Sessions: 100_000, SessionsPerAddr: 2000, Conns: none, ConnsPerAddr: 1000, Events: 512,
-		HeldPerBrowser: 1, HeldPerBrowserHTTP2: none,
-		Header: 10 * time.Second, Handshake: 10 * time.Second, Body: 10 * time.Second, Write: 10 * time.Second, HandshakeRate: none,
-	}
-	return Limits{
-		MessageBytes:    cmp.Or(l.MessageBytes, def.MessageBytes),
-		BatchMessages:   cmp.Or(l.BatchMessages, def.BatchMessages),
-		Depth:           cmp.Or(l.Depth, def.Depth),
-		DataDepth:       cmp.Or(l.DataDepth, def.DataDepth),
-		HeaderBytes:     cmp.Or(l.HeaderBytes, def.HeaderBytes),
-		FrameBytes:      cmp.Or(l.FrameBytes, def.FrameBytes),
-		FrameMessages:   cmp.Or(l.FrameMessages, def.FrameMessages),
-		SessionBytes:    cmp.Or(l.SessionBytes, def.SessionBytes),
-		SessionMessages: cmp.Or(l.SessionMessages, def.SessionMessages),
-		ServerBytes:     cmp.Or(l.ServerBytes, def.ServerBytes),
-		IDBytes:         cmp.Or(l.IDBytes, def.IDBytes),
-		Subscriptions:   cmp.Or(l.Subscriptions, def.Subscriptions),
-		ChannelBytes:    cmp.Or(l.ChannelBytes, def.ChannelBytes),
-		ChannelSegments: cmp.Or(l.ChannelSegments, def.ChannelSegments),
-		ChannelsCreated: cmp.Or(l.ChannelsCreated, def.ChannelsCreated),
-		Channels:        cmp.Or(l.Channels, def.Channels),
-		ChannelsPerAddr: cmp.Or(l.ChannelsPerAddr, def.ChannelsPerAddr),
-		Sessions:        cmp.Or(l.Sessions, def.Sessions),
-		SessionsPerAddr: cmp.Or(l.SessionsPerAddr, def.SessionsPerAddr),
-		Conns:           cmp.Or(l.Conns, def.Conns),
-		ConnsPerAddr:    cmp.Or(l.ConnsPerAddr, def.ConnsPerAddr),
-		Events:          cmp.Or(l.Events, def.Events),
-		Header:          cmp.Or(l.Header, def.Header),
-		Handshake:       cmp.Or(l.Handshake, def.Handshake),
-		Body:            cmp.Or(l.Body, def.Body),
-		Write:           cmp.Or(l.Write, def.Write),
-		HandshakeRate:   cmp.Or(l.HandshakeRate, def.HandshakeRate),
+	orDefault(&l.MessageBytes, 256<<10)
+	orDefault(&l.BatchMessages, 512)
+	orDefault(&l.Depth, 64)
+	orDefault(&l.DataDepth, 512)
+	orDefault(&l.HeaderBytes, 8<<10)
+	orDefault(&l.FrameBytes, 60<<10)
+	orDefault(&l.FrameMessages, none)
+	orDefault(&l.SessionBytes, 1<<20)
+	orDefault(&l.SessionMessages, none)
+	orDefault(&l.ServerBytes, 256<<20)
+	orDefault(&l.IDBytes, 64)
+	orDefault(&l.Subscriptions, 1024)
+	orDefault(&l.ChannelBytes, 256)
+	orDefault(&l.ChannelSegments, 16)
+	orDefault(&l.ChannelsCreated, 1000)
+	orDefault(&l.Channels, 250_000)
+	orDefault(&l.ChannelsPerAddr, 25_000)
+	orDefault(&l.Sessions, 100_000)
+	orDefault(&l.SessionsPerAddr, 2000)
+	orDefault(&l.Conns, none)
+	orDefault(&l.ConnsPerAddr, 1000)
+	orDefault(&l.Events, 512)
+	orDefault(&l.HeldPerBrowser, 1)
+	orDefault(&l.HeldPerBrowserHTTP2, none)
+	orDefault(&l.Header, 10*time.Second)
+	orDefault(&l.Handshake, 10*time.Second)
+	orDefault(&l.Body, 10*time.Second)
+	orDefault(&l.Write, 10*time.Second)
+	orDefault(&l.HandshakeRate, none)
+	return l
+}
 
-		HeldPerBrowser:      cmp.Or(l.HeldPerBrowser, def.HeldPerBrowser),
-		HeldPerBrowserHTTP2: cmp.Or(l.HeldPerBrowserHTTP2, def.HeldPerBrowserHTTP2),
+func orDefault[T int | float64 | time.Duration](v *T, def T) {
+	if *v == 0 {
+		*v = def
 	}
 }
 
@@ -188,64 +182,5 @@ func (l *Limits) heldPerBrowser(proto int) (n int, name string) {
 	return l.HeldPerBrowserHTTP2, limitHeldPerBrowser2
 }
 
-// over reports whether n breaks limit; a negative limit is none.
-func over(n, limit int) bool { return limit >= 0 && n > limit }
-
-// Timing is when things happen to a session. The zero value of a field means
-// its default; a negative value means zero (docs/protocol.md §12).
-type Timing struct {
-	Timeout     time.Duration // how long a connect is held; default 20s
-	Interval    time.Duration // the pause advised between two connects; default 0
-	MaxInterval time.Duration // the grace: how long a session outlives its last connect; default 10s
-
-	// MaxPause is the longest interval that a client may ask for; its session is
-	// kept for as long beside the grace. Negative: it asks in vain
-	// (docs/protocol.md §5).
-	MaxPause time.Duration // default 2m, or Interval if that is longer
-
-	// Processing is how long the application's code may take with one payload
-	// before its session ends as expired, which ends the code's context
-	// (docs/protocol.md §12).
-	Processing time.Duration // default none, however long its session waits
-
-	Lazy  time.Duration // how long a lazy message may wait for company; default 5s
-	Sweep time.Duration // how often expired sessions and idle channels are looked for; default 1s. Of the whole server, not of a session
-
-	// Multiple is the pause advised to the second session of one browser. Negative:
-	// it is told not to come back (docs/protocol.md §11).
-	Multiple time.Duration // default 2s
-}
-
-var defaultTiming = Timing{
-	Timeout: 20 * time.Second, MaxInterval: 10 * time.Second, MaxPause: 2 * time.Minute,
-	Lazy: 5 * time.Second, Sweep: time.Second, Multiple: 2 * time.Second,
-}
-
-// over returns t where it is set and below where it is not.
-func (t Timing) over(below Timing) Timing {
-	return Timing{
-		Timeout:     cmp.Or(t.Timeout, below.Timeout),
-		Interval:    cmp.Or(t.Interval, below.Interval),
-		MaxInterval: cmp.Or(t.MaxInterval, below.MaxInterval),
-		MaxPause:    cmp.Or(t.MaxPause, below.MaxPause),
-		Processing:  cmp.Or(t.Processing, below.Processing),
-		Lazy:        cmp.Or(t.Lazy, below.Lazy),
-		Sweep:       cmp.Or(t.Sweep, below.Sweep),
-		Multiple:    cmp.Or(t.Multiple, below.Multiple),
-	}
-}
-
-// settled replaces negative durations, which mean zero, once all layers are merged.
-func (t Timing) settled() Timing {
-	for _, d := range []*time.Duration{&t.Timeout, &t.Interval, &t.MaxInterval, &t.MaxPause, &t.Processing, &t.Lazy, &t.Multiple} {
-		*d = max(*d, 0)
-	}
-	return t
-}
-
-func (t Timing) check() error {
-	if t.Sweep < 0 {
-		return fmt.Errorf("server: sweep period is negative: %v", t.Sweep)
-	}
-	return nil
-}
+// exceeds reports whether n breaks limit; a negative limit is none.
+func exceeds(n, limit int) bool { return limit >= 0 && n > limit }

@@ -162,7 +162,7 @@ func TestEveryLimitIsInTheLogByItsName(t *testing.T) {
 			require.Eventually(t, func() bool { return len(log.lines("limit="+x.limit+" addr=")) > 0 }, 20*time.Second, 5*time.Millisecond)
 			lines := log.lines("limit=" + x.limit + " ")
 			assert.Len(t, lines, 1)
-			assert.Regexp(t, `level=WARN msg="limit reached" limit=\w+ addr=127\.0\.0\.1:\d+ times=1\b`, lines[0])
+			assert.Regexp(t, `level=WARN msg="limit reached" limit=\w+ addr=127\.0\.0\.1:\d+ (session=\S+ )?times=1\b`, lines[0])
 			assert.NotZero(t, w.Stats().Limited[x.limit])
 		})
 	}

@@ -72,7 +72,7 @@ func newConfig(opts []Option) (config, error) {
 	c.loopbackSessions = c.limits.SessionsPerAddr != 0
 	c.loopbackChannels = c.limits.ChannelsPerAddr != 0
 	c.limits = c.limits.withDefaults()
-	c.timing = c.timing.over(defaultTiming)
+	c.timing = c.timing.orElse(defaultTiming)
 	if r := c.limits.HandshakeRate; r > 0 {
 		c.handshakes = rate.NewLimiter(rate.Limit(r), max(1, int(r)))
 	}
@@ -98,11 +98,10 @@ func Options(opts ...Option) Option {
 	}
 }
 
-// WithTransports sets the transports over HTTP, in the order in which the
-// handshake reply names them. It replaces those set before. cometd.NewServer
-// gives WebSocket and long-polling. With none, clients come through
-// [Server.ServeConn] and cometd.Local only. The same types are the ones that clients
-// are told of, whatever [Server.ServeConn] serves beside them.
+// WithTransports sets the HTTP transports, replacing earlier ones. The handshake
+// reply lists exactly these types, in this order; a type served only through
+// [Server.ServeConn] is not listed. With none, clients can connect only through
+// ServeConn or cometd.Local. cometd.NewServer gives WebSocket and long-polling.
 func WithTransports(a ...transport.Acceptor) Option {
 	return func(c *config) error {
 		seen := map[string]bool{}

@@ -36,11 +36,11 @@ func newOriginCheck(patterns []string) originCheck {
 // foreignOrigin is what refusals of other origins are counted as, among limits.
 const foreignOrigin = "origin"
 
-// admit reports whether r may go on; if not it has been answered.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
+// allowOrigin reports whether r may go on; if not it has been answered.
+func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	if !s.origin.allows(r) {
-		s.foreign(r)
-		s.refuse(w, r, http.StatusForbidden, fmt.Sprintf("pages of this origin may not connect: %q", r.Header.Get("Origin")))
+		s.countForeignOrigin(r)
+		s.refuse(w, r, http.StatusForbidden, fmt.Sprintf("pages of this origin may not connect: %q", transport.Detail(r.Header.Get("Origin"))))
 		return false
 	}
 	if r.Method == http.MethodOptions {
@@ -61,13 +61,16 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// foreign counts a request of a page that may not connect, and tells the log and
+// countForeignOrigin counts a request of a page that may not connect, and tells the log and
 // the hook: it is either an attack on a visitor, or an origin that WithOrigins
 // ought to name, or a proxy that does not let Host pass.
-func (s *Server) foreign(r *http.Request) {
-	if news := s.stats.again(&s.stats.limited, foreignOrigin); news > 0 {
-		s.log.Warn("page of another origin refused", slog.String("origin", transport.Detail(strings.Join(r.Header["Origin"], ", "))),
-			slog.String("host", transport.Detail(r.Host)), slog.String("addr", r.RemoteAddr), slog.Uint64("times", news))
+func (s *Server) countForeignOrigin(r *http.Request) {
+	l := line{slog.LevelWarn, "page of another origin refused", []slog.Attr{
+		slog.String("origin", transport.Detail(strings.Join(r.Header["Origin"], ", "))),
+		slog.String("host", transport.Detail(r.Host)), slog.String("addr", r.RemoteAddr),
+	}}
+	if news := s.stats.count(&s.stats.limited, foreignOrigin, l); news > 0 {
+		l.tell(s.log, news)
 	}
 	if f := s.hooks.Limited; f != nil {
 		f(foreignOrigin)

@@ -127,6 +127,7 @@ func TestPagesOfOtherOriginsAreCountedAndInTheLogButDoNotFillIt(t *testing.T) {
 			w := httptest.NewRecorder()
 			srv.ServeHTTP(w, r)
 			require.Equal(t, http.StatusForbidden, w.Code)
+			require.Less(t, w.Body.Len(), 500, "nor does the answer say it all")
 		}
 		asks("https://evil.test")
 		for range 90 {

@@ -92,12 +92,12 @@ func (o *Outbox) Filter(f func(ms []*bayeux.Message) []*bayeux.Message) bool {
 func (o *Outbox) push(e *event, how Overflow, l *Limits, gone []*event) ([]*event, bool) {
 	if old := o.replace(e, how); old != nil {
 		gone = append(gone, old)
-		for over(o.bytes, l.SessionBytes) && o.queue[o.fixed()] != e {
+		for exceeds(o.bytes, l.SessionBytes) && o.queue[o.fixed()] != e {
 			gone = append(gone, o.dropOldest(how))
 		}
 		return gone, true
 	}
-	for over(o.bytes+len(e.text), l.SessionBytes) && len(o.queue) > 0 || over(len(o.queue)+1, l.SessionMessages) {
+	for exceeds(o.bytes+len(e.text), l.SessionBytes) && len(o.queue) > 0 || exceeds(len(o.queue)+1, l.SessionMessages) {
 		old := o.dropOldest(how)
 		if old == nil {
 			return append(gone, e), false
@@ -119,7 +119,7 @@ func (o *Outbox) push(e *event, how Overflow, l *Limits, gone []*event) ([]*even
 func (o *Outbox) crowded() bool {
 	o.session.mu.Lock()
 	defer o.session.mu.Unlock()
-	return over(len(o.queue)+1, o.session.srv.limits.SessionMessages)
+	return exceeds(len(o.queue)+1, o.session.srv.limits.SessionMessages)
 }
 
 // replace puts e where an older message of its channel still waits, and
@@ -184,7 +184,7 @@ func (o *Outbox) overflows(limit int) bool {
 	}
 	size := 0
 	for i, e := range next {
-		if size += len(e.text) + 1; over(size, limit) && i > 0 {
+		if size += len(e.text) + 1; exceeds(size, limit) && i > 0 {
 			return true
 		}
 	}
@@ -203,13 +203,13 @@ func (o *Outbox) busy() int { return max(o.flying, o.kept) }
 func (o *Outbox) take(dst [][]byte, limit, messages int) [][]byte {
 	dst = o.begin(dst)
 	next := o.queue[o.kept:]
-	if over(len(next), messages) {
+	if exceeds(len(next), messages) {
 		next = next[:messages]
 	}
 	size, n := 0, o.kept
 	for _, e := range next {
 		size += len(e.text) + 1
-		if over(size, limit) && n > o.kept {
+		if exceeds(size, limit) && n > o.kept {
 			break
 		}
 		dst = append(dst, e.text)

@@ -172,13 +172,14 @@ func (t *turn) refusal(err error, ch string, code int, what string) *bayeux.Erro
 // logRefusal tells the log why, which the client does not learn: once, and then
 // once a minute for each kind. All are there at debug level.
 func (s *Server) logRefusal(err error, session *Session, ch, what string) {
-	news := s.stats.again(&s.stats.refused, what)
-	level := slog.LevelDebug
-	if news > 0 {
-		level = slog.LevelWarn
+	l := line{slog.LevelWarn, "refused", []slog.Attr{
+		slog.String("what", what), slog.Any("session", session), slog.String("channel", ch), slog.Any("err", err),
+	}}
+	news := s.stats.count(&s.stats.refused, what, l)
+	if news == 0 {
+		l.level = slog.LevelDebug
 	}
-	s.log.Log(context.Background(), level, "refused", slog.String("what", what), slog.Any("session", session),
-		slog.String("channel", ch), slog.Uint64("times", max(news, 1)), slog.Any("err", err))
+	l.tell(s.log, max(news, 1))
 }
 
 // mustPattern panics where parsePattern fails: it is a mistake of the program.

@@ -162,7 +162,11 @@ func (t *turn) permit(p *publishing, v *codec.View) bool {
 			return false
 		}
 		t.wakeOthers() // initializers may run
-		p.onto(t.srv.createChannel(name, t.session))
+		if ch, refused = t.createChannel(name); refused != nil {
+			t.refuse(p.message, refused)
+			return false
+		}
+		p.onto(ch)
 	}
 	if err := t.mayPublish(p, v); err != nil {
 		t.fail(v, err)

@@ -89,7 +89,7 @@ func (t *turn) process(views []codec.View) {
 	}
 	long := longTask{begun: time.Now()}
 	for i := range views {
-		if long.over() {
+		if long.shouldYield() {
 			t.pause()
 		}
 		t.message(&views[i])
@@ -161,7 +161,7 @@ func (s *Server) recovered(ch string, err *error) {
 // check refuses what no later step should see (docs/protocol.md §4, §15).
 func (t *turn) check(v *codec.View) *bayeux.Error {
 	switch {
-	case over(len(v.ID), t.srv.limits.IDBytes):
+	case exceeds(len(v.ID), t.srv.limits.IDBytes):
 		return t.idTooLong(v)
 	case len(v.Channel) == 0:
 		return &bayeux.Error{Code: 400, Message: "channel_missing"}

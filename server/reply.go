@@ -129,7 +129,7 @@ func (s *Server) encodeReply(r *bayeux.Message) []byte {
 // It is apart because its Message would lie on the stack of every reply, and
 // the goroutine of an idle socket then keeps 8 KiB of stack instead of 4.
 func (s *Server) unencodable(r *bayeux.Message, err error) []byte {
-	s.seldom(slog.LevelError, "reply cannot be encoded", "", slog.String("channel", r.Channel), slog.Any("err", err))
+	s.logRepeated(slog.LevelError, "reply cannot be encoded", "", slog.String("channel", r.Channel), slog.Any("err", err))
 	text, _ := codec.AppendMessage(nil, &bayeux.Message{Channel: r.Channel, ID: r.ID, Outcome: bayeux.Failed, Error: "500::internal"})
 	return text
 }

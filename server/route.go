@@ -67,15 +67,48 @@ func (r *registry) routeByName(name string) *route {
 func (r *registry) computeRoute(name string) *route {
 	// Read before anything else: a change meanwhile makes this route stale.
 	out := &route{generation: r.generation.Load()}
-	r.mu.RLock()
-	for p := range bayeux.Channel(name).Patterns {
-		if ch := r.byName[p]; ch != nil && ch.wild {
-			out.patterns = append(out.patterns, ch)
-		}
-	}
-	r.mu.RUnlock()
+	out.patterns = r.patternsOf(name)
 	r.rules.fill(out, name)
 	return out
+}
+
+// patternsOf are the patterns that match name and exist, from root to leaf, as
+// [bayeux.Channel.Patterns] has them. It looks for those only that are as long as
+// some that exist, and no further than the longest of them: a peer may ask for a
+// name of a hundred thousand segments, legal or not, while others wait for mu.
+func (r *registry) patternsOf(name string) (found []*channel) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	look := func(under, wildcard string) {
+		if n := len(under) + len(wildcard); n < len(r.wildLengths) && r.wildLengths[n] > 0 {
+			if ch := r.byName[under+wildcard]; ch != nil && ch.wild {
+				found = append(found, ch)
+			}
+		}
+	}
+	if bayeux.Channel(name).IsWild() {
+		look(name, "")
+		return found
+	}
+	last := strings.LastIndexByte(name, '/')
+	for i := 0; i <= last && i+len("/**") < len(r.wildLengths); i++ {
+		if name[i] == '/' {
+			look(name[:i], "/**")
+		}
+	}
+	if last >= 0 {
+		look(name[:last], "/*")
+	}
+	return found
+}
+
+// countWild counts n more patterns as long as that of ch. The caller holds mu.
+func (r *registry) countWild(ch *channel, n int) {
+	if more := len(ch.name) + 1 - len(r.wildLengths); more > 0 {
+		r.wildLengths = append(r.wildLengths, make([]int32, more)...)
+	}
+	r.wildLengths[len(ch.name)] += int32(n)
+	r.generation.Add(1)
 }
 
 func (r *rules) fill(out *route, name string) {

@@ -36,7 +36,7 @@ type Server struct {
 	users    userTable
 	events   hub.Hub[Event]
 	browsers browsers
-	seats    seats
+	conns    connTable
 	askers   askers
 	origin   originCheck
 	stats    counters
@@ -134,7 +134,7 @@ func (s *Server) Close() error {
 	for _, l := range s.links.snapshot(nil) {
 		l.close(transport.GoingAway)
 	}
-	s.seats.closeFresh()
+	s.conns.closeSilent()
 	s.mu.Lock()
 	for s.serving > 0 {
 		s.quiet.Wait()
@@ -195,12 +195,14 @@ func (s *Server) sweep() {
 	for {
 		select {
 		case <-s.closing:
+			s.tellTails(true)
 			return
 		case <-tick.C:
 			now := clock.Now()
 			sessions = s.sweepSessions(now, sessions)
 			links = s.sweepLinks(now, links)
 			channels = s.channels.sweep(channels)
+			s.tellTails(false)
 			s.sweeps.Add(1)
 			s.shed()
 		}
@@ -211,14 +213,14 @@ func (s *Server) sweepSessions(now time.Duration, in []*Session) []*Session {
 	all := s.sessions.all(in)
 	long := longTask{begun: time.Now()}
 	for _, x := range all {
-		if long.over() {
+		if long.shouldYield() {
 			s.bell.Wait()
 		}
 		switch {
 		case x.expired(now):
 			s.endWith(x, &ending{why: transport.Expired, due: true})
 		case x.overdue(now):
-			s.seldom(slog.LevelWarn, "the application's code takes too long", "", slog.Any("session", x), slog.String("transport", x.Transport()))
+			s.logRepeated(slog.LevelWarn, "the application's code takes too long", "", slog.Any("session", x), slog.String("transport", x.Transport()))
 			s.end(x, transport.Expired)
 		}
 	}
@@ -259,7 +261,7 @@ func (s *Server) closeUseless(l *link) {
 
 // timingFor merges the layers of timing for one session on one transport.
 func (s *Server) timingFor(connectionType string, own Timing) Timing {
-	return own.over(s.timings[connectionType]).over(s.timing).settled()
+	return own.orElse(s.timings[connectionType]).orElse(s.timing).settled()
 }
 
 // types are the connection types that the handshake reply names.

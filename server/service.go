@@ -58,7 +58,7 @@ func (s *Server) HandleService(ch string, f Service) (remove func()) {
 	if err != nil || c.Kind() != bayeux.Service {
 		panic(fmt.Sprintf("server: not a service channel: %q", ch))
 	}
-	target, _ := s.channels.create(s, string(c), "", "")
+	target, _, _ := s.channels.create(s, string(c), maker{})
 	if !target.service.CompareAndSwap(nil, &f) {
 		panic(fmt.Sprintf("server: channel already has a service: %q", ch))
 	}
@@ -153,7 +153,7 @@ func (srv *Server) callError(s *Session, m *bayeux.Message, err error) *bayeux.E
 	if e, ok := errors.AsType[*bayeux.Error](err); ok {
 		return e
 	}
-	srv.seldom(slog.LevelError, "service failed", m.Channel, slog.Any("session", s), slog.String("channel", m.Channel), slog.Any("err", err))
+	srv.logRepeated(slog.LevelError, "service failed", m.Channel, slog.Any("session", s), slog.String("channel", m.Channel), slog.Any("err", err))
 	return &bayeux.Error{Code: 500, Message: "internal"}
 }
 
@@ -182,7 +182,7 @@ func (srv *Server) sendFailure(ctx context.Context, s *Session, m *bayeux.Messag
 		r.Data, _ = json.Marshal(e.Wire())
 	}
 	if err := srv.sendReply(s, r); err != nil {
-		srv.seldom(slog.LevelError, "failure cannot be sent", m.Channel, slog.String("channel", m.Channel), slog.Any("err", err))
+		srv.logRepeated(slog.LevelError, "failure cannot be sent", m.Channel, slog.String("channel", m.Channel), slog.Any("err", err))
 	}
 }
 

@@ -53,9 +53,8 @@ type Session struct {
 	// take it.
 	turn lock.Turn[lock.Processing]
 
-	noEcho  atomic.Bool
-	created int32 // channels; under mu
-	own     atomic.Pointer[[]Extension]
+	noEcho atomic.Bool
+	own    atomic.Pointer[[]Extension]
 
 	held    held
 	ids     numbers
@@ -207,7 +206,8 @@ func (s *Session) Subscriptions() []string {
 // is disconnected and should not come back (docs/protocol.md §3.5). What was
 // queued before still leaves. A client that is between two polls, or without a
 // connection, gets all that with its next connect, if that comes within the
-// grace ([Timing]). It waits for nobody.
+// grace ([Timing]) and no more than 10,000 such clients are waited for. Disconnect
+// waits for nobody.
 func (s *Session) Disconnect() { s.Kick("") }
 
 // Kick is [Session.Disconnect] with a reason, which the client finds as

@@ -32,16 +32,14 @@ func (t *sessionTable) add(s *Session, c *config) (broken string, limit int) {
 	addr := s.addr(c.loopbackSessions)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l := c.limits.Sessions; over(len(t.byID)+1, l) {
+	if l := c.limits.Sessions; exceeds(len(t.byID)+1, l) {
 		return limitSessions, l
 	}
-	if l := c.limits.SessionsPerAddr; addr != "" && over(t.byAddr[addr]+1, l) {
+	if l := c.limits.SessionsPerAddr; addr != "" && exceeds(t.byAddr[addr]+1, l) {
 		return limitSessionsPerAddr, l
 	}
 	t.byID[s.id] = s
-	if addr != "" {
-		t.byAddr[addr]++
-	}
+	add(t.byAddr, addr, 1)
 	return "", 0
 }
 
@@ -56,35 +54,40 @@ func (t *sessionTable) find(id []byte) *Session {
 	return t.parting[string(id)]
 }
 
-// mostParting is how many sessions that have ended may wait to tell their clients which
-// limit it was: they count in no limit themselves.
-const mostParting = 1000
+// Sessions that have ended may wait to tell their clients why, and count in no limit
+// themselves: so many that a limit has ended, and so many in all, of which the
+// others were kicked. The client of one more gets a plain 402.
+const (
+	mostOverLimit = 1000
+	mostParting   = 10_000
+)
 
-// remove takes out s, whose client may have to be told yet.
-func (t *sessionTable) remove(s *Session, parts bool) {
+// remove takes out s, whose client may have to be told yet: waits is whether s waits
+// for that.
+func (t *sessionTable) remove(s *Session, parts bool) (waits bool) {
 	addr := s.addr(s.srv.loopbackSessions)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.byID[s.id] != s {
-		return
+		return false
 	}
 	delete(t.byID, s.id)
-	if parts && (s.why == transport.Kicked || len(t.parting) < mostParting) {
+	add(t.byAddr, addr, -1)
+	most := mostOverLimit
+	if s.why == transport.Kicked {
+		most = mostParting
+	}
+	if waits = parts && len(t.parting) < most; waits {
 		t.parting[s.id] = s
 	}
-	if addr == "" {
-		return
-	}
-	if t.byAddr[addr]--; t.byAddr[addr] == 0 {
-		delete(t.byAddr, addr)
-	}
+	return waits
 }
 
 // addr is the address that shook hands, if it counts towards a limit: one of
-// the loopback only if that does.
+// this machine only if the loopback does.
 func (s *Session) addr(loopback bool) string {
 	host := hostOf(s.peer.Addr)
-	if !loopback && isLoopback(host) {
+	if !loopback && isLocal(host) {
 		return ""
 	}
 	return host

@@ -169,7 +169,7 @@ func TestWhoeverAcceptsDoesNotQueueBehindPeers(t *testing.T) {
 	}
 	const more = 20
 	before := turns.Load()
-	for range mostFresh + more {
+	for range mostSilent + more {
 		c, other := net.Pipe()
 		defer other.Close()
 		defer c.Close()

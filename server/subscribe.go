@@ -1,7 +1,6 @@
 package server
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -20,13 +19,14 @@ func (t *turn) unsubscribe(m *bayeux.Message) {
 	t.session.emit(len(done), Unsubscribed{Session: t.session, Channels: done, Context: t.context()})
 }
 
-// forChannels calls f for the channels of m, up to the first that it refuses,
-// and answers m. It returns those for which f reports a change.
+// forChannels calls f once for each of the channels of m, up to the first that it
+// refuses, and answers m. It returns those for which f reports a change.
 func (t *turn) forChannels(m *bayeux.Message, f func(bayeux.Channel, *bayeux.Message) (bool, *bayeux.Error)) (done []string) {
 	failed := checkSubscription(m)
 	long := longTask{begun: time.Now()}
+	asked := map[bayeux.Channel]struct{}{}
 	for i := 0; i < len(m.Subscription.Channels) && failed == nil; i++ {
-		if long.over() {
+		if long.shouldYieldNow() { // policies and histories may take milliseconds each
 			t.pause()
 		}
 		c, err := bayeux.ParsePattern(m.Subscription.Channels[i])
@@ -34,6 +34,10 @@ func (t *turn) forChannels(m *bayeux.Message, f func(bayeux.Channel, *bayeux.Mes
 			failed = &bayeux.Error{Code: 403, Message: "subscription_invalid"}
 			break
 		}
+		if _, again := asked[c]; again {
+			continue
+		}
+		asked[c] = struct{}{}
 		var changed bool
 		if changed, failed = f(c, m); changed {
 			done = append(done, string(c))
@@ -70,6 +74,9 @@ func checkSubscription(m *bayeux.Message) *bayeux.Error {
 // subscribeTo subscribes the session to one channel or pattern, if everybody
 // agrees. It reports whether it was not subscribed before.
 func (t *turn) subscribeTo(c bayeux.Channel, m *bayeux.Message) (fresh bool, refused *bayeux.Error) {
+	if t.session.ended() {
+		return false, unknownSession()
+	}
 	if err := t.session.checkSize(len(c), c, 403, "subscription_invalid"); err != nil {
 		return false, err
 	}
@@ -105,35 +112,6 @@ func deniedMeta(name string) *bayeux.Error {
 	return &bayeux.Error{Code: 403, Args: []string{byPolicy}, Message: what}
 }
 
-func (t *turn) mayCreate(name string, m *bayeux.Message, what string) *bayeux.Error {
-	srv, s := t.srv, t.session
-	s.mu.Lock()
-	tooMany := over(int(s.created)+1, srv.limits.ChannelsCreated)
-	s.mu.Unlock()
-	if tooMany {
-		return s.limitError(limitChannelsCreated, srv.limits.ChannelsCreated)
-	}
-	if addr := s.addr(srv.loopbackChannels); addr != "" && over(srv.channels.madeBy(addr)+1, srv.limits.ChannelsPerAddr) {
-		return s.limitError(limitChannelsPerAddr, srv.limits.ChannelsPerAddr)
-	}
-	if over(srv.channels.len()+1, srv.limits.Channels) {
-		return s.limitError(limitChannels, srv.limits.Channels)
-	}
-	if f := srv.policy.Create; f != nil {
-		t.wakeOthers()
-		if err := f(t.context(), s, name, m); err != nil {
-			return t.refusal(err, name, 403, what)
-		}
-	}
-	if r := srv.channels.computeRoute(name); len(r.authorizers) > 0 {
-		t.wakeOthers()
-		if err := r.authorize(t.context(), s, OpCreate, name); err != nil {
-			return t.refusal(err, name, 403, what)
-		}
-	}
-	return nil
-}
-
 func (t *turn) maySubscribe(name string, m *bayeux.Message) *bayeux.Error {
 	srv, s := t.srv, t.session
 	if f := srv.policy.Subscribe; f != nil {
@@ -147,26 +125,6 @@ func (t *turn) maySubscribe(name string, m *bayeux.Message) *bayeux.Error {
 		if err := r.authorize(t.context(), s, OpSubscribe, name); err != nil {
 			return t.refusal(err, name, 403, "subscribe_denied")
 		}
-	}
-	return nil
-}
-
-// limitError refuses what would break a limit, and names it.
-func (s *Session) limitError(limit string, n int) *bayeux.Error {
-	s.srv.limited(limit, s.peer.Addr, s)
-	return &bayeux.Error{Code: 429, Args: []string{limit, strconv.Itoa(n)}, Message: "limit_exceeded"}
-}
-
-// checkSize applies the server's limits to a legal channel that was written with
-// so many bytes.
-func (s *Session) checkSize(written int, c bayeux.Channel, code int, what string) *bayeux.Error {
-	if l := s.srv.limits.ChannelBytes; over(written, l) {
-		s.srv.limited(limitChannelBytes, s.peer.Addr, s)
-		return &bayeux.Error{Code: code, Args: []string{limitChannelBytes, strconv.Itoa(l)}, Message: what}
-	}
-	if l := s.srv.limits.ChannelSegments; over(c.Segments(), l) {
-		s.srv.limited(limitChannelSegments, s.peer.Addr, s)
-		return &bayeux.Error{Code: code, Args: []string{limitChannelSegments, strconv.Itoa(l)}, Message: what}
 	}
 	return nil
 }
@@ -206,7 +164,10 @@ func (s *Session) Unsubscribe(ch string) {
 // reports whether it was not before. The turn may be nil.
 func (srv *Server) subscribe(s *Session, name string, t *turn) (fresh bool, refused *bayeux.Error) {
 	for {
-		ch := srv.createChannel(name, s)
+		ch, refused := srv.channelFor(name, s, t)
+		if refused != nil {
+			return false, refused
+		}
 		sub := &subscription{session: s, channel: ch}
 		known, err := s.addSubscription(name, sub)
 		if err != nil || known {
@@ -244,7 +205,7 @@ func (srv *Server) list(ch *channel, sub *subscription, t *turn, wanted func(ch 
 	long := longTask{begun: time.Now(), parts: taskParts - 1} // to find them may have taken its time
 	found := srv.channels.lasts.matching(ch.name)
 	letOthers := func() {
-		if t != nil && long.over() {
+		if t != nil && long.shouldYield() {
 			t.pause()
 		}
 	}
@@ -265,7 +226,7 @@ func (srv *Server) list(ch *channel, sub *subscription, t *turn, wanted func(ch 
 func (s *Session) addSubscription(name string, sub *subscription) (known bool, err *bayeux.Error) {
 	limit := s.srv.limits.Subscriptions
 	s.mu.Lock()
-	ended, known, full := s.phase == gone, s.subs[name] != nil, over(len(s.subs)+1, limit)
+	ended, known, full := s.phase == gone, s.subs[name] != nil, exceeds(len(s.subs)+1, limit)
 	if !ended && !known && !full {
 		if s.subs == nil {
 			s.subs = map[string]*subscription{}
@@ -292,25 +253,6 @@ func (s *Session) dropSubscription(name string, only *subscription) *subscriptio
 	}
 	delete(s.subs, name)
 	return sub
-}
-
-// createChannel returns the channel of that name, made in the name of s if
-// there is none.
-func (srv *Server) createChannel(name string, s *Session) *channel {
-	by, addr := "", ""
-	if s != nil {
-		by, addr = s.id, s.addr(srv.loopbackChannels)
-	}
-	ch, made := srv.channels.create(srv, name, by, addr)
-	if !made {
-		return ch
-	}
-	if s != nil {
-		s.mu.Lock()
-		s.created++
-		s.mu.Unlock()
-	}
-	return ch
 }
 
 // unsubscribeFrom reports whether there was a subscription; that there was none

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -177,4 +180,54 @@ func TestASessionsOwnConnectIsKeptForLaterOnce(t *testing.T) {
 	w := wakes{held: []*Session{s, s, s}}
 	w.flushBut(srv, s)
 	assert.Equal(t, []*Session{s}, w.held)
+}
+
+// A list may name channels without end, the same ones at that.
+func TestAHistoryIsAskedOnceForEachChannelOfASubscribe(t *testing.T) {
+	asked := map[string]int{}
+	srv, err := New(WithHistory(&History{
+		Keeps:  func(string) bool { return true },
+		Append: func(context.Context, string, codec.Raw, func(codec.Raw)) func() error { return nil },
+		Join: func(_ context.Context, _ *Session, ch string, _ *bayeux.Message) (func(*Joining), error) {
+			asked[ch]++
+			return func(*Joining) {}, nil
+		},
+	}))
+	require.NoError(t, err)
+	defer srv.Close()
+	s, turn := sessionOf(srv)
+	m := &bayeux.Message{Channel: bayeux.MetaSubscribe, ID: "1", Subscription: bayeux.Subscription{Channels: slices.Repeat([]string{"/a", "/a/", " /a", "/b/*"}, 10_000)}}
+	for n := range 2 {
+		turn.subscribe(m)
+		assert.Equal(t, map[string]int{"/a": n + 1, "/b/*": n + 1}, asked, "a second one may ask for a position that is gone")
+		assert.Equal(t, []string{"/a", "/b/*"}, s.Subscriptions())
+	}
+	require.Len(t, turn.replies, 2)
+	for _, text := range turn.replies {
+		assert.Contains(t, string(text), `"successful":true`)
+	}
+}
+
+// A policy that takes a millisecond for each channel of a list keeps others waiting
+// for one of them, and nobody is asked for a session that has ended meanwhile.
+func TestASlowSubscribeLetsOthersGoFirstAndEndsWithItsSession(t *testing.T) {
+	defer func(f func()) { giveWay = f }(giveWay)
+	asked := 0
+	srv, err := New(WithPolicy(Policy{Subscribe: func(context.Context, *Session, string, *bayeux.Message) error {
+		asked++
+		time.Sleep(time.Millisecond)
+		return nil
+	}}))
+	require.NoError(t, err)
+	defer srv.Close()
+	s, turn := sessionOf(srv)
+	giveWay = func() { s.Disconnect() }
+	var all []string
+	for i := range 1000 {
+		all = append(all, fmt.Sprint("/a/", i))
+	}
+	turn.subscribe(&bayeux.Message{Channel: bayeux.MetaSubscribe, ID: "1", Subscription: bayeux.Subscription{Channels: all}})
+	assert.Equal(t, 1, asked)
+	require.Len(t, turn.replies, 1)
+	assert.Contains(t, string(turn.replies[0]), "402::session_unknown")
 }

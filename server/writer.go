@@ -212,7 +212,7 @@ func (l *link) takeReplies(f *frame, s *Session, limit int) {
 			break
 		}
 		size += len(r.text) + 1
-		if len(f.Messages) > 0 && (r.kind == transport.Handshake || over(size, limit)) {
+		if len(f.Messages) > 0 && (r.kind == transport.Handshake || exceeds(size, limit)) {
 			break
 		}
 		f.Messages = append(f.Messages, r.text)

@@ -22,11 +22,14 @@ const (
 	taskTurn  = 100 * time.Microsecond
 )
 
-// over is asked before each part, and reports whether it is the others' turn.
-func (t *longTask) over() bool {
-	if t.parts++; t.parts%taskParts != 0 {
-		return false
-	}
+// shouldYield is asked before each part, and reports whether it is the others' turn.
+func (t *longTask) shouldYield() bool {
+	t.parts++
+	return t.parts%taskParts == 0 && t.shouldYieldNow()
+}
+
+// shouldYieldNow is shouldYield where a single part may take its time.
+func (t *longTask) shouldYieldNow() bool {
 	now := time.Now()
 	if now.Sub(t.begun) <= taskTurn {
 		return false

@@ -22,7 +22,7 @@ type (
 	Sessions   struct{} // server: sessionTable.mu
 	Links      struct{} // server: linkTable.mu
 	Browsers   struct{} // server: browsers.mu
-	Seats      struct{} // server: seats.mu
+	Conns      struct{} // server: connTable.mu
 	Askers     struct{} // server: askers.mu
 	Shard      struct{} // server: shard.mu
 	Attributes struct{} // server: attributes.mu
@@ -103,7 +103,7 @@ func (Rules) rank() int      { return 6 }
 func (Sessions) rank() int   { return 6 }
 func (Links) rank() int      { return 6 }
 func (Browsers) rank() int   { return 6 }
-func (Seats) rank() int      { return 6 }
+func (Conns) rank() int      { return 6 }
 func (Askers) rank() int     { return 6 }
 func (Shard) rank() int      { return 6 }
 func (Attributes) rank() int { return 6 }

@@ -71,6 +71,51 @@ func TestFailuresOfTheApplicationsCodeAreInTheLogButDoNotFillIt(t *testing.T) {
 	}, server.WithTiming(server.Timing{MaxInterval: time.Hour, Timeout: time.Hour}), logTo(&log, slog.LevelInfo))
 }
 
+// Ten thousand within a minute are two lines, not one that says once; the second
+// one comes soon, or with the end of the server.
+func TestTheLogTellsOfTheWholeOfABurst(t *testing.T) {
+	for name, c := range map[string]struct{ publish, says string }{
+		"limit":   {`"channel":"/a/b/c"`, "limit=channel_segments"},
+		"refusal": {`"channel":"/secret"`, "what=publish_denied"},
+		"service": {`"channel":"/service/broken"`, "channel=/service/broken"},
+		"panic":   {`"channel":"/panics"`, "at="},
+	} {
+		for _, closes := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", closes ", closes), func(t *testing.T) {
+				var log journal
+				synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+					w.HandleService("/service/broken", func(context.Context, *server.Session, *bayeux.Message) (any, error) {
+						return nil, errors.New("database down")
+					})
+					w.Handle("/panics", func(context.Context, *server.Session, *bayeux.Message) error { panic("always") })
+					c1 := w.session()
+					for range 1000 {
+						c1.ask(`{` + c.publish + `,"id":"x","clientId":"$","data":1}`)
+					}
+					assert.Len(t, log.lines(c.says), 1)
+					if closes {
+						w.end()
+					} else {
+						time.Sleep(75 * time.Second)
+					}
+					lines := log.lines(c.says)
+					require.Len(t, lines, 2)
+					assert.Contains(t, lines[1], "times=999\n")
+					assert.Contains(t, lines[1], "session=…"+c1.id[len(c1.id)-8:])
+					time.Sleep(time.Hour)
+					assert.Len(t, log.lines(c.says), 2, "and no more")
+				}, server.WithLimits(server.Limits{ChannelSegments: 2}), logTo(&log, slog.LevelInfo),
+					server.WithPolicy(server.Policy{Publish: func(_ context.Context, _ *server.Session, p *server.Publication) error {
+						if p.Channel() == "/secret" {
+							return errors.New("no")
+						}
+						return nil
+					}}))
+			})
+		}
+	}
+}
+
 // A peer that shakes hands and leaves in a loop writes nothing into a log that
 // has what an operator wants to know.
 func TestSessionsThatComeAndGoAreInTheLogAtDebugOnly(t *testing.T) {

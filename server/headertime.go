@@ -14,10 +14,11 @@ import (
 // between the two.
 
 // expectHeader sees to it that a peer that asks nothing for too long is given
-// up, now or after those who came before it. The caller holds mu of the seats.
+// up, now or after those who came before it. The caller holds mu of the
+// connections.
 func (s *Server) expectHeader() {
-	if l := s.limits.Header; l >= 0 && !s.seats.watched {
-		s.seats.watched = true
+	if l := s.limits.Header; l >= 0 && !s.conns.watched {
+		s.conns.watched = true
 		time.AfterFunc(l, s.giveUpHeaders)
 	}
 }
@@ -29,7 +30,7 @@ func (s *Server) giveUpHeaders() {
 		return
 	}
 	defer s.leave()
-	late, next := s.seats.late(s.limits.Header)
+	late, next := s.conns.late(s.limits.Header)
 	for _, p := range late {
 		p.conn.SetReadDeadline(time.Now())
 	}
@@ -38,26 +39,8 @@ func (s *Server) giveUpHeaders() {
 	}
 }
 
-// late returns the peers that have been fresh for so long, and in what time to look
-// again, or 0: net/http may have set a deadline of its own in the same moment.
-func (t *seats) late(limit time.Duration) (all []*peer, next time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for e := t.fresh.Front(); e != nil; e = e.Next() {
-		p := e.Value.(*peer)
-		if next = limit - time.Since(p.since); next > 0 {
-			return all, next
-		}
-		all = append(all, p)
-	}
-	if t.watched = len(all) > 0; t.watched {
-		next = max(limit, time.Millisecond)
-	}
-	return all, next
-}
-
-// isLate reports whether p was fresh for longer than it may be.
-func (s *Server) isLate(p *peer) bool {
+// isLate reports whether p was silent for longer than it may be.
+func (s *Server) isLate(p *httpConn) bool {
 	return s.limits.Header >= 0 && time.Since(p.since) >= s.limits.Header
 }
 
