@@ -25,8 +25,7 @@ func (p *publishing) broadcast() error {
 		}
 	}
 	if h := p.srv.history; h != nil && h.Keeps(p.channel.name) {
-		p.keep()
-		return nil
+		return p.keep()
 	}
 	return p.send()
 }
@@ -37,12 +36,16 @@ func (p *publishing) send() error {
 	if err != nil {
 		return err
 	}
-	n := p.deliver(e)
+	p.delivered(p.deliver(e), len(e.text))
+	return nil
+}
+
+// delivered tells of a message that was queued.
+func (p *publishing) delivered(subscribers, bytes int) {
 	p.srv.stats.published.Add(1)
 	if f := p.srv.hooks.Published; f != nil {
-		f(p.channel.name, n, len(e.text))
+		f(p.channel.name, subscribers, bytes)
 	}
-	return nil
 }
 
 // encode makes the event: without clientId and id, which are its publisher's.
@@ -245,11 +248,11 @@ func (p *publishing) eventFor(s *Session, e *event) *event {
 
 // ownOf is e, which was published on ch before, as the extensions leave it for one
 // subscriber of now; nil if one deletes it.
-func (srv *Server) ownOf(s *Session, ch string, e *event) *event {
+func (srv *Server) ownOf(ctx context.Context, s *Session, ch string, e *event) *event {
 	if !srv.delivers() {
 		return e // without a route, of which there may be very many to make
 	}
-	p := publishing{srv: srv, channel: &channel{name: ch}, route: srv.channels.routeByName(ch)}
+	p := publishing{srv: srv, ctx: ctx, channel: &channel{name: ch}, route: srv.channels.routeByName(ch)}
 	if !p.shown(s) {
 		return e
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -20,9 +21,9 @@ type History struct {
 	// the message is safe, deliver gives it to the subscribers, with data as
 	// they are to see it: one call at a time, in the order of the history. Then
 	// wait returns nil; if the message cannot be kept, deliver is not called
-	// and wait returns why. Publishers are told nothing before that. deliver runs
-	// the Deliver of extensions, which may therefore not publish on channels that
-	// are kept.
+	// and wait returns why. Publishers are told nothing before that. The only user
+	// code that deliver runs is the Deliver of extensions, which may not publish on
+	// channels that are kept; hooks hear of the message from its publisher.
 	Append func(ctx context.Context, ch string, data codec.Raw, deliver func(codec.Raw)) (wait func() error)
 
 	// Join is asked for each subscription that was granted: m is the subscribe
@@ -81,10 +82,12 @@ func (j *Joining) send(ch string, text []byte) {
 	}
 	e := s.srv.eventOf(text)
 	if bayeux.Channel(ch).Kind() == bayeux.Broadcast {
-		e = s.srv.ownOf(s, ch, e)
+		e = s.srv.ownOf(deliveryContext{context.Background()}, s, ch, e)
 	}
 	if e != nil {
-		s.deliver(e, ChannelOptions{})
+		w := wakes{cause: s}
+		s.pushAlone(e, &ChannelOptions{}, &w)
+		w.flushApart(s.srv)
 	}
 }
 
@@ -195,26 +198,76 @@ func (srv *Server) expectedChannel(name string, s *Session) *channel {
 	}
 }
 
-// keep gives the message to the history, which delivers it.
-func (p *publishing) keep() {
+// unexpect ends what expectedChannel began.
+func (ch *channel) unexpect() {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.expected--
+}
+
+// keep gives the message to the history, which delivers it. Others may wait for that
+// to end: user code for which they need not wait runs when the publisher hears of it.
+func (p *publishing) keep() error {
+	if p.ctx != nil && p.ctx.Value(deliveryKey{}) != nil {
+		return fmt.Errorf("server: a Deliver of a kept message cannot publish on a kept channel: %q", p.channel.name)
+	}
 	p.wakes.flushBut(p.srv, p.from) // it may wait for the history
 	p.wakes, p.lent = &p.own, true  // delivery is another goroutine's
 	if p.from != nil {
 		p.own.cause = p.from
 	}
-	p.kept = p.srv.history.Append(p.context(), p.channel.name, p.data, func(data codec.Raw) {
+	if p.message != nil {
+		p.message = p.message.Clone() // user code may have kept the other
+	}
+	var (
+		subscribers, bytes int
+		spoiled            error
+	)
+	ch := p.srv.expectedChannel(p.channel.name, p.from) // whose initializers have run
+	ctx := p.context()
+	wait := p.srv.history.Append(ctx, ch.name, p.data, func(data codec.Raw) {
 		var failed error // is in the log
-		defer p.srv.recovered(p.channel.name, &failed)
-		p.data = data
-		p.onto(p.channel) // who has joined meanwhile must not be missed
+		defer p.srv.recovered(ch.name, &failed)
+		p.ctx, p.data = deliveryContext{ctx}, data
+		p.onto(ch) // who has joined meanwhile must not be missed
 		if p.message != nil {
 			p.message.Data = data.AppendTo(nil)
 		}
-		if err := p.send(); err != nil {
-			p.srv.seldom(slog.LevelError, "message cannot be encoded", "", slog.String("channel", p.channel.name), slog.Any("err", err))
+		var e *event
+		if e, spoiled = p.encode(); spoiled == nil {
+			subscribers, bytes = p.deliver(e), len(e.text)
 		}
-		p.wakes.flush(p.srv)
+		p.wakes.wake(p.srv, nil)
+		p.srv.overflowApart(p.wakes.doomed)
+		p.wakes.doomed = nil
 	})
+	p.kept = func() error {
+		defer ch.unexpect()
+		err := wait()
+		switch {
+		case err != nil:
+			return err
+		case spoiled != nil:
+			p.srv.seldom(slog.LevelError, "message cannot be encoded", "", slog.String("channel", ch.name), slog.Any("err", spoiled))
+		default:
+			p.delivered(subscribers, bytes)
+		}
+		p.wakes.tell(p.srv)
+		return nil
+	}
+	return nil
+}
+
+// A deliveryContext is that of a Deliver for which all kept channels wait.
+type deliveryContext struct{ context.Context }
+
+type deliveryKey struct{}
+
+func (c deliveryContext) Value(key any) any {
+	if key == (deliveryKey{}) {
+		return true
+	}
+	return c.Context.Value(key)
 }
 
 // A keeping is a publish whose reply waits for the history.

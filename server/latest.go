@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/internal/lock"
 )
@@ -41,7 +43,7 @@ func (ch *channel) withLast(s *Session, f func(*event)) {
 		ch.order.Unlock()
 		own := last
 		if last != nil {
-			own = s.srv.ownOf(s, ch.name, last)
+			own = s.srv.ownOf(context.Background(), s, ch.name, last)
 		}
 		ch.order.Lock()
 		if ch.last == last || round == roundsForLast {

@@ -231,7 +231,11 @@ func (srv *Server) list(ch *channel, sub *subscription, t *turn, wanted func(ch 
 		t.wakeOthers()
 	}
 	w := wakes{cause: sub.session}
-	defer w.flush(srv)
+	if wanted == nil {
+		defer w.flush(srv)
+	} else {
+		defer w.flushApart(srv) // a history holds deliveries up meanwhile
+	}
 	o := srv.channels.options(ch.name)
 	o.SendLast = o.SendLast && (wanted == nil || wanted(ch.name))
 	if !ch.subscribe(sub, o, &w) {

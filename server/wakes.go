@@ -49,6 +49,12 @@ func (w *wakes) flush(srv *Server) {
 
 // flushBut leaves one session's connect for later.
 func (w *wakes) flushBut(srv *Server, own *Session) {
+	w.wake(srv, own)
+	w.tell(srv)
+}
+
+// wake is the part of flushBut that runs no user code.
+func (w *wakes) wake(srv *Server, own *Session) {
 	if len(w.links) > 0 {
 		srv.write(w.links...)
 	}
@@ -67,6 +73,13 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 		}
 		srv.run(s.answerHeld)
 	}
+	clear(w.links)
+	clear(w.held[len(later):])
+	w.links, w.held = w.links[:0], later
+}
+
+// tell is the other part, which ends sessions and tells the application.
+func (w *wakes) tell(srv *Server) {
 	srv.overflowAll(w.doomed)
 	for _, d := range w.drops {
 		lock.None()
@@ -76,11 +89,18 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 		w.full = false
 		srv.shed()
 	}
-	clear(w.links)
-	clear(w.held[len(later):])
 	clear(w.doomed)
 	clear(w.drops)
-	w.links, w.held, w.doomed, w.drops = w.links[:0], later, w.doomed[:0], w.drops[:0]
+	w.doomed, w.drops = w.doomed[:0], w.drops[:0]
+}
+
+// flushApart is flush for a caller in whose way user code must not be: it runs on a
+// goroutine of its own.
+func (w *wakes) flushApart(srv *Server) {
+	w.wake(srv, nil)
+	if len(w.doomed)+len(w.drops) > 0 || w.full {
+		srv.run(func() { w.tell(srv) })
+	}
 }
 
 // endedAtOnce is how many sessions end on the goroutine whose message filled their
@@ -94,6 +114,14 @@ func (srv *Server) overflowAll(doomed []*Session) {
 		for _, s := range doomed {
 			srv.overflow(s)
 		}
+		return
+	}
+	srv.overflowApart(doomed)
+}
+
+// overflowApart is overflowAll for a caller in whose way user code must not be.
+func (srv *Server) overflowApart(doomed []*Session) {
+	if len(doomed) == 0 {
 		return
 	}
 	doomed = slices.Clone(doomed) // which is scratch
