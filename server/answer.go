@@ -42,6 +42,9 @@ func (s *Session) settled(l *link, events, sent, connect bool, w *wakes) {
 			w.link(s.stream) // its replies and its connect may have waited for these events
 		}
 	}
+	if connect {
+		s.parted(l, sent)
+	}
 	switch {
 	case s.forsaken():
 		s.discard(w)

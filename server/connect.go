@@ -290,7 +290,7 @@ func (s *Server) advice(to *Session, h *held) *bayeux.Advice {
 		to.pause = bayeux.SpanOf(t.Multiple)
 		a.MultipleClients, a.Interval = true, to.pause
 	}
-	if s.draining.Load() || to.parting != nil {
+	if s.draining.Load() || to.parts() {
 		to.comeAgain(a, h)
 	}
 	return a

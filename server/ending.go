@@ -28,6 +28,7 @@ type ending struct {
 type parting struct {
 	kick    []byte
 	refusal *bayeux.Error
+	leaving *link // the exchange whose answer is about to say so; nil: none
 }
 
 // beyond is an ending by a limit, which it names.
@@ -210,23 +211,44 @@ func (s *Session) tellKicked(h *held, kick []byte, w *wakes) {
 
 // part decides about the answer to a connect of a session that has ended: what
 // waits leaves first, and with the last of it the client is told. It is false
-// if that has happened. The caller holds mu.
+// if that has happened, or is about to. The caller holds mu.
 func (s *Session) part(h *held) bool {
-	p := s.parting
-	if p == nil {
+	if !s.parts() {
 		return false
 	}
+	p := s.parting
 	h.advise = true
 	if !s.flows() && s.out.overflows(s.srv.limits.FrameBytes) {
 		return true
 	}
-	s.parting = nil
+	if h.link.peer.Once {
+		p.leaving = h.link
+	} else {
+		s.parting = nil
+	}
 	if h.refusal = p.refusal; h.refusal != nil {
 		h.last = handshakeAgain(0)
 	} else {
 		h.kick, h.last = p.kick, &bayeux.Advice{Reconnect: bayeux.NoReconnect}
 	}
 	return true
+}
+
+// parts reports whether the client of a session that has ended is told so with its
+// next connect. The caller holds mu.
+func (s *Session) parts() bool { return s.parting != nil && s.parting.leaving == nil }
+
+// parted notes whether l took the answer that tells the client of the end: if not,
+// the next connect gets it. The caller holds mu.
+func (s *Session) parted(l *link, sent bool) {
+	switch p := s.parting; {
+	case p == nil || p.leaving != l:
+	case sent:
+		s.parting = nil
+	default:
+		p.leaving = nil
+		s.startClock()
+	}
 }
 
 // giveUp lets go of sessions that have ended, whether their clients know or

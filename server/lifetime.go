@@ -15,7 +15,7 @@ import (
 func (s *Session) takes(ch []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.phase != gone || s.parting != nil && string(ch) == bayeux.MetaConnect
+	return s.phase != gone || s.parts() && string(ch) == bayeux.MetaConnect
 }
 
 // ended reports whether the session has ended.
@@ -29,7 +29,7 @@ func (s *Session) ended() bool {
 // The caller does not hold mu.
 func (s *Session) attach(l *link) {
 	s.mu.Lock()
-	if s.stream == l || s.phase == gone && s.parting == nil || !s.mayCarry(l) {
+	if s.stream == l || s.phase == gone && !s.parts() || !s.mayCarry(l) {
 		s.mu.Unlock()
 		return
 	}
