@@ -104,6 +104,7 @@ func (s *subscribers) remove(sub *subscription) {
 		moved.sub.at = sub.at
 	}
 	if left == 0 {
+		chunks[last] = nil // its place stays
 		chunks = chunks[:last]
 	} else {
 		chunks[last] = slices.Clone(chunks[last][:left]) // without who is there no more
