@@ -23,9 +23,6 @@ type registry struct {
 	rules  rules
 	lasts  lasts
 
-	// joins counts the subscriptions to patterns that are given latest messages.
-	joins atomic.Uint64
-
 	// generation counts the changes of rules and of the set of patterns. A
 	// channel's cached route holds while it stays the same.
 	generation atomic.Uint64
@@ -55,8 +52,7 @@ type channel struct {
 	// sessions get the messages of one channel in one order. Nothing is sent
 	// and no user code runs under it.
 	order lock.Mutex[lock.Order]
-	last  *event // for ChannelOptions.SendLast
-	joins uint64 // registry.joins when it came
+	last  *latest // for ChannelOptions.SendLast; nil: there is none
 
 	mu       lock.Mutex[lock.Channel] // guards changes of subs, and gone
 	expected int                      // subscriptions that join a history
@@ -198,7 +194,9 @@ func (r *registry) forget(ch *channel) {
 // drop takes out ch. The caller holds mu.
 func (r *registry) drop(ch *channel) {
 	delete(r.byName, ch.name)
-	r.lasts.remove(ch)
+	ch.order.Lock()
+	r.lasts.drop(ch)
+	ch.order.Unlock()
 	if ch.wild {
 		r.generation.Add(1)
 	}

@@ -42,6 +42,12 @@ type Limits struct {
 	// (Timing.Sweep), and of those the fullest.
 	ServerBytes int // default 256 MiB
 
+	// LatestBytes is of the latest messages that channels keep for new subscribers
+	// (ChannelOptions.SendLast), in the whole server. Beyond it those go first to
+	// whose channels nobody is subscribed, and of these the ones that were neither
+	// published nor given to anybody for longest.
+	LatestBytes int // default 64 MiB
+
 	IDBytes int // length of a message's id; default 64. A longer one is not sent back with the refusal
 
 	Subscriptions   int // per session; default 1024
@@ -97,6 +103,7 @@ const (
 	limitIDBytes         = "id_bytes"
 	limitSessionQueue    = "session_queue" // bytes or messages
 	limitServerBytes     = "server_bytes"
+	limitLatestBytes     = "latest_bytes"
 	limitSubscriptions   = "subscriptions"
 	limitChannelBytes    = "channel_bytes"
 	limitChannelSegments = "channel_segments"
@@ -135,7 +142,7 @@ func (s *Server) limited(limit, addr string, session *Session) {
 func (l Limits) withDefaults() Limits {
 	def := Limits{
 		MessageBytes: 256 << 10, BatchMessages: 512, Depth: 64, DataDepth: 512, HeaderBytes: 8 << 10,
-		FrameBytes: 60 << 10, FrameMessages: none, SessionBytes: 1 << 20, SessionMessages: none, ServerBytes: 256 << 20,
+		FrameBytes: 60 << 10, FrameMessages: none, SessionBytes: 1 << 20, SessionMessages: none, ServerBytes: 256 << 20, LatestBytes: 64 << 20,
 		IDBytes: 64, Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16, ChannelsCreated: 1000, Channels: 250_000, ChannelsPerAddr: 25_000,
 		Sessions: 100_000, SessionsPerAddr: 2000, Conns: none, ConnsPerAddr: 1000, Events: 512,
 		HeldPerBrowser: 1, HeldPerBrowserHTTP2: none,
@@ -152,6 +159,7 @@ func (l Limits) withDefaults() Limits {
 		SessionBytes:    cmp.Or(l.SessionBytes, def.SessionBytes),
 		SessionMessages: cmp.Or(l.SessionMessages, def.SessionMessages),
 		ServerBytes:     cmp.Or(l.ServerBytes, def.ServerBytes),
+		LatestBytes:     cmp.Or(l.LatestBytes, def.LatestBytes),
 		IDBytes:         cmp.Or(l.IDBytes, def.IDBytes),
 		Subscriptions:   cmp.Or(l.Subscriptions, def.Subscriptions),
 		ChannelBytes:    cmp.Or(l.ChannelBytes, def.ChannelBytes),
