@@ -49,9 +49,16 @@ func (w *wakes) flush(srv *Server) {
 
 // flushBut leaves one session's connect for later.
 func (w *wakes) flushBut(srv *Server, own *Session) {
-	w.wake(srv, own)
-	w.tell(srv)
+	if len(w.links)+len(w.held) > 0 {
+		w.wake(srv, own)
+	}
+	if w.tells() {
+		w.tell(srv)
+	}
 }
+
+// tells reports whether tell has something to do.
+func (w *wakes) tells() bool { return len(w.doomed)+len(w.drops) > 0 || w.full }
 
 // wake is the part of flushBut that runs no user code.
 func (w *wakes) wake(srv *Server, own *Session) {
@@ -98,7 +105,7 @@ func (w *wakes) tell(srv *Server) {
 // goroutine of its own.
 func (w *wakes) flushApart(srv *Server) {
 	w.wake(srv, nil)
-	if len(w.doomed)+len(w.drops) > 0 || w.full {
+	if w.tells() {
 		srv.run(func() { w.tell(srv) })
 	}
 }
