@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -24,26 +25,40 @@ type held struct {
 	batch    uint64    // the number of its reply
 }
 
-// connected processes a connect: it stops the clock, replaces the connect that
-// is held, and is held itself or answered with this payload. A stray does nothing.
+// metaConnect processes a connect. Extensions do not see a stray come: it has what
+// its client knew before others, and comes over a connection that was given up.
+func (t *turn) metaConnect(v *codec.View) {
+	s := t.session
+	s.mu.Lock()
+	stray := s.ids.note(string(v.ID)) && t.link.peer.Once
+	s.mu.Unlock()
+	if !stray {
+		t.meta(v, t.connected)
+		return
+	}
+	t.await()
+	m := v.Detach()
+	if s.ended() {
+		t.refuse(m, unknownSession())
+		return
+	}
+	t.answer(&held{link: t.link, id: m.ID, advise: m.Advice != nil, stray: true})
+}
+
+// connected processes a connect that is no stray: it stops the clock, replaces the
+// connect that is held, and is held itself or answered with this payload.
 func (t *turn) connected(m *bayeux.Message) {
 	s := t.session
 	h := held{link: t.link, id: m.ID, advise: m.Advice != nil}
 	s.mu.Lock()
-	h.stray = s.ids.note(m.ID) && t.link.peer.Once
 	if s.phase == gone {
-		parts := !h.stray && s.part(&h)
+		parts := s.part(&h)
 		s.mu.Unlock()
 		if parts {
 			t.answer(&h)
 		} else {
 			t.refuse(m, unknownSession())
 		}
-		return
-	}
-	if h.stray {
-		s.mu.Unlock()
-		t.answer(&h)
 		return
 	}
 	old, stuck := s.replaceConnect(t)
