@@ -162,6 +162,7 @@ func TestNoChannelIsMadeInADelivery(t *testing.T) {
 		said := make(chan error, 1)
 		go func() { said <- w.Publish(context.Background(), "/kept", 1) }()
 		time.Sleep(time.Minute)
+		w.settle()
 		assert.Equal(t, 1, made)
 		h.deliver[0]()
 		require.NoError(t, <-said)

@@ -90,6 +90,25 @@ func TestALatestMessageThatHasComeBySubscriptionIsNotGivenAgain(t *testing.T) {
 	assert.Equal(t, []int{2, 2}, numbersFor(t, s), "another subscription")
 }
 
+// A message that is kept as the latest goes to each session once, by however many
+// patterns it is subscribed.
+func TestALatestMessageGoesToEachSubscriberOnce(t *testing.T) {
+	srv := latestOf(t)
+	var all []*Session
+	for i, patterns := range [][]string{{"/**", "/a/x"}, {"/a/x"}, {"/a/x", "/a/*"}} {
+		s, _ := sessionOf(srv)
+		s.batching++
+		all = append(all, s)
+		for _, p := range patterns {
+			require.NoError(t, s.Subscribe(p), i)
+		}
+	}
+	require.NoError(t, srv.Publish(t.Context(), "/a/x", 1))
+	for _, s := range all {
+		assert.Equal(t, []int{1}, numbersFor(t, s))
+	}
+}
+
 // What is published while an extension looks at the latest message for somebody is
 // newer, and not missing.
 func TestWhatIsPublishedWhileTheLatestMessageIsMadeForSomebodyComes(t *testing.T) {

@@ -14,7 +14,7 @@ type wakes struct {
 	links  []*link    // their token is taken: they must be flushed
 	held   []*Session // their connect is to be answered
 	doomed []*Session // their outbox was full
-	cause  *Session   // whose payload brings it, or who gets it alone; nil: nobody
+	cause  *Session   // the session whose payload caused this, or the only recipient; nil for the server's own publishes
 	taken  int        // outboxes that have taken the event that is being broadcast
 	full   bool       // all outboxes together are
 	gone   []*event   // scratch
@@ -29,8 +29,8 @@ type drop struct {
 	why     transport.Reason
 }
 
-// link takes l's token, if it is free.
-func (w *wakes) link(l *link) {
+// claim takes l's token, if it is free.
+func (w *wakes) claim(l *link) {
 	if !l.dirty.Load() && l.dirty.CompareAndSwap(false, true) {
 		w.links = append(w.links, l)
 	}
@@ -203,7 +203,7 @@ func (s *Session) schedule(w *wakes) {
 		return // whoever is sending looks again when done
 	}
 	if l := s.stream; l != nil && !s.onConnectOnly(l) {
-		w.link(l)
+		w.claim(l)
 		return
 	}
 	if s.held.link == nil || s.answering {
