@@ -90,8 +90,8 @@ func (ch *channel) subscribe(sub *subscription) (listed bool) {
 // subscription that is listed there or on a pattern which matches it, unless it has
 // come as any message does. It is false if the session takes none any more.
 //
-// What user code makes of it for the session is made while others publish. What they
-// do comes to the subscription, and is newer.
+// What user code makes of it for the session is made while others publish. What is
+// published then comes to the subscription, and takes its place.
 func (srv *Server) giveLast(ch *channel, sub *subscription, wanted func(ch string) bool, w *wakes) (takes bool) {
 	o := srv.channels.options(ch.name)
 	if !o.SendLast || wanted != nil && !wanted(ch.name) {
@@ -107,7 +107,7 @@ func (srv *Server) giveLast(ch *channel, sub *subscription, wanted func(ch strin
 			own = srv.ownOf(context.Background(), sub.session, ch.name, last)
 			ch.order.Lock()
 			if ch.last == nil || ch.last.event.counted() != last.counted() {
-				continue // has came in between, or the pattern is so new that it has not
+				continue // with a newer one, unless that has come already
 			}
 		}
 		return own == nil || sub.session.pushAlone(own, &o, w)
