@@ -3,6 +3,7 @@ package hostile_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -178,8 +179,10 @@ func (r *homecoming) cutOff(outage time.Duration) {
 	r.t.Logf("cut off for %v: %v; at most %d accepted in a tenth of a second, %.0f if they came evenly over %v; %v",
 		outage.Round(time.Millisecond), back, tenth, even, over, r.tally(total, stood))
 	r.fewConnections(total, stood)
-	// Two pauses may overlap where the outage ends; see roll for the rest.
-	assert.LessOrEqual(r.t, tenth, int(even*2.5*(1+stood.longest.Seconds()/0.1)), "accepted in a tenth of a second")
+	// Where the outage ends some may still be in a pause of half the step. Where few
+	// come in a tenth, chance brings more of them at times. See roll for the rest.
+	most := 2*even + 4*math.Sqrt(even)
+	assert.LessOrEqual(r.t, tenth, int(most*(1+stood.longest.Seconds()/0.1)), "accepted in a tenth of a second")
 }
 
 // spreadAfter is over how long the attempts that come first after an outage are

@@ -95,6 +95,22 @@ func (h *host) drain() {
 	_ = h.server().Shutdown(ctx) // some are always in the middle of something
 }
 
+// succeed has another server take the place of this one, which is shut down as a
+// rolling restart does: it may take the time that it needs.
+func (h *host) succeed(w *chamber) {
+	old, hs, done := h.server(), h.hs, h.done
+	h.harms.graceful++
+	h.start(w)
+	w.bad.Retarget(h.addr())
+	w.good.Retarget(h.addr())
+	ctx, cancel := context.WithTimeout(context.Background(), long)
+	defer cancel()
+	assert.NoError(w.t, old.Shutdown(ctx))
+	hs.Close()
+	<-done
+	assert.Zero(w.t, old.Stats().Sessions)
+}
+
 func (h *host) stop(t *testing.T) {
 	srv := h.server()
 	srv.Close()

@@ -17,6 +17,8 @@ type ear struct {
 	l   *listener
 	sub string // for people
 
+	quiet lull
+
 	mu    sync.Mutex
 	first map[string]int
 	next  map[string]int
@@ -51,6 +53,7 @@ func (e *ear) hear(_ context.Context, m *bayeux.Message) error {
 		e.complain("not what was sent: %s %s", m.Channel, m.Data)
 		return nil
 	}
+	e.quiet.hear()
 	if e.comesLate(v) {
 		return nil
 	}

@@ -11,24 +11,31 @@ import (
 	"github.com/gocometd/cometd/transport"
 )
 
+// sent is what was sent for a session, and how that went.
+type sent struct {
+	events  bool // it may have had some
+	connect bool // it answered one
+	ok      bool
+}
+
 // settle ends what l began to send for s.
-func (s *Session) settle(l *link, events, sent, connect bool) {
+func (s *Session) settle(l *link, x sent) {
 	var w wakes
 	s.mu.Lock()
-	s.settled(l, events, sent, connect, &w)
+	s.settleLocked(l, x, &w)
 	s.mu.Unlock()
 	w.flush(s.srv)
 }
 
-// settled is settle for a caller that holds mu.
-func (s *Session) settled(l *link, events, sent, connect bool, w *wakes) {
-	if events {
-		if newer := s.held.link; s.out.retain && connect && newer != nil && newer != l {
+// settleLocked is settle for a caller that holds mu.
+func (s *Session) settleLocked(l *link, x sent, w *wakes) {
+	if x.events {
+		if newer := s.held.link; s.out.retain && x.connect && newer != nil && newer != l {
 			// Who sends another connect elsewhere has given up this one, or has
 			// read its answer already, and then has acknowledged it by now.
 			s.out.rewound = true
 		}
-		s.out.settle(sent)
+		s.out.settle(x.ok)
 		s.sender = nil
 		if s.flown != nil {
 			close(s.flown)
@@ -39,13 +46,16 @@ func (s *Session) settled(l *link, events, sent, connect bool, w *wakes) {
 		}
 		s.urgent = s.urgent && s.out.waiting()
 		if s.stream != nil && s.stream != l {
-			w.link(s.stream) // its replies and its connect may have waited for these events
+			w.claim(s.stream) // its replies and its connect may have waited for these events
 		}
 	}
+	if x.connect {
+		s.noticeSent(l, x.ok)
+	}
 	switch {
-	case s.forsaken():
+	case s.abandoned():
 		s.discard(w)
-	case connect && s.held.link == nil && s.phase != gone:
+	case x.connect && s.held.link == nil && s.phase != gone:
 		s.startClock()
 	}
 	s.schedule(w)
@@ -82,7 +92,7 @@ func (r *response) send() {
 		l.unsent(err)
 	}
 	if r.session != nil {
-		r.session.settle(l, r.taken, err == nil, r.connect)
+		r.session.settle(l, sent{events: r.taken, connect: r.connect, ok: err == nil})
 	}
 	if err == nil {
 		l.srv.count(l, &r.payload, r.events)
@@ -146,7 +156,7 @@ func (s *Session) awaitFlight() {
 
 // mayTake reports whether events may leave with an answer. The caller holds mu.
 func (s *Session) mayTake(l *link, kind transport.Kind, on lane) bool {
-	if s.sender != nil || !s.out.waiting() || !s.out.opens(l.peer) || kind == transport.Handshake {
+	if s.sender != nil || !s.out.waiting() || !s.out.mayLeaveTo(l.peer) || kind == transport.Handshake {
 		return false
 	}
 	if s.laneFree(on) > 0 {

@@ -25,8 +25,7 @@ func (p *publishing) broadcast() error {
 		}
 	}
 	if h := p.srv.history; h != nil && h.Keeps(p.channel.name) {
-		p.keep()
-		return nil
+		return p.keep()
 	}
 	return p.send()
 }
@@ -37,12 +36,16 @@ func (p *publishing) send() error {
 	if err != nil {
 		return err
 	}
-	n := p.deliver(e)
+	p.delivered(p.deliver(e), len(e.text))
+	return nil
+}
+
+// delivered tells of a message that was queued.
+func (p *publishing) delivered(subscribers, bytes int) {
 	p.srv.stats.published.Add(1)
 	if f := p.srv.hooks.Published; f != nil {
-		f(p.channel.name, n, len(e.text))
+		f(p.channel.name, subscribers, bytes)
 	}
-	return nil
 }
 
 // encode makes the event: without clientId and id, which are its publisher's.
@@ -77,9 +80,14 @@ func (p *publishing) deliver(e *event) int {
 		}
 		if ok {
 			p.srv.cast(e, p.wakes.taken)
+			if p.route.options.SendLast {
+				p.unsettle()
+				p.srv.trimLasts(p.from)
+			}
 			p.wakes.full = p.wakes.full || p.srv.full()
 			return n
 		}
+		p.unsettle()
 		p.onto(p.srv.createChannel(p.channel.name, p.from))
 		e.channel = p.channel
 	}
@@ -87,22 +95,27 @@ func (p *publishing) deliver(e *event) int {
 
 // current reports whether the channel and the route are those of now: neither has
 // the channel been swept, nor is there a pattern that the route does not know.
-// The caller holds the channel's order.
+// Where the channel keeps its latest message, who gets it is settled here. The
+// caller holds the channel's order.
 func (p *publishing) current() bool {
-	return !p.channel.gone && p.route.generation == p.srv.channels.generation.Load()
+	if p.channel.gone {
+		return false
+	}
+	if p.route.options.SendLast {
+		p.settleAudience()
+	}
+	return p.route.generation == p.srv.channels.generation.Load()
 }
 
-// begin notes a message on its channel, whose order the caller holds. joins is what
-// registry.joins was before anybody looked at who gets the message.
-func (p *publishing) begin(e *event, joins uint64) {
+// begin notes a message on its channel, whose order the caller holds.
+func (p *publishing) begin(e *event) {
 	ch := p.channel
 	ch.published.Add(1)
 	ch.idle.Store(0)
 	if p.route.options.SendLast {
-		if ch.last == nil {
-			p.srv.channels.lasts.add(ch)
-		}
-		ch.last, ch.joins = e, joins
+		p.keepLast(e)
+	} else if ch.last != nil {
+		p.srv.channels.lasts.drop(ch) // it was to keep one once
 	}
 }
 
@@ -120,12 +133,12 @@ func (p *publishing) queue(e *event) (n int, ok bool) {
 	if !p.current() {
 		return 0, false
 	}
-	p.begin(e, p.srv.channels.joins.Load())
-	switch busiest, patterns := p.route.heard(); patterns {
+	p.begin(e)
+	switch busiest, patterns := p.heard(); patterns {
 	case 0:
 		return 0, true
 	case 1:
-		return p.queueAll(e, &p.route.patterns[busiest].subs), true
+		return p.queueAll(e, p.subscribers(busiest)), true
 	default:
 		return p.queueOnce(e, busiest), true
 	}
@@ -133,8 +146,7 @@ func (p *publishing) queue(e *event) (n int, ok bool) {
 
 // queueAll is queue where only one pattern has subscribers. It is a loop, as a
 // function that is yielded to would be garbage after each message.
-func (p *publishing) queueAll(e *event, all *subscribers) (n int) {
-	now := all.snapshot()
+func (p *publishing) queueAll(e *event, now snapshot) (n int) {
 	for i := range now.chunks {
 		c := now.chunk(i)
 		for k := range c {
@@ -146,7 +158,7 @@ func (p *publishing) queueAll(e *event, all *subscribers) (n int) {
 
 // queueOnce is queue where several have.
 func (p *publishing) queueOnce(e *event, busiest int) (n int) {
-	p.route.eachOnce(busiest, func(s *Session) bool {
+	p.eachOnce(busiest, func(s *Session) bool {
 		n += p.give(s, e)
 		return true
 	})
@@ -167,9 +179,10 @@ func (p *publishing) give(s *Session, e *event) int {
 // anything is queued, also for those who have subscribed meanwhile. copies are
 // those that were made before, and nil for whom one was deleted.
 func (p *publishing) queueEach(e *event, copies map[*Session]*event) (n int, ok bool) {
-	ch, joins := p.channel, uint64(0)
+	ch := p.channel
 	for {
-		for _, s := range slices.Collect(p.route.audience()) {
+		p.unsettle()
+		for _, s := range slices.Collect(p.audience()) {
 			if _, has := copies[s]; !has && !(p.mute && s == p.from) {
 				copies[s] = p.eventFor(s, e)
 			}
@@ -179,14 +192,14 @@ func (p *publishing) queueEach(e *event, copies map[*Session]*event) (n int, ok 
 			ch.order.Unlock()
 			return 0, false
 		}
-		if joins = p.srv.channels.joins.Load(); p.reaches(copies) {
+		if p.reaches(copies) {
 			break
 		}
 		ch.order.Unlock()
 	}
 	defer ch.order.Unlock()
-	p.begin(e, joins)
-	for s := range p.route.audience() {
+	p.begin(e)
+	for s := range p.audience() {
 		own := copies[s]
 		if own == nil {
 			continue
@@ -206,7 +219,7 @@ func (p *publishing) queueEach(e *event, copies map[*Session]*event) (n int, ok 
 
 // reaches reports whether there is a copy for everybody who is to have one.
 func (p *publishing) reaches(copies map[*Session]*event) bool {
-	for s := range p.route.audience() {
+	for s := range p.audience() {
 		if _, has := copies[s]; !has && !(p.mute && s == p.from) {
 			return false
 		}
@@ -245,11 +258,11 @@ func (p *publishing) eventFor(s *Session, e *event) *event {
 
 // ownOf is e, which was published on ch before, as the extensions leave it for one
 // subscriber of now; nil if one deletes it.
-func (srv *Server) ownOf(s *Session, ch string, e *event) *event {
+func (srv *Server) ownOf(ctx context.Context, s *Session, ch string, e *event) *event {
 	if !srv.delivers() {
 		return e // without a route, of which there may be very many to make
 	}
-	p := publishing{srv: srv, channel: &channel{name: ch}, route: srv.channels.routeByName(ch)}
+	p := publishing{srv: srv, ctx: ctx, channel: &channel{name: ch}, route: srv.channels.routeByName(ch)}
 	if !p.shown(s) {
 		return e
 	}
@@ -296,29 +309,53 @@ func (r *route) heard() (busiest, patterns int) {
 	return busiest, patterns
 }
 
+// heard is route.heard of those who are to get the message.
+func (p *publishing) heard() (busiest, patterns int) {
+	if len(p.settled) == 0 {
+		return p.route.heard()
+	}
+	for i, now := range p.settled {
+		if now.n > 0 {
+			patterns++
+		}
+		if now.n > p.settled[busiest].n {
+			busiest = i
+		}
+	}
+	return busiest, patterns
+}
+
+// subscribers are those to a pattern of the route who are to get the message.
+func (p *publishing) subscribers(i int) snapshot {
+	if len(p.settled) == 0 {
+		return p.route.patterns[i].subs.snapshot()
+	}
+	return p.settled[i]
+}
+
 // audience yields each session that is subscribed to one of the route's
 // patterns, once.
-func (r *route) audience() iter.Seq[*Session] {
-	busiest, patterns := r.heard()
+func (p *publishing) audience() iter.Seq[*Session] {
+	busiest, patterns := p.heard()
 	if patterns == 0 {
 		return func(func(*Session) bool) {}
 	}
-	return func(yield func(*Session) bool) { r.eachOnce(busiest, yield) }
+	return func(yield func(*Session) bool) { p.eachOnce(busiest, yield) }
 }
 
 // eachOnce walks the patterns. The busiest goes last, because its sessions
 // need not be remembered, only looked up.
-func (r *route) eachOnce(busiest int, yield func(*Session) bool) {
+func (p *publishing) eachOnce(busiest int, yield func(*Session) bool) {
 	met := sets.Get().(map[*Session]struct{})
 	defer func() {
 		clear(met)
 		sets.Put(met)
 	}()
-	for i, c := range r.patterns {
+	for i := range p.route.patterns {
 		if i == busiest {
 			continue
 		}
-		for s := range c.subs.all() {
+		for s := range p.subscribers(i).all() {
 			if _, again := met[s]; again {
 				continue
 			}
@@ -328,7 +365,7 @@ func (r *route) eachOnce(busiest int, yield func(*Session) bool) {
 			}
 		}
 	}
-	for s := range r.patterns[busiest].subs.all() {
+	for s := range p.subscribers(busiest).all() {
 		if _, again := met[s]; !again && !yield(s) {
 			return
 		}

@@ -87,7 +87,7 @@ func (s *Server) shed() {
 		return
 	}
 	defer s.shedding.Unlock()
-	s.giveUp(func(x *Session) bool { return x.out.bytes > 0 })
+	s.sweepParting(func(x *Session) bool { return x.out.bytes > 0 })
 	limit, now := int64(s.limits.ServerBytes), s.sweeps.Load()
 	leaving := int64(0) // is with sockets that were closed, who give it back in a moment
 	for _, x := range s.loads() {

@@ -318,3 +318,20 @@ func decode(t *testing.T, data string) (s string) {
 	require.NoError(t, m.Decode(&s))
 	return s
 }
+
+// The extension of one session sees what others publish for it, where nobody else
+// looks at the message, and has a context then too.
+func TestASessionsOwnDeliverHasAContextWhoeverPublishes(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		c, other := w.session("/a"), w.session()
+		seen := 0
+		w.Session(c.id).Extend(server.Extension{Deliver: func(ctx context.Context, _ *server.Session, _ *bayeux.Message) error {
+			assert.NoError(t, ctx.Err())
+			seen++
+			return nil
+		}})
+		other.ask(`{"channel":"/a","id":"p","clientId":"$","data":1}`)
+		assert.Equal(t, []string{"1"}, c.data(1))
+		assert.Equal(t, 1, seen)
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/codec"
 	"github.com/gocometd/cometd/transport"
 )
 
@@ -24,26 +25,40 @@ type held struct {
 	batch    uint64    // the number of its reply
 }
 
-// connected processes a connect: it stops the clock, replaces the connect that
-// is held, and is held itself or answered with this payload. A stray does nothing.
+// metaConnect processes a connect. Extensions do not see a stray come: it has what
+// its client knew before others, and comes over a connection that was given up.
+func (t *turn) metaConnect(v *codec.View) {
+	s := t.session
+	s.mu.Lock()
+	stray := s.ids.note(string(v.ID)) && t.link.peer.Once
+	s.mu.Unlock()
+	if !stray {
+		t.meta(v, t.connected)
+		return
+	}
+	t.await()
+	m := v.Detach()
+	if s.ended() {
+		t.refuse(m, unknownSession())
+		return
+	}
+	t.answerLast(&held{link: t.link, id: m.ID, advise: m.Advice != nil, stray: true})
+}
+
+// connected processes a connect that is no stray: it stops the clock, replaces the
+// connect that is held, and is held itself or answered with this payload.
 func (t *turn) connected(m *bayeux.Message) {
 	s := t.session
 	h := held{link: t.link, id: m.ID, advise: m.Advice != nil}
 	s.mu.Lock()
-	h.stray = s.ids.note(m.ID) && t.link.peer.Once
 	if s.phase == gone {
-		parts := !h.stray && s.part(&h)
+		parts := s.takeParting(&h)
 		s.mu.Unlock()
 		if parts {
-			t.answer(&h)
+			t.answerLast(&h)
 		} else {
 			t.refuse(m, unknownSession())
 		}
-		return
-	}
-	if h.stray {
-		s.mu.Unlock()
-		t.answer(&h)
 		return
 	}
 	old, stuck := s.replaceConnect(t)
@@ -60,7 +75,7 @@ func (t *turn) connected(m *bayeux.Message) {
 		}
 	}
 	if !t.holding {
-		t.answer(&h)
+		t.answerLast(&h)
 	}
 }
 
@@ -83,7 +98,7 @@ func (s *Session) replaceConnect(t *turn) (old, stuck *link) {
 // takeConnect notes what m asks for, and holds h if it can wait. The caller
 // holds mu.
 func (s *Session) takeConnect(t *turn, m *bayeux.Message, h *held) (holding bool) {
-	h.advise = h.advise || s.phase == shaken || s.advised != t.link.peer.Type
+	h.advise = h.advise || s.phase == handshaken || s.advised != t.link.peer.Type
 	holding = s.phase == connected && s.mayHold(t, m, h)
 	s.phase = connected
 	s.pause = bayeux.Span{}
@@ -97,8 +112,8 @@ func (s *Session) takeConnect(t *turn, m *bayeux.Message, h *held) (holding bool
 	return holding
 }
 
-// answer has h answered with this payload, last of all.
-func (t *turn) answer(h *held) {
+// answerLast has h answered with this payload, last of all.
+func (t *turn) answerLast(h *held) {
 	if t.connect != nil { // two in one payload
 		t.add(t.srv.connectReply(t.session, t.connect))
 	}
@@ -170,7 +185,7 @@ func (s *Session) connectTimeout() {
 		}
 		h := s.takeHeld()
 		s.mu.Unlock()
-		s.answer(&h)
+		s.sendConnectReply(&h)
 	})
 }
 
@@ -189,19 +204,19 @@ func (s *Session) answerHeld() {
 	}
 	h := s.takeHeld()
 	s.mu.Unlock()
-	s.answer(&h)
+	s.sendConnectReply(&h)
 }
 
-// answer sends the reply to a connect, with the events that go with it.
-func (s *Session) answer(h *held) {
+// sendConnectReply sends the reply to a connect, with the events that go with it.
+func (s *Session) sendConnectReply(h *held) {
 	if r := s.responseTo(h); r != nil {
 		r.send()
 	}
 }
 
-// answerApart is answer for a caller that the network must not hold up: what
+// sendConnectReplyAsync is sendConnectReply for a caller that the network must not hold up: what
 // leaves is decided at once.
-func (s *Session) answerApart(h *held) {
+func (s *Session) sendConnectReplyAsync(h *held) {
 	if r := s.responseTo(h); r != nil && !s.srv.run(r.send) {
 		r.send() // the server is closed, and so is the link
 	}
@@ -290,7 +305,7 @@ func (s *Server) advice(to *Session, h *held) *bayeux.Advice {
 		to.pause = bayeux.SpanOf(t.Multiple)
 		a.MultipleClients, a.Interval = true, to.pause
 	}
-	if s.draining.Load() || to.parting != nil {
+	if s.draining.Load() || to.noticeDue() {
 		to.comeAgain(a, h)
 	}
 	return a

@@ -14,6 +14,18 @@ import (
 	"github.com/gocometd/cometd/transport"
 )
 
+// A session ends in this order, whoever ends it:
+//
+//  1. markEnded, under its mutex: it takes nothing more, and what it has is dropped,
+//     or, of one that was kicked, kept for its client. Only the first caller goes on.
+//  2. conclude: nobody finds it any more, by id, user or channel; the events tell.
+//  3. farewell: its client is told, where one listens. Where none does, or only
+//     later, it stays among those that part, with a lastNotice for its next connect:
+//     takeParting gives it to that, noticeSent knows whether it has left.
+//  4. endWith: log and hooks are told.
+//  5. sweepParting: who has not come within the grace is forgotten, and what was
+//     kept is dropped once it is abandoned.
+
 // An ending is why a session ends.
 type ending struct {
 	why     transport.Reason
@@ -23,11 +35,12 @@ type ending struct {
 	at      *expiry       // only if this is still when it expires
 }
 
-// A parting is what the client of a session that has ended is told in answer to
+// A lastNotice is what the client of a session that has ended is told in answer to
 // its next connect: that it was kicked, or which limit was reached.
-type parting struct {
+type lastNotice struct {
 	kick    []byte
 	refusal *bayeux.Error
+	leaving *link // the exchange whose answer is about to say so; nil: none
 }
 
 // beyond is an ending by a limit, which it names.
@@ -52,17 +65,17 @@ func (srv *Server) endWith(s *Session, x *ending) {
 // apart from endWith for what the log takes of the stack.
 func (srv *Server) conclude(s *Session, x *ending) bool {
 	var (
-		left remains
+		left leftovers
 		w    wakes
 	)
-	if !srv.finish(s, x, &left, &w) {
+	if !srv.markEnded(s, x, &left, &w) {
 		return false
 	}
 	if left.cancel != nil {
 		left.cancel()
 	}
 	if !srv.sessions.remove(s, left.parts) && left.parts {
-		srv.giveUpIf(s, func(*Session) bool { return true })
+		srv.partFrom(s, func(*Session) bool { return true })
 	}
 	srv.users.set(s, "")
 	left.unsubscribe()
@@ -83,7 +96,7 @@ func (srv *Server) sessionEnded(s *Session, x *ending) {
 }
 
 // What is left of a session that has just ended, for who ended it to undo.
-type remains struct {
+type leftovers struct {
 	subs      map[string]*subscription
 	held      held
 	stream    *link
@@ -92,23 +105,23 @@ type remains struct {
 	reachable bool // it had begun
 }
 
-func (left *remains) unsubscribe() {
+func (left *leftovers) unsubscribe() {
 	for _, sub := range left.subs {
 		sub.channel.unsubscribe(sub)
 	}
 }
 
-// finish ends s for all others. It is false if s has ended already, or may go
+// markEnded ends s for all others. It is false if s has ended already, or may go
 // on. What it takes goes by pointers: most sessions end on the stack of their
 // own goroutine, which would have to grow for it.
-func (srv *Server) finish(s *Session, x *ending, left *remains, w *wakes) bool {
+func (srv *Server) markEnded(s *Session, x *ending, left *leftovers, w *wakes) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == gone || x.due && !s.expired(clock.Now()) || x.at != nil && x.at != s.expiry {
 		return false
 	}
 	left.held = s.takeHeld()
-	left.subs, left.stream, left.reachable = s.subs, s.stream, s.phase != fresh
+	left.subs, left.stream, left.reachable = s.subs, s.stream, s.phase != handshaking
 	s.phase, s.why, s.subs = gone, x.why, nil
 	if x.why == transport.Kicked && left.reachable {
 		s.tellKicked(&left.held, kickMessage(x.text), w)
@@ -148,28 +161,28 @@ func (srv *Server) emitEnd(s *Session, subs map[string]*subscription, x *ending)
 }
 
 // farewell says goodbye to a client in the way its reason wants.
-func (s *Session) farewell(left *remains, x *ending) {
+func (s *Session) farewell(left *leftovers, x *ending) {
 	h, stream := &left.held, left.stream
 	switch x.why {
 	case transport.Kicked:
 		if h.link != nil {
-			s.answerApart(h)
+			s.sendConnectReplyAsync(h)
 		}
 	case transport.Normal:
 		if h.link != nil {
 			h.last = &bayeux.Advice{Reconnect: bayeux.NoReconnect}
-			s.answerApart(h)
+			s.sendConnectReplyAsync(h)
 		}
 	case transport.Expired:
 		if h.link != nil { // its client handshakes again at once; without a connect, the next message does it
 			h.refusal, h.last = unknownSession(), handshakeAgain(0)
-			s.answerApart(h)
+			s.sendConnectReplyAsync(h)
 		}
 	default:
 		switch {
 		case h.link == nil:
 		case h.refusal != nil:
-			s.answerApart(h)
+			s.sendConnectReplyAsync(h)
 		default:
 			h.link.closeSaying(x.why, x.text)
 		}
@@ -189,7 +202,7 @@ func (s *Session) tellLimit(h *held, refusal *bayeux.Error) {
 	case h.link != nil && h.link.peer.Once:
 		h.refusal, h.last = refusal, handshakeAgain(0)
 	case h.link == nil && s.stream == nil, s.sender != nil && s.sender == s.stream:
-		s.parting = &parting{refusal: refusal}
+		s.parting = &lastNotice{refusal: refusal}
 		s.startClock()
 	}
 }
@@ -198,31 +211,35 @@ func (s *Session) tellLimit(h *held, refusal *bayeux.Error) {
 // with the answer to its connect (docs/protocol.md §3.5): at once where messages
 // leave by themselves, else with a connect. The caller holds mu.
 func (s *Session) tellKicked(h *held, kick []byte, w *wakes) {
-	s.parting = &parting{kick: kick}
+	s.parting = &lastNotice{kick: kick}
 	s.startClock()
 	switch {
 	case h.link != nil:
-		s.part(h)
+		s.takeParting(h)
 	case s.flows():
 		s.stream.add(reply{text: kick, session: s, after: s.out.end()})
-		w.link(s.stream)
+		w.claim(s.stream)
 		s.parting = nil
 	}
 }
 
-// part decides about the answer to a connect of a session that has ended: what
+// takeParting decides about the answer to a connect of a session that has ended: what
 // waits leaves first, and with the last of it the client is told. It is false
-// if that has happened. The caller holds mu.
-func (s *Session) part(h *held) bool {
-	p := s.parting
-	if p == nil {
+// if that has happened, or is about to. The caller holds mu.
+func (s *Session) takeParting(h *held) bool {
+	if !s.noticeDue() {
 		return false
 	}
+	p := s.parting
 	h.advise = true
 	if !s.flows() && s.out.overflows(s.srv.limits.FrameBytes) {
 		return true
 	}
-	s.parting = nil
+	if h.link.peer.Once {
+		p.leaving = h.link
+	} else {
+		s.parting = nil
+	}
 	if h.refusal = p.refusal; h.refusal != nil {
 		h.last = handshakeAgain(0)
 	} else {
@@ -231,22 +248,39 @@ func (s *Session) part(h *held) bool {
 	return true
 }
 
-// giveUp lets go of sessions that have ended, whether their clients know or
-// not.
-func (srv *Server) giveUp(now func(*Session) bool) {
-	for _, s := range srv.sessions.allParting() {
-		srv.giveUpIf(s, now)
+// noticeDue reports whether the client of a session that has ended is told so with its
+// next connect. The caller holds mu.
+func (s *Session) noticeDue() bool { return s.parting != nil && s.parting.leaving == nil }
+
+// noticeSent notes whether l took the answer that tells the client of the end: if not,
+// the next connect gets it. The caller holds mu.
+func (s *Session) noticeSent(l *link, sent bool) {
+	switch p := s.parting; {
+	case p == nil || p.leaving != l:
+	case sent:
+		s.parting = nil
+	default:
+		p.leaving = nil
+		s.startClock()
 	}
 }
 
-func (srv *Server) giveUpIf(s *Session, now func(*Session) bool) {
+// sweepParting lets go of sessions that have ended, whether their clients know or
+// not.
+func (srv *Server) sweepParting(now func(*Session) bool) {
+	for _, s := range srv.sessions.allParting() {
+		srv.partFrom(s, now)
+	}
+}
+
+func (srv *Server) partFrom(s *Session, now func(*Session) bool) {
 	var w wakes
 	s.mu.Lock()
 	if now(s) {
 		s.parting = nil
 	}
 	knows := s.parting == nil
-	if s.forsaken() {
+	if s.abandoned() {
 		s.discard(&w)
 	}
 	s.mu.Unlock()

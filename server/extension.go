@@ -10,13 +10,15 @@ import (
 	"github.com/gocometd/cometd/internal/lock"
 )
 
-// An Extension sees messages as they come in and go out, and may change them:
-// each function gets a message of its own. Functions that are nil cost
-// nothing. In: the order of registration; out: its reverse. An error deletes
-// the message; for an incoming one the client gets it as the refusal if it is
-// a [*bayeux.Error], else 404::message_deleted, and [Answer] answers it. A panic
-// is logged, and the message goes on to the next extension. Extensions run
-// after the check of the session and before policy (docs/protocol.md §15).
+// An Extension sees messages as they come in and go out, and may change them. What
+// one leaves is what the next gets, of all extensions and listeners, and may be
+// changed there: a function that wants to keep a message clones it. Only Deliver
+// gets one for each session. Functions that are nil cost nothing. In: the order of
+// registration; out: its reverse. An error deletes the message; for an incoming one
+// the client gets it as the refusal if it is a [*bayeux.Error], else
+// 404::message_deleted, and [Answer] answers it. A panic is logged, and the message
+// goes on to the next extension. Extensions run after the check of the session and
+// before policy (docs/protocol.md §15).
 type Extension struct {
 	Name string
 
@@ -39,7 +41,8 @@ type Extension struct {
 	// Deliver sees a broadcast message once for each session that gets it.
 	// Messages on its channels are then encoded for each session apart. On
 	// channels that a [History] keeps it holds up all that are kept, so it should
-	// be quick there, and may not publish on a channel that is kept.
+	// be quick there, and may not publish on a channel that is kept: with ctx that
+	// fails, with another context it never returns.
 	Deliver func(ctx context.Context, s *Session, m *bayeux.Message) error
 }
 

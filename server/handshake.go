@@ -99,7 +99,7 @@ func (s *Session) open(t *turn, id string) bool {
 	if s.phase == gone {
 		return false
 	}
-	s.phase = shaken
+	s.phase = handshaken
 	s.advised = t.link.peer.Type
 	s.ids.note(id)
 	s.startClock()
@@ -157,7 +157,7 @@ func (t *turn) replyHandshake(s *Session, m *bayeux.Message) {
 	t.reply(r)
 	t.ctx = nil
 	if f.taken {
-		s.settle(t.link, true, true, false)
+		s.settle(t.link, sent{events: true, ok: true})
 		t.replies = append(t.replies, f.events...)
 	}
 }
@@ -200,6 +200,6 @@ func (t *turn) disconnect(m *bayeux.Message) {
 	case t.link:
 		t.add(t.srv.connectReply(s, &h))
 	default: // it has moved to polling meanwhile
-		s.answerApart(&h)
+		s.sendConnectReplyAsync(&h)
 	}
 }

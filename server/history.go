@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"log/slog"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
@@ -21,9 +20,9 @@ type History struct {
 	// they are to see it: one call at a time, in the order of the history. Then
 	// wait returns nil; if the message cannot be kept, deliver is not called
 	// and wait returns why; a publisher is told a *bayeux.Error as it is, and of
-	// others no more than that. Publishers are told nothing before that. deliver runs
-	// the Deliver of extensions, which may therefore not publish on channels that
-	// are kept.
+	// others no more than that. Publishers are told nothing before that. The only user
+	// code that deliver runs is the Deliver of extensions, which may not publish on
+	// channels that are kept; hooks hear of the message from its publisher.
 	Append func(ctx context.Context, ch string, data codec.Raw, deliver func(codec.Raw)) (wait func() error)
 
 	// Join is asked for each subscription that was granted: m is the subscribe
@@ -82,10 +81,12 @@ func (j *Joining) send(ch string, text []byte) {
 	}
 	e := s.srv.eventOf(text)
 	if bayeux.Channel(ch).Kind() == bayeux.Broadcast {
-		e = s.srv.ownOf(s, ch, e)
+		e = s.srv.ownOf(deliveryContext{context.Background()}, s, ch, e)
 	}
 	if e != nil {
-		s.deliver(e, ChannelOptions{})
+		w := wakes{cause: s}
+		s.pushAlone(e, &ChannelOptions{}, &w)
+		w.flushApart(s.srv)
 	}
 }
 
@@ -189,97 +190,28 @@ func (t *turn) join(name string, m *bayeux.Message) (begun, fresh bool, refused 
 // expectedChannel is a channel that is not swept although nobody is listed yet.
 func (t *turn) expectedChannel(name string) (*channel, *bayeux.Error) {
 	for {
-		ch, refused := t.createChannel(name)
-		if refused != nil {
-			return nil, refused
+		if ch, refused := t.createChannel(name); refused != nil || ch.expect() {
+			return ch, refused
 		}
-		ch.mu.Lock()
-		if !ch.gone {
-			ch.expected++
-			ch.mu.Unlock()
-			return ch, nil
-		}
-		ch.mu.Unlock()
 	}
 }
 
-// keep gives the message to the history, which delivers it.
-func (p *publishing) keep() {
-	p.wakes.flushBut(p.srv, p.from) // it may wait for the history
-	p.wakes, p.lent = &p.own, true  // delivery is another goroutine's
-	if p.from != nil {
-		p.own.cause = p.from
+// expect keeps ch from being swept, if it has not been.
+func (ch *channel) expect() bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.gone {
+		return false
 	}
-	p.kept = p.srv.history.Append(p.context(), p.channel.name, p.data, func(data codec.Raw) {
-		var failed error // is in the log
-		defer p.srv.recovered(p.channel.name, &failed)
-		p.data = data
-		p.onto(p.channel) // who has joined meanwhile must not be missed
-		if p.message != nil {
-			p.message.Data = data.AppendTo(nil)
-		}
-		if err := p.send(); err != nil {
-			p.srv.logRepeated(slog.LevelError, "message cannot be encoded", "", slog.String("channel", p.channel.name), slog.Any("err", err))
-		}
-		p.wakes.flush(p.srv)
-	})
+	ch.expected++
+	return true
 }
 
-// A keeping is a publish whose reply waits for the history.
-type keeping struct {
-	at      int // its place among the replies
-	p       *publishing
-	channel string
-	written string // as in turn
-	id      string
-}
-
-// await answers the publishes that the history has under way.
-func (t *turn) await() {
-	if len(t.keeping) == 0 {
-		return
-	}
-	t.wakeOthers()
-	for _, k := range t.keeping {
-		n := len(t.replies)
-		t.answerKept(k)
-		if len(t.replies) > n {
-			t.replies[k.at] = t.replies[n]
-			t.replies = t.replies[:n]
-		}
-	}
-	t.keeping = nil
-	kept := t.replies[:0]
-	for _, text := range t.replies {
-		if text != nil {
-			kept = append(kept, text)
-		}
-	}
-	t.replies = kept
-	t.written = ""
-}
-
-func (t *turn) answerKept(k keeping) {
-	t.written = k.written
-	m := &bayeux.Message{Channel: k.channel, ID: k.id}
-	defer func() {
-		if p := recover(); p != nil {
-			t.srv.panicked("history", p, slog.Any("session", t.session))
-			t.refuse(m, &bayeux.Error{Code: 500, Message: "internal"})
-		}
-	}()
-	err := k.p.kept()
-	if e, refused := errors.AsType[*bayeux.Error](err); refused {
-		t.srv.logRepeated(slog.LevelWarn, "history refuses a message", "", slog.String("channel", k.channel), slog.Any("err", err))
-		t.refuse(m, e)
-		return
-	}
-	if err != nil {
-		t.srv.logRepeated(slog.LevelError, "message is not kept", "", slog.String("channel", k.channel), slog.Any("err", err))
-		t.refuse(m, &bayeux.Error{Code: 500, Message: "history_failed"})
-		return
-	}
-	t.reply(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Succeeded})
+// unexpect ends what expect began.
+func (ch *channel) unexpect() {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.expected--
 }
 
 // startJoining starts what subscribes have prepared, after their replies were made.

@@ -150,3 +150,28 @@ func TestAHistoryLacksNothing(t *testing.T) {
 	_, err := server.New(server.WithHistory(&server.History{}))
 	assert.ErrorContains(t, err, "history")
 }
+
+// A delivery holds others up, and what an application does when a channel is made
+// has no place in it: the channel of a message that waits to be safe is not swept.
+func TestNoChannelIsMadeInADelivery(t *testing.T) {
+	h := &shelf{}
+	onBoth(t, func(t *testing.T, w *world) {
+		*h = shelf{}
+		made := 0
+		w.OnCreate("/kept", func(*server.Channel) { made++ })
+		said := make(chan error, 1)
+		go func() { said <- w.Publish(context.Background(), "/kept", 1) }()
+		time.Sleep(time.Minute)
+		w.settle()
+		assert.Equal(t, 1, made)
+		h.deliver[0]()
+		require.NoError(t, <-said)
+		assert.Equal(t, 1, made)
+		h.failing = true
+		require.Error(t, w.Publish(t.Context(), "/kept", 2))
+		time.Sleep(time.Minute)
+		for ch := range w.Channels() {
+			assert.NotEqual(t, "/kept", ch.Name, "nobody uses it any more")
+		}
+	}, server.WithHistory(h.history()))
+}

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -103,4 +104,83 @@ func TestAKickIsToldWhereMessagesLeaveWithConnectsOnly(t *testing.T) {
 		}
 		assert.Equal(t, bayeux.NoReconnect, c.wait().Advice.Reconnect)
 	}, server.WithConnectOnly(), server.WithHandshakePerConnection())
+}
+
+// slowGoodbyes are extensions that take three seconds for the last answer to a
+// client that was kicked.
+func slowGoodbyes() server.Option {
+	return server.WithExtension(server.Extension{Channels: []string{bayeux.MetaConnect}, Outgoing: func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+		if m.Advice != nil && m.Advice.Reconnect == bayeux.NoReconnect {
+			time.Sleep(3 * time.Second)
+		}
+		return nil
+	}})
+}
+
+// What was queued before a kick leaves with it, whatever happens while the answer is
+// made: others look for what is left of sessions that have ended, and other
+// exchanges of this one end.
+func TestNothingTakesAwayWhatAKickIsToBring(t *testing.T) {
+	goodbye := func(t *testing.T, w *world, c *wire, id string) {
+		assert.Len(t, c.events(3), 3)
+		assert.Equal(t, bayeux.MetaDisconnect, c.wait().Channel)
+		assert.Equal(t, &bayeux.Advice{Reconnect: bayeux.NoReconnect}, c.expect(bayeux.MetaConnect, id).Advice)
+		time.Sleep(2 * time.Second)
+		assert.Zero(t, w.Stats().Dropped)
+		assert.Zero(t, w.Stats().QueuedBytes)
+		assert.Equal(t, "402::session_unknown", c.ask(`{"channel":"/meta/connect","id":"late","clientId":"$"}`).Error)
+	}
+	t.Run("held", func(t *testing.T) {
+		synced(t, bayeux.LongPolling, func(t *testing.T, w *world) {
+			w.HandleService("/service/slow", func(context.Context, *server.Session, *bayeux.Message) (any, error) {
+				time.Sleep(time.Second)
+				return server.NoAnswer, nil
+			})
+			c := w.session("/a")
+			c.send(`{"channel":"/service/slow","id":"p","clientId":"$"}`)
+			s := w.Session(c.id)
+			s.Batch(func() {
+				w.fill(3)
+				s.Disconnect()
+			})
+			c.expect("/service/slow", "p")
+			goodbye(t, w, c, "c2")
+		}, slowGoodbyes())
+	})
+	t.Run("between two polls", func(t *testing.T) {
+		synced(t, bayeux.LongPolling, func(t *testing.T, w *world) {
+			c := w.session("/a")
+			w.fill(1)
+			c.expect(bayeux.MetaConnect, "c2")
+			assert.Len(t, c.events(1), 1)
+			w.fill(3)
+			w.Session(c.id).Disconnect()
+			c.connect("c3")
+			goodbye(t, w, c, "c3")
+		}, slowGoodbyes())
+	})
+}
+
+// A client whose poll breaks while it is answered with the kick gets all that with
+// its next connect.
+func TestAKickIsToldAgainWhereItsAnswerCouldNotBeSent(t *testing.T) {
+	synced(t, bayeux.LongPolling, func(t *testing.T, w *world) {
+		c := w.session("/a")
+		s := w.Session(c.id)
+		go s.Batch(func() {
+			w.fill(3)
+			s.Kick("enough")
+		})
+		for _, id := range []string{"c3", "c4"} {
+			time.Sleep(time.Second)
+			c.cut()
+			time.Sleep(4 * time.Second)
+			assert.Empty(t, c.all())
+			c.connect(id)
+		}
+		assert.Len(t, c.events(3), 3)
+		assert.Equal(t, `{"channel":"/meta/disconnect","successful":true,"ext":{"reason":"enough"}}`, encode(t, c.wait()))
+		assert.Equal(t, bayeux.NoReconnect, c.expect(bayeux.MetaConnect, "c4").Advice.Reconnect)
+		assert.Zero(t, w.Stats().Dropped)
+	}, slowGoodbyes())
 }

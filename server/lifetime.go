@@ -15,7 +15,7 @@ import (
 func (s *Session) takes(ch []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.phase != gone || s.parting != nil && string(ch) == bayeux.MetaConnect
+	return s.phase != gone || s.noticeDue() && string(ch) == bayeux.MetaConnect
 }
 
 // ended reports whether the session has ended.
@@ -29,7 +29,7 @@ func (s *Session) ended() bool {
 // The caller does not hold mu.
 func (s *Session) attach(l *link) {
 	s.mu.Lock()
-	if s.stream == l || s.phase == gone && s.parting == nil || !s.mayCarry(l) {
+	if s.stream == l || s.phase == gone && !s.noticeDue() || !s.mayCarry(l) {
 		s.mu.Unlock()
 		return
 	}
@@ -44,7 +44,7 @@ func (s *Session) attach(l *link) {
 	s.stream, s.due, s.via = l, nil, l.peer.Type
 	s.ensureClock()
 	if old != nil {
-		w.link(old) // replies there need no longer wait for events
+		w.claim(old) // replies there need no longer wait for events
 	}
 	s.schedule(&w)
 	s.mu.Unlock()
@@ -65,7 +65,7 @@ func (s *Session) detach(w *wakes) (sending *link) {
 	if old == nil {
 		return nil
 	}
-	w.link(old)
+	w.claim(old)
 	s.stream, s.due = nil, nil
 	if s.sender != old {
 		return nil
@@ -86,14 +86,14 @@ func (s *Session) lost(l *link) {
 		s.stream, s.due = nil, nil
 	}
 	s.ensureClock()
-	if s.forsaken() {
+	if s.abandoned() {
 		s.discard(&w)
 	}
 }
 
-// forsaken reports whether nobody will ask for what is left. The caller holds
+// abandoned reports whether nobody will ask for what is left. The caller holds
 // mu.
-func (s *Session) forsaken() bool {
+func (s *Session) abandoned() bool {
 	return s.phase == gone && (s.why != transport.Kicked || s.parting == nil && s.stream == nil)
 }
 
@@ -132,7 +132,7 @@ func (s *Session) startClock() {
 // ensureClock starts the clock of a session that has no connect to be
 // answered. The caller holds mu.
 func (s *Session) ensureClock() {
-	if s.phase != fresh && s.phase != gone && s.held.link == nil && s.due == nil && s.deadline.Load() == 0 {
+	if s.phase != handshaking && s.phase != gone && s.held.link == nil && s.due == nil && s.deadline.Load() == 0 {
 		s.startClock()
 	}
 }

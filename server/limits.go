@@ -40,6 +40,12 @@ type Limits struct {
 	// among those of one sweep the fullest.
 	ServerBytes int // default 256 MiB
 
+	// LatestBytes is of the latest messages that channels keep for new subscribers
+	// (ChannelOptions.SendLast), in the whole server. Beyond it those go first to
+	// whose channels nobody is subscribed, and of these the ones that were neither
+	// published nor given to anybody for longest.
+	LatestBytes int // default 64 MiB
+
 	IDBytes int // length of a message's id; default 64. A longer one is not sent back with the refusal
 
 	Subscriptions   int // per session; default 1024
@@ -95,6 +101,7 @@ const (
 	limitIDBytes         = "id_bytes"
 	limitSessionQueue    = "session_queue" // bytes or messages
 	limitServerBytes     = "server_bytes"
+	limitLatestBytes     = "latest_bytes"
 	limitSubscriptions   = "subscriptions"
 	limitChannelBytes    = "channel_bytes"
 	limitChannelSegments = "channel_segments"
@@ -141,6 +148,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.SessionBytes, 1<<20)
 	orDefault(&l.SessionMessages, none)
 	orDefault(&l.ServerBytes, 256<<20)
+	orDefault(&l.LatestBytes, 64<<20)
 	orDefault(&l.IDBytes, 64)
 	orDefault(&l.Subscriptions, 1024)
 	orDefault(&l.ChannelBytes, 256)

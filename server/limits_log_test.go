@@ -44,6 +44,13 @@ var breaches = []struct {
 	{"id_bytes", "", server.Limits{IDBytes: 3}, func(w *world) { w.session().send(`{"channel":"/a","clientId":"$","data":1,"id":"1234"}`) }},
 	{"session_queue", "", server.Limits{SessionMessages: 2}, func(w *world) { w.flood() }},
 	{"server_bytes", "", server.Limits{ServerBytes: 1000}, func(w *world) { w.flood() }},
+	{"latest_bytes", "", server.Limits{LatestBytes: 150}, func(w *world) {
+		require.NoError(w.t, w.Configure("/**", server.ChannelOptions{SendLast: true}))
+		c := w.session()
+		for _, ch := range []string{"/a", "/b"} {
+			c.ask(`{"channel":"` + ch + `","id":"p","clientId":"$","data":1}`)
+		}
+	}},
 	{"subscriptions", "", server.Limits{Subscriptions: 1}, func(w *world) { w.session("/a").subscribes("/b") }},
 	{"channel_bytes", "", server.Limits{ChannelBytes: 5}, func(w *world) { w.session().subscribes("/123456") }},
 	{"channel_segments", "", server.Limits{ChannelSegments: 2}, func(w *world) { w.session().subscribes("/a/b/c") }},

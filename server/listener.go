@@ -9,10 +9,11 @@ import (
 )
 
 // A Listener sees messages that clients and the server publish, before any
-// subscriber: it may change the message, which is its own, and refuse it by
-// returning an error ([*bayeux.Error] as it is, else 404::message_deleted). s
-// is nil for the server's own. Listeners run from the root pattern to the
-// channel itself, those of one pattern in the order they were added.
+// subscriber: it may change the message, which the next one then gets so, and
+// clones it to keep it. It refuses the message by returning an error
+// ([*bayeux.Error] as it is, else 404::message_deleted). s is nil for the server's
+// own. Listeners run from the root pattern to the channel itself, those of one
+// pattern in the order they were added.
 type Listener func(ctx context.Context, s *Session, m *bayeux.Message) error
 
 // Handle adds a listener to all broadcast and service channels that match

@@ -26,7 +26,7 @@ func TestNoMoreThanTenThousandKickedClientsAreWaitedFor(t *testing.T) {
 	assert.Equal(t, mostParting, len(srv.sessions.allParting())) // Len would print them
 	assert.Equal(t, mostParting*one, srv.queued.Load(), "what the others had queued is gone")
 	assert.EqualValues(t, 1000, srv.Stats().Dropped)
-	srv.giveUp(func(*Session) bool { return true })
+	srv.sweepParting(func(*Session) bool { return true })
 	assert.Empty(t, srv.sessions.allParting())
 	assert.Zero(t, srv.queued.Load())
 }

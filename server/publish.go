@@ -68,6 +68,7 @@ type publishing struct {
 	message *bayeux.Message // made when somebody wants to see it, or has changed it
 	wakes   *wakes
 	own     wakes
+	settled []snapshot   // who gets it, by the route's patterns, where that may not change meanwhile; else empty
 	mute    bool         // from does not get it
 	lent    bool         // the history has it
 	kept    func() error // waits for the history
@@ -87,7 +88,7 @@ func (p *publishing) free() {
 		return
 	}
 	p.own.forget()
-	*p = publishing{own: p.own}
+	*p = publishing{own: p.own, settled: p.settled[:0]}
 	publishings.Put(p)
 }
 

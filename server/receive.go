@@ -137,7 +137,7 @@ func (t *turn) message(v *codec.View) {
 	case bayeux.MetaHandshake:
 		t.handshake(v)
 	case bayeux.MetaConnect:
-		t.meta(v, t.connected)
+		t.metaConnect(v)
 	case bayeux.MetaSubscribe:
 		t.meta(v, t.subscribe)
 	case bayeux.MetaUnsubscribe:

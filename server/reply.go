@@ -149,7 +149,7 @@ func (t *turn) finish() {
 func (t *turn) answerStream() {
 	l, s := t.link, t.session
 	if t.connect != nil {
-		defer s.answer(t.connect) // always the last one
+		defer s.sendConnectReply(t.connect) // always the last one
 	}
 	if len(t.replies) == 0 {
 		return

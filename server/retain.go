@@ -181,8 +181,8 @@ func (o *Outbox) carries(number uint64, events bool) {
 	}
 }
 
-// opens reports whether events may leave to p. The caller holds mu.
-func (o *Outbox) opens(p *transport.Peer) bool { return o.number == nil || o.via == p }
+// mayLeaveTo reports whether events may leave to p. The caller holds mu.
+func (o *Outbox) mayLeaveTo(p *transport.Peer) bool { return o.number == nil || o.via == p }
 
 // fixed is how many messages at the front may not be dropped or replaced: what
 // may be sent again is the same again, and a number that was told stays that of

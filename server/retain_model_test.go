@@ -238,7 +238,7 @@ func TestModelOfNumbersLosesAndRepeatsNothing(t *testing.T) {
 		}
 		begin := func(p *pipe, limit, messages int) {
 			n.lock(func() {
-				if flying == nil && n.out.opens(p.peer) && n.out.waiting() {
+				if flying == nil && n.out.mayLeaveTo(p.peer) && n.out.waiting() {
 					flying, frame = p, n.out.take(nil, limit, messages)
 				}
 			})

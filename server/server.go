@@ -130,7 +130,7 @@ func (s *Server) Close() error {
 	for _, x := range s.sessions.all(nil) {
 		s.end(x, transport.GoingAway)
 	}
-	s.giveUp(func(*Session) bool { return true })
+	s.sweepParting(func(*Session) bool { return true })
 	for _, l := range s.links.snapshot(nil) {
 		l.close(transport.GoingAway)
 	}
@@ -224,7 +224,7 @@ func (s *Server) sweepSessions(now time.Duration, in []*Session) []*Session {
 			s.end(x, transport.Expired)
 		}
 	}
-	s.giveUp(func(x *Session) bool { return x.late(now) })
+	s.sweepParting(func(x *Session) bool { return x.late(now) })
 	return emptied(all)
 }
 

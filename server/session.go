@@ -44,8 +44,8 @@ type Session struct {
 	running  atomic.Int32 // payloads being processed
 	lazyBy   uint32       // when lazy makes what waits urgent, by package clock in milliseconds; 0: it does not. Under mu
 
-	// Since when the payload that has the turn, and a connect that does not need
-	// it, are processed, by package clock; 0: there is none.
+	// When processing of the current payload, and of a lone connect, began, by
+	// package clock; 0: none.
 	turnAt, connectAt atomic.Int64
 
 	// turn is held while a payload of this session is processed, user code
@@ -62,7 +62,7 @@ type Session struct {
 	lazy    *time.Timer // of lazy messages
 	due     []byte      // the reply to a stream's connect waits for the writer
 	dueAt   uint64      // it leaves after this many events
-	parting *parting    // what a client that was away has yet to be told; nil: nothing
+	parting *lastNotice // what a client that was away has yet to be told; nil: nothing
 	subs    map[string]*subscription
 	via     string // the connection type of what carried its last message, but for more on one stream
 	advised string // the connection type it was last given advice for
@@ -88,9 +88,9 @@ type Session struct {
 type phase int8
 
 const (
-	fresh     phase = iota // not yet reachable
-	shaken                 // has a handshake, had no connect
-	connected              // had a connect
+	handshaking phase = iota // not yet reachable
+	handshaken               // had no connect
+	connected                // had a connect
 	gone
 )
 

@@ -56,7 +56,7 @@ func (s *Server) dismiss(all []*Session) (answered <-chan struct{}) {
 		x.endLaziness()
 		if h.link != nil {
 			answers.Add(1)
-			if !s.run(func() { defer answers.Done(); x.answer(&h) }) {
+			if !s.run(func() { defer answers.Done(); x.sendConnectReply(&h) }) {
 				answers.Done()
 			}
 		}
@@ -109,7 +109,7 @@ func (s *Session) leaving(until uint64, begun time.Duration) bool {
 // flows reports whether messages leave on the stream, without being asked for.
 // The caller holds mu.
 func (s *Session) flows() bool {
-	return s.stream != nil && !s.onConnectOnly(s.stream) && s.out.opens(s.stream.peer)
+	return s.stream != nil && !s.onConnectOnly(s.stream) && s.out.mayLeaveTo(s.stream.peer)
 }
 
 // comingBack is how much longer than its pause a client may take to ask for

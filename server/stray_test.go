@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/server"
 )
 
 // A connect that was given up may arrive after the one that was sent in its place.
@@ -42,6 +44,27 @@ func TestAConnectThatWasOvertakenTakesNothingAlong(t *testing.T) {
 		publish(4)
 		assert.Equal(t, []string{"4"}, ask(2), "a connect that is sent again")
 	})
+}
+
+// What a stray says of what its client has, and where that is, is not so any more:
+// extensions, which may believe it, do not see it.
+func TestExtensionsDoNotSeeAConnectThatWasOvertaken(t *testing.T) {
+	var seen []string
+	synced(t, bayeux.LongPolling, func(t *testing.T, w *world) {
+		c := w.client()
+		c.handshake()
+		for _, id := range []string{"8", "9", "11", "10", "12"} {
+			c.send(`{"channel":"/meta/connect","id":"` + id + `","clientId":"$","advice":{"timeout":0}}`)
+			assert.Equal(t, bayeux.Succeeded, c.expect(bayeux.MetaConnect, id).Outcome)
+		}
+		assert.Equal(t, []string{"8", "9", "11", "12"}, seen)
+		w.Session(c.id).Disconnect()
+		c.send(`{"channel":"/meta/connect","id":"7","clientId":"$"}`)
+		assert.Equal(t, "402::session_unknown", c.expect(bayeux.MetaConnect, "7").Error)
+	}, server.WithExtension(server.Extension{Channels: []string{bayeux.MetaConnect}, Incoming: func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+		seen = append(seen, m.ID)
+		return nil
+	}}))
 }
 
 // Clients may give their messages what ids they like.

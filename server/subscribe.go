@@ -192,16 +192,21 @@ func (srv *Server) list(ch *channel, sub *subscription, t *turn, wanted func(ch 
 		t.wakeOthers()
 	}
 	w := wakes{cause: sub.session}
-	defer w.flush(srv)
-	o := srv.channels.options(ch.name)
-	o.SendLast = o.SendLast && (wanted == nil || wanted(ch.name))
-	if !ch.subscribe(sub, o, &w) {
+	if wanted == nil {
+		defer w.flush(srv)
+	} else {
+		defer w.flushApart(srv) // a history holds deliveries up meanwhile
+	}
+	if !ch.subscribe(sub) {
 		return false
 	}
-	if !ch.wild || !srv.channels.rules.sendLast() {
+	if !srv.channels.rules.sendLast() {
 		return true
 	}
-	joins := srv.channels.joins.Add(1)                        // who publishes from now on sees the subscription
+	srv.giveLast(ch, sub, wanted, &w)
+	if !ch.wild {
+		return true
+	}
 	long := longTask{begun: time.Now(), parts: taskParts - 1} // to find them may have taken its time
 	found := srv.channels.lasts.matching(ch.name)
 	letOthers := func() {
@@ -212,11 +217,7 @@ func (srv *Server) list(ch *channel, sub *subscription, t *turn, wanted func(ch 
 	letOthers()
 	for _, c := range found {
 		letOthers()
-		o := srv.channels.options(c.name)
-		if !o.SendLast || wanted != nil && !wanted(c.name) {
-			continue
-		}
-		if !c.sendLast(sub.session, joins, o, &w) {
+		if !srv.giveLast(c, sub, wanted, &w) {
 			break
 		}
 	}

@@ -23,7 +23,8 @@ type subscribers struct {
 // have room.
 type snapshot struct {
 	chunks []chunk
-	n      int
+	n      int32
+	added  uint32 // subscriptions so far, those that have left included; it may begin again
 }
 
 // A chunk has what snapshots may look at, and zeros behind that.
@@ -43,6 +44,7 @@ type subscription struct {
 
 	// Guarded by channel.mu.
 	at      int    // its place in the channel's list
+	nth     uint32 // of all subscriptions that the list has ever had
 	listed  bool   // it has one
 	dropped bool   // it was dropped, perhaps before it was listed
 	left    func() // of one that joins a history: stops that
@@ -52,8 +54,11 @@ func (s *subscribers) len() int { return int(s.n.Load()) }
 
 // all yields the sessions of a snapshot taken at the first step.
 func (s *subscribers) all() iter.Seq[*Session] {
+	return func(yield func(*Session) bool) { s.snapshot().all()(yield) }
+}
+
+func (now snapshot) all() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
-		now := s.snapshot()
 		for i := range now.chunks {
 			for _, l := range now.chunk(i) {
 				if !yield(l.session) {
@@ -72,13 +77,19 @@ func (s *subscribers) snapshot() snapshot {
 }
 
 // chunk is what the snapshot has of chunk i.
-func (s *snapshot) chunk(i int) chunk { return s.chunks[i][:min(chunkSize, s.n-i*chunkSize)] }
+func (s *snapshot) chunk(i int) chunk {
+	return s.chunks[i][:min(chunkSize, int(s.n)-i*chunkSize)]
+}
+
+// had reports whether a subscription was added before the snapshot was taken; one
+// that has left by now may have been. What lies between may be two billion others.
+func (now snapshot) had(sub *subscription) bool { return int32(now.added-sub.nth) >= 0 }
 
 // add appends sub. The caller holds the channel's mutex.
 func (s *subscribers) add(sub *subscription) {
 	now := s.snapshot()
-	sub.at = now.n
-	chunks, last, at := now.chunks, len(now.chunks)-1, now.n%chunkSize
+	sub.at, sub.nth = int(now.n), now.added+1
+	chunks, last, at := now.chunks, len(now.chunks)-1, sub.at%chunkSize
 	switch {
 	case now.n == 0:
 		chunks, last = []chunk{make(chunk, 1)}, 0
@@ -89,14 +100,14 @@ func (s *subscribers) add(sub *subscription) {
 		chunks[last] = append(chunks[last], make(chunk, min(at/4+1, chunkSize-at))...)
 	}
 	chunks[last][at] = listing{sub.session, sub}
-	s.store(chunks, now.n+1)
+	s.store(snapshot{chunks, now.n + 1, sub.nth})
 }
 
 // remove fills the place of sub with the last subscription. The caller holds
 // the channel's mutex.
 func (s *subscribers) remove(sub *subscription) {
 	now := s.snapshot()
-	chunks, last, left := slices.Clone(now.chunks), len(now.chunks)-1, (now.n-1)%chunkSize
+	chunks, last, left := slices.Clone(now.chunks), len(now.chunks)-1, int(now.n-1)%chunkSize
 	if moved := chunks[last][left]; moved.sub != sub {
 		i := sub.at / chunkSize
 		chunks[i] = slices.Clone(chunks[i])
@@ -104,18 +115,15 @@ func (s *subscribers) remove(sub *subscription) {
 		moved.sub.at = sub.at
 	}
 	if left == 0 {
+		chunks[last] = nil // its place stays
 		chunks = chunks[:last]
 	} else {
 		chunks[last] = slices.Clone(chunks[last][:left]) // without who is there no more
 	}
-	s.store(chunks, now.n-1)
+	s.store(snapshot{chunks, now.n - 1, now.added})
 }
 
-func (s *subscribers) store(chunks []chunk, n int) {
-	if n == 0 {
-		s.now.Store(nil)
-	} else {
-		s.now.Store(&snapshot{chunks, n})
-	}
-	s.n.Store(int64(n))
+func (s *subscribers) store(now snapshot) {
+	s.now.Store(&now)
+	s.n.Store(int64(now.n))
 }

@@ -14,7 +14,7 @@ type wakes struct {
 	links  []*link    // their token is taken: they must be flushed
 	held   []*Session // their connect is to be answered
 	doomed []*Session // their outbox was full
-	cause  *Session   // whose payload brings it, or who gets it alone; nil: nobody
+	cause  *Session   // the session whose payload caused this, or the only recipient; nil for the server's own publishes
 	taken  int        // outboxes that have taken the event that is being broadcast
 	full   bool       // all outboxes together are
 	gone   []*event   // scratch
@@ -29,8 +29,8 @@ type drop struct {
 	why     transport.Reason
 }
 
-// link takes l's token, if it is free.
-func (w *wakes) link(l *link) {
+// claim takes l's token, if it is free.
+func (w *wakes) claim(l *link) {
 	if !l.dirty.Load() && l.dirty.CompareAndSwap(false, true) {
 		w.links = append(w.links, l)
 	}
@@ -49,6 +49,19 @@ func (w *wakes) flush(srv *Server) {
 
 // flushBut leaves one session's connect for later.
 func (w *wakes) flushBut(srv *Server, own *Session) {
+	if len(w.links)+len(w.held) > 0 {
+		w.wake(srv, own)
+	}
+	if w.tells() {
+		w.tell(srv)
+	}
+}
+
+// tells reports whether tell has something to do.
+func (w *wakes) tells() bool { return len(w.doomed)+len(w.drops) > 0 || w.full }
+
+// wake is the part of flushBut that runs no user code.
+func (w *wakes) wake(srv *Server, own *Session) {
 	if len(w.links) > 0 {
 		srv.write(w.links...)
 	}
@@ -67,6 +80,13 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 		}
 		srv.run(s.answerHeld)
 	}
+	clear(w.links)
+	clear(w.held[len(later):])
+	w.links, w.held = w.links[:0], later
+}
+
+// tell is the other part, which ends sessions and tells the application.
+func (w *wakes) tell(srv *Server) {
 	srv.overflowAll(w.doomed)
 	for _, d := range w.drops {
 		lock.None()
@@ -76,11 +96,18 @@ func (w *wakes) flushBut(srv *Server, own *Session) {
 		w.full = false
 		srv.shed()
 	}
-	clear(w.links)
-	clear(w.held[len(later):])
 	clear(w.doomed)
 	clear(w.drops)
-	w.links, w.held, w.doomed, w.drops = w.links[:0], later, w.doomed[:0], w.drops[:0]
+	w.doomed, w.drops = w.doomed[:0], w.drops[:0]
+}
+
+// flushApart is flush for a caller in whose way user code must not be: it runs on a
+// goroutine of its own.
+func (w *wakes) flushApart(srv *Server) {
+	w.wake(srv, nil)
+	if w.tells() {
+		srv.run(func() { w.tell(srv) })
+	}
 }
 
 // endedAtOnce is how many sessions end on the goroutine whose message filled their
@@ -94,6 +121,14 @@ func (srv *Server) overflowAll(doomed []*Session) {
 		for _, s := range doomed {
 			srv.overflow(s)
 		}
+		return
+	}
+	srv.overflowApart(doomed)
+}
+
+// overflowApart is overflowAll for a caller in whose way user code must not be.
+func (srv *Server) overflowApart(doomed []*Session) {
+	if len(doomed) == 0 {
 		return
 	}
 	doomed = slices.Clone(doomed) // which is scratch
@@ -168,7 +203,7 @@ func (s *Session) schedule(w *wakes) {
 		return // whoever is sending looks again when done
 	}
 	if l := s.stream; l != nil && !s.onConnectOnly(l) {
-		w.link(l)
+		w.claim(l)
 		return
 	}
 	if s.held.link == nil || s.answering {

@@ -142,7 +142,7 @@ func (l *link) next(f *frame) bool {
 	handshake := len(l.replies) > 0 && l.replies[0].kind == transport.Handshake
 	if s != nil && s.stream == l && s.sender == nil && !handshake {
 		f.connect = s.due != nil
-		if s.eventsFirst(l) || f.connect && s.out.opens(l.peer) {
+		if s.eventsFirst(l) || f.connect && s.out.mayLeaveTo(l.peer) {
 			f.takeEvents(s, l)
 		}
 	}
@@ -151,7 +151,7 @@ func (l *link) next(f *frame) bool {
 		return true // replies follow in a frame of their own
 	}
 	l.takeReplies(f, s, limit)
-	if f.connect = f.connect && (s.reached(s.dueAt) || !s.out.opens(l.peer)); f.connect {
+	if f.connect = f.connect && (s.reached(s.dueAt) || !s.out.mayLeaveTo(l.peer)); f.connect {
 		f.Messages = append(f.Messages, s.due)
 		s.due = nil
 		s.out.carries(s.out.due, f.taken)
@@ -232,7 +232,7 @@ func (l *link) takeReplies(f *frame, s *Session, limit int) {
 // eventsFirst reports whether events leave before the replies that follow them,
 // connects apart. A client that counts its messages and has yet to say on l what
 // it has gets its replies alone. The caller holds mu.
-func (s *Session) eventsFirst(l *link) bool { return s.out.opens(l.peer) && !s.onConnectOnly(l) }
+func (s *Session) eventsFirst(l *link) bool { return s.out.mayLeaveTo(l.peer) && !s.onConnectOnly(l) }
 
 // reached reports whether so many of the session's events have left or are
 // leaving. The caller holds mu.
@@ -247,7 +247,7 @@ func (l *link) sent(f *frame, err error) (more bool) {
 	var w wakes
 	s := l.lock()
 	if s != nil && s == f.session {
-		s.settled(l, f.taken, err == nil, f.connect, &w)
+		s.settleLocked(l, sent{events: f.taken, connect: f.connect, ok: err == nil}, &w)
 	}
 	if !l.ended { // which has counted them out
 		l.left(f.bytes)
@@ -257,7 +257,7 @@ func (l *link) sent(f *frame, err error) (more bool) {
 	}
 	l.unlock(s)
 	if x := f.session; x != nil && x != s {
-		x.settle(l, f.taken, err == nil, f.connect)
+		x.settle(l, sent{events: f.taken, connect: f.connect, ok: err == nil})
 	}
 	w.flush(l.srv)
 	return more

@@ -3,7 +3,9 @@ package replayserver_test
 import (
 	"context"
 	"errors"
+	"io"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -99,4 +101,68 @@ func TestAPastThatCannotBeReadIsNotAnEmptyOne(t *testing.T) {
 			break
 		}
 	}
+}
+
+// What cannot be read is the end of the past: the present that waits for it must
+// not come in its place, or its client goes on from there and nobody tells it what
+// lies between.
+func TestNothingFollowsAPastWhoseEndCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &cutShort{restless: restless{Memory: replayserver.NewMemory(everything...)}, appended: make(chan struct{})}
+		h, err := replayserver.New(s)
+		require.NoError(t, err)
+		reached := map[string]int{}
+		srv, err := server.New(h, server.WithHooks(server.Hooks{Published: func(_ string, subscribers, _ int) { reached["/a"] += subscribers }}))
+		require.NoError(t, err)
+		publish(t, srv, "/a", 3)
+		said := make(chan error, 1)
+		s.publish = func(read int) {
+			if read <= 4 {
+				publish(t, srv, "/a", 1)
+				return
+			}
+			s.ending = true
+			go func() { said <- srv.Publish(t.Context(), "/a", "the present") }()
+			<-s.appended // and waits for the reader
+		}
+		c := open(t, srv, `,"ext":{"replay.marks":true}`)
+		c.say(`{"channel":"/meta/subscribe","id":"s","clientId":"$","subscription":"/a","ext":{"replay":{"/a":-2},"replay.marks":{"/a":7}}}`)
+		require.NoError(t, <-said)
+		synctest.Wait()
+		assert.Zero(t, reached["/a"])
+		assert.Nil(t, srv.Session(c.id))
+		srv.Close()
+		heard := ""
+		for r, err := c.Receive(); err == nil; r, err = c.Receive() {
+			text, err := io.ReadAll(r)
+			require.NoError(t, err)
+			heard += string(text)
+		}
+		assert.Contains(t, heard, `"/a"`)
+		assert.NotContains(t, heard, "the present")
+		assert.NotContains(t, heard, replay.Channel)
+	})
+}
+
+// A cutShort store cannot read the end.
+type cutShort struct {
+	restless
+	ending   bool
+	appended chan struct{}
+}
+
+func (s *cutShort) Read(ctx context.Context, pattern string, after, upTo replay.ID, each func(replayserver.Message) bool) error {
+	if err := s.restless.Read(ctx, pattern, after, upTo, each); err != nil || !s.ending {
+		return err
+	}
+	return errDisk
+}
+
+func (s *cutShort) Append(ch string, compose func(replay.ID) []byte, kept func(replay.ID, []byte, error)) {
+	s.Memory.Append(ch, compose, func(id replay.ID, data []byte, err error) {
+		if s.ending {
+			close(s.appended)
+		}
+		kept(id, data, err)
+	})
 }

@@ -94,12 +94,15 @@ func (h *history) read(r *reading) (unfinished *reading) {
 	if upTo <= r.after || near {
 		defer h.mu.Unlock()
 		err := h.send(r, upTo, r.HasRoom)
-		if err == nil && r.after < upTo {
+		switch {
+		case err != nil:
+			r.fail(err) // not live before: what follows would hide what is missing
+		case r.after < upTo:
 			return r // when there is room again
+		default:
+			r.sendMark()
+			r.Live()
 		}
-		r.sendMark()
-		r.Live()
-		r.fail(err)
 		return nil
 	}
 	h.mu.Unlock()

@@ -32,12 +32,12 @@ type socket struct {
 	id string
 }
 
-// open shakes hands and connects.
-func open(t *testing.T, srv *server.Server) *socket {
+// open shakes hands, with more in the message if need be, and connects.
+func open(t *testing.T, srv *server.Server, more ...string) *socket {
 	conn, err := memory.NewDialer(srv.ServeConn).Dial(t.Context(), &transport.Target{URL: &url.URL{Scheme: "http", Host: "t"}, HTTP: &http.Client{}})
 	require.NoError(t, err)
 	s := &socket{t: t, Conn: conn}
-	s.say(`{"channel":"/meta/handshake","id":"1","version":"1.0"}`)
+	s.say(`{"channel":"/meta/handshake","id":"1","version":"1.0"` + strings.Join(more, "") + `}`)
 	s.id = s.hear()[0].ClientID
 	s.say(`{"channel":"/meta/connect","id":"2","clientId":"$"}`)
 	s.hear()
