@@ -21,7 +21,7 @@ import (
 func TestTheDefaultsAreThese(t *testing.T) {
 	assert.Equal(t, Limits{
 		MessageBytes: 262_144, BatchMessages: 512, Depth: 64, DataDepth: 512, HeaderBytes: 8192,
-		FrameBytes: 61_440, FrameMessages: -1, SessionBytes: 1_048_576, SessionMessages: -1, ServerBytes: 268_435_456,
+		FrameBytes: 61_440, FrameMessages: -1, SessionBytes: 1_048_576, SessionMessages: -1, ServerBytes: 268_435_456, LatestBytes: 67_108_864,
 		IDBytes: 64, Subscriptions: 1024, ChannelBytes: 256, ChannelSegments: 16,
 		ChannelsCreated: 1000, Channels: 250_000, ChannelsPerAddr: 25_000,
 		SessionsPerAddr: 2000, ConnsPerAddr: 1000, Sessions: 100_000, Conns: -1, Events: 512,
