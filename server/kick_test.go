@@ -153,6 +153,7 @@ func TestNothingTakesAwayWhatAKickIsToBring(t *testing.T) {
 			w.fill(1)
 			c.expect(bayeux.MetaConnect, "c2")
 			assert.Len(t, c.events(1), 1)
+			w.settle() // until the server knows that it has been sent
 			w.fill(3)
 			w.Session(c.id).Disconnect()
 			c.connect("c3")
