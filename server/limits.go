@@ -40,10 +40,10 @@ type Limits struct {
 	// among those of one sweep the fullest.
 	ServerBytes int // default 256 MiB
 
-	// LatestBytes is of the latest messages that channels keep for new subscribers
-	// (ChannelOptions.SendLast), in the whole server. Beyond it those go first to
-	// whose channels nobody is subscribed, and of these the ones that were neither
-	// published nor given to anybody for longest.
+	// LatestBytes bounds the latest messages that the channels of the whole server
+	// keep for new subscribers (ChannelOptions.SendLast). Beyond it messages are
+	// dropped: first those of channels without subscribers, and among them first
+	// the ones that were neither published nor given to anybody for longest.
 	LatestBytes int // default 64 MiB
 
 	IDBytes int // length of a message's id; default 64. A longer one is not sent back with the refusal

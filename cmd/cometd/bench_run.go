@@ -71,7 +71,7 @@ func (r *benchRun) wake(ctx context.Context) []stalledFate {
 // browser is what all clients reach the network with. Each has two connections
 // when it polls.
 func (b *benchCmd) browser() (*http.Client, error) {
-	web := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+	web := &http.Client{Transport: network()}
 	if b.CA != "" {
 		var err error
 		if web, err = trusting(b.CA); err != nil {
