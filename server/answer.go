@@ -193,9 +193,9 @@ func (srv *Server) filter(s *Session, f func([]*bayeux.Message) []*bayeux.Messag
 }
 
 // count tells the statistics and hooks about one payload that left.
-func (s *Server) count(l *link, p *transport.Payload, events int) {
-	s.stats.delivered.Add(uint64(events))
-	if f := s.hooks.FrameOut; f != nil {
+func (srv *Server) count(l *link, p *transport.Payload, events int) {
+	srv.stats.delivered.Add(uint64(events))
+	if f := srv.hooks.FrameOut; f != nil {
 		f(l.peer.Type, len(p.Messages), p.Len())
 	}
 }

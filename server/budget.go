@@ -21,16 +21,16 @@ const (
 )
 
 // eventOf is an event for single sessions.
-func (s *Server) eventOf(text []byte) *event { return &event{text: text, born: s.sweeps.Load()} }
+func (srv *Server) eventOf(text []byte) *event { return &event{text: text, born: srv.sweeps.Load()} }
 
 // memory is what e takes, wherever it is.
 func (e *event) memory() int64 { return int64(eventBytes + len(e.text)) }
 
 // cast ends the broadcast of e, which n outboxes have taken.
-func (s *Server) cast(e *event, n int) {
-	s.queued.Add(e.memory() + placeBytes*int64(n))
+func (srv *Server) cast(e *event, n int) {
+	srv.queued.Add(e.memory() + placeBytes*int64(n))
 	if atomic.AddInt32(&e.places, int32(n)-casting) == 0 {
-		s.queued.Add(-e.memory()) // all have let go of it already
+		srv.queued.Add(-e.memory()) // all have let go of it already
 	}
 }
 
@@ -73,29 +73,29 @@ func (s *Session) pushAlone(e *event, o *ChannelOptions, w *wakes) bool {
 }
 
 // full reports whether all together hold more than they may.
-func (s *Server) full() bool {
-	l := int64(s.limits.ServerBytes)
-	return l >= 0 && s.queued.Load() > l
+func (srv *Server) full() bool {
+	l := int64(srv.limits.ServerBytes)
+	return l >= 0 && srv.queued.Load() > l
 }
 
 // shed closes sessions and streams while all together hold more than they may:
 // first those whose oldest message, or reply, has waited for longest, for nobody
 // else still needs what they keep. Of those who have waited for a while it
 // closes some more, to make room.
-func (s *Server) shed() {
-	if !s.full() || !s.shedding.TryLock() {
+func (srv *Server) shed() {
+	if !srv.full() || !srv.shedding.TryLock() {
 		return
 	}
-	defer s.shedding.Unlock()
-	s.sweepParting(func(x *Session) bool { return x.out.bytes > 0 })
-	limit, now := int64(s.limits.ServerBytes), s.sweeps.Load()
+	defer srv.shedding.Unlock()
+	srv.sweepParting(func(x *Session) bool { return x.out.bytes > 0 })
+	limit, now := int64(srv.limits.ServerBytes), srv.sweeps.Load()
 	leaving := int64(0) // is with sockets that were closed, who give it back in a moment
-	for _, x := range s.loads() {
-		left := s.queued.Load() - leaving
+	for _, x := range srv.loads() {
+		left := srv.queued.Load() - leaving
 		if left <= limit-limit/8 || left <= limit && now-x.since < 2 {
 			return
 		}
-		leaving += s.unload(x)
+		leaving += srv.unload(x)
 	}
 }
 
@@ -109,13 +109,13 @@ type load struct {
 
 // loads are what waits: the longest first, and the most of what came between
 // the same two sweeps.
-func (s *Server) loads() (all []load) {
-	for _, x := range s.sessions.all(nil) {
+func (srv *Server) loads() (all []load) {
+	for _, x := range srv.sessions.all(nil) {
 		if since, n := x.out.backlog(); n > 0 {
 			all = append(all, load{x, nil, since, n})
 		}
 	}
-	for _, l := range s.links.snapshot(nil) {
+	for _, l := range srv.links.snapshot(nil) {
 		if since, n := l.unread(); n > 0 {
 			all = append(all, load{nil, l, since, n})
 		}
@@ -150,14 +150,14 @@ func (o *Outbox) backlog() (since uint32, bytes int) {
 // unload ends a session, or a stream whose session may go on over another. It
 // returns the bytes that are on their way, which their socket has yet to let go
 // of.
-func (s *Server) unload(x load) (leaving int64) {
-	e := beyond(limitServerBytes, s.limits.ServerBytes, "bytes")
+func (srv *Server) unload(x load) (leaving int64) {
+	e := beyond(limitServerBytes, srv.limits.ServerBytes, "bytes")
 	if x.session != nil {
-		s.limited(limitServerBytes, x.session.peer.Addr, x.session)
-		s.endWith(x.session, e)
+		srv.limited(limitServerBytes, x.session.peer.Addr, x.session)
+		srv.endWith(x.session, e)
 		return int64(x.session.out.Bytes())
 	}
-	s.limited(limitServerBytes, x.link.peer.Addr, x.link.session.Load())
+	srv.limited(limitServerBytes, x.link.peer.Addr, x.link.session.Load())
 	x.link.closeSaying(e.why, e.text)
 	return 0
 }

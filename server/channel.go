@@ -28,9 +28,9 @@ func (c *Channel) Subscribers() iter.Seq[*Session] { return c.ch.subs.all() }
 func (c *Channel) attributes() *attributes { return &c.ch.attrs }
 
 // Channel returns the channel of that name, nil if it does not exist now.
-func (s *Server) Channel(name string) *Channel {
-	if ch := s.channels.named(name); ch != nil && ch.kind != bayeux.Meta {
-		return &Channel{s, ch}
+func (srv *Server) Channel(name string) *Channel {
+	if ch := srv.channels.named(name); ch != nil && ch.kind != bayeux.Meta {
+		return &Channel{srv, ch}
 	}
 	return nil
 }
@@ -41,25 +41,25 @@ func (s *Server) Channel(name string) *Channel {
 // publish nor subscribe on the channel. If f panics, the subscribe or publish
 // fails with 500::internal, and the next one tries again. OnCreate panics if
 // pattern is illegal or f is nil.
-func (s *Server) OnCreate(pattern string, f func(*Channel)) (remove func()) {
+func (srv *Server) OnCreate(pattern string, f func(*Channel)) (remove func()) {
 	p := mustPattern(pattern)
 	mustFunc(f != nil, "function for new channels")
-	return attach(&s.channels, &s.channels.rules.inits, &rule[func(*Channel)]{match: p.Match, at: string(p), f: f})
+	return attach(&srv.channels, &srv.channels.rules.inits, &rule[func(*Channel)]{match: p.Match, at: string(p), f: f})
 }
 
 // Configure sets the options of all channels that match pattern, those that
 // exist already included, as [WithChannel] does. Options given later for the
 // same pattern replace earlier ones.
-func (s *Server) Configure(pattern string, o ChannelOptions) error {
+func (srv *Server) Configure(pattern string, o ChannelOptions) error {
 	p, err := parsePattern(pattern)
 	if err != nil {
 		return fmt.Errorf("server: channel options: %w", err)
 	}
-	r := &s.channels.rules
+	r := &srv.channels.rules
 	r.mu.Lock()
 	kept := slices.DeleteFunc(slices.Clone(r.configured), func(c channelRule) bool { return c.pattern == string(p) })
 	r.configured = append(kept, channelRule{string(p), o})
 	r.mu.Unlock()
-	s.channels.generation.Add(1)
+	srv.channels.generation.Add(1)
 	return nil
 }

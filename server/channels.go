@@ -310,10 +310,10 @@ func (ch *channel) unsubscribe(sub *subscription) {
 // Channels yields the channels and patterns that exist now: those with
 // subscribers, and those used or configured not long ago. It holds no lock
 // between steps.
-func (s *Server) Channels() iter.Seq[ChannelInfo] {
+func (srv *Server) Channels() iter.Seq[ChannelInfo] {
 	return func(yield func(ChannelInfo) bool) {
-		for _, ch := range s.channels.snapshot(nil) {
-			info := ChannelInfo{Name: ch.name, Subscribers: ch.subs.len(), Published: ch.published.Load(), Options: s.channels.options(ch.name)}
+		for _, ch := range srv.channels.snapshot(nil) {
+			info := ChannelInfo{Name: ch.name, Subscribers: ch.subs.len(), Published: ch.published.Load(), Options: srv.channels.options(ch.name)}
 			if ch.kind != bayeux.Meta && !yield(info) {
 				return
 			}
@@ -335,8 +335,8 @@ func (r *registry) snapshot(in []*channel) []*channel {
 
 // Subscribers yields the sessions that are subscribed to exactly ch, which may
 // be a pattern. It costs nothing to the traffic of the channel.
-func (s *Server) Subscribers(ch string) iter.Seq[*Session] {
-	if c := s.channels.named(ch); c != nil {
+func (srv *Server) Subscribers(ch string) iter.Seq[*Session] {
+	if c := srv.channels.named(ch); c != nil {
 		return c.subs.all()
 	}
 	return func(func(*Session) bool) {}
@@ -344,8 +344,8 @@ func (s *Server) Subscribers(ch string) iter.Seq[*Session] {
 
 // SubscriberCount returns how many sessions are subscribed to exactly ch,
 // without walking them.
-func (s *Server) SubscriberCount(ch string) int {
-	if c := s.channels.named(ch); c != nil {
+func (srv *Server) SubscriberCount(ch string) int {
+	if c := srv.channels.named(ch); c != nil {
 		return c.subs.len()
 	}
 	return 0

@@ -258,8 +258,8 @@ func (s *Session) answerOnStream(h *held, text []byte) {
 }
 
 // connectReply encodes the reply to a connect. It is nil if an extension deletes it.
-func (s *Server) connectReply(to *Session, h *held) []byte {
-	if h.multiple && h.last == nil && s.mayNotPoll(to, h.link) {
+func (srv *Server) connectReply(to *Session, h *held) []byte {
+	if h.multiple && h.last == nil && srv.mayNotPoll(to, h.link) {
 		h.refusal = &bayeux.Error{Code: 403, Message: "multiple_clients"}
 		h.last = &bayeux.Advice{Reconnect: bayeux.NoReconnect, MultipleClients: true}
 	}
@@ -267,45 +267,45 @@ func (s *Server) connectReply(to *Session, h *held) []byte {
 	if h.refusal != nil {
 		r.Outcome, r.Error = bayeux.Failed, h.refusal.Wire()
 	}
-	if h.last == nil && (h.advise || s.draining.Load()) {
-		r.Advice = s.advice(to, h)
+	if h.last == nil && (h.advise || srv.draining.Load()) {
+		r.Advice = srv.advice(to, h)
 	}
 	h.batch = to.out.nextBatch()
 	ctx := &callContext{h.link.conn.Context(), h.link.peer, to, h.batch}
-	if s.outgoing(ctx, to, s.channels.routeByName(r.Channel), r) != nil {
+	if srv.outgoing(ctx, to, srv.channels.routeByName(r.Channel), r) != nil {
 		return nil
 	}
-	return s.encodeReply(r)
+	return srv.encodeReply(r)
 }
 
 // mayNotPoll reports whether the second session of a browser is not served at
 // all, because there is no pause for it.
-func (s *Server) mayNotPoll(to *Session, l *link) bool {
+func (srv *Server) mayNotPoll(to *Session, l *link) bool {
 	to.mu.Lock()
 	defer to.mu.Unlock()
-	return s.timingFor(l.peer.Type, to.timing).Multiple == 0
+	return srv.timingFor(l.peer.Type, to.timing).Multiple == 0
 }
 
 // advice is the full triple: clients replace what they had, field by missing
 // field, with their defaults (docs/protocol.md §5).
-func (s *Server) advice(to *Session, h *held) *bayeux.Advice {
+func (srv *Server) advice(to *Session, h *held) *bayeux.Advice {
 	to.mu.Lock()
 	defer to.mu.Unlock()
-	t := s.timingFor(h.link.peer.Type, to.timing)
+	t := srv.timingFor(h.link.peer.Type, to.timing)
 	to.advised = h.link.peer.Type
 	a := &bayeux.Advice{
 		Reconnect: bayeux.Retry,
 		Interval:  bayeux.SpanOf(to.pause.Or(t.Interval)),
 		Timeout:   bayeux.SpanOf(t.Timeout),
 	}
-	if s.adviseMaxInterval {
+	if srv.adviseMaxInterval {
 		a.MaxInterval = bayeux.SpanOf(t.MaxInterval)
 	}
 	if h.multiple {
 		to.pause = bayeux.SpanOf(t.Multiple)
 		a.MultipleClients, a.Interval = true, to.pause
 	}
-	if s.draining.Load() || to.noticeDue() {
+	if srv.draining.Load() || to.noticeDue() {
 		to.comeAgain(a, h)
 	}
 	return a

@@ -94,12 +94,12 @@ func withRoom(limit int) int {
 
 // countConn counts a connection, or says which limit it breaks, and how many have
 // asked nothing yet.
-func (s *Server) countConn(c net.Conn) (broken string, silent int) {
-	t := &s.conns
+func (srv *Server) countConn(c net.Conn) (broken string, silent int) {
+	t := &srv.conns
 	addr := hostOf(c.RemoteAddr().String())
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if broken, err := t.open.full(addr, &s.config, withRoom); err != nil {
+	if broken, err := t.open.full(addr, &srv.config, withRoom); err != nil {
 		return broken, t.silent.Len()
 	}
 	if t.http == nil {
@@ -109,7 +109,7 @@ func (s *Server) countConn(c net.Conn) (broken string, silent int) {
 	p.silent = t.silent.PushBack(p)
 	t.http[c] = p
 	t.open.add(addr, 1)
-	s.expectHeader()
+	srv.expectHeader()
 	return "", t.silent.Len()
 }
 

@@ -27,24 +27,24 @@ import (
 // once. A proxy's address has the connections of all its clients, unless it is
 // on the loopback or a Unix domain socket: raise ConnsPerAddr there, or leave
 // ConnState out.
-func (s *Server) ConnState(c net.Conn, state http.ConnState) {
+func (srv *Server) ConnState(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		broken, silent := s.countConn(c)
+		broken, silent := srv.countConn(c)
 		if broken != "" {
-			s.limited(broken, c.RemoteAddr().String(), nil)
+			srv.limited(broken, c.RemoteAddr().String(), nil)
 			c.Close()
 		}
 		if silent > mostSilent {
-			s.bell.Wait()
+			srv.bell.Wait()
 		}
 	case http.StateActive:
-		if p := s.conns.asks(c); p != nil && s.isLate(p) {
-			s.refuseHeader(c)
+		if p := srv.conns.asks(c); p != nil && srv.isLate(p) {
+			srv.refuseHeader(c)
 		}
 	case http.StateHijacked, http.StateClosed:
-		if p := s.conns.close(c); p != nil && s.isLate(p) && handshakes(c) {
-			s.limited(limitHeader, c.RemoteAddr().String(), nil)
+		if p := srv.conns.close(c); p != nil && srv.isLate(p) && handshakes(c) {
+			srv.limited(limitHeader, c.RemoteAddr().String(), nil)
 		}
 	}
 }

@@ -67,10 +67,10 @@ func (EventsLost) event()     {}
 // never delays the server: one that falls more than Limits.Events behind gets
 // EventsLost instead of the oldest ones. Registration happens when Events is
 // called, so nothing is missed between that and the loop.
-func (s *Server) Events(ctx context.Context) iter.Seq[Event] {
-	return s.events.Events(ctx)
+func (srv *Server) Events(ctx context.Context) iter.Seq[Event] {
+	return srv.events.Events(ctx)
 }
 
 // Emit puts v, as [CustomData], among the events that every loop over
 // [Server.Events] sees.
-func (s *Server) Emit(v any) { s.events.Tell(CustomData{v}) }
+func (srv *Server) Emit(v any) { srv.events.Tell(CustomData{v}) }

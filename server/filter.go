@@ -20,7 +20,7 @@ type Filter func(ctx context.Context, s *Session, data any) (any, error)
 // Filter adds filters for what clients publish on the channels that match
 // pattern, to run in this order, and returns what removes them. It panics if
 // pattern is illegal or a template, or a filter is nil.
-func (s *Server) Filter(pattern string, filters ...Filter) (remove func()) {
+func (srv *Server) Filter(pattern string, filters ...Filter) (remove func()) {
 	p := mustPattern(pattern)
 	for _, f := range filters {
 		mustFunc(f != nil, "filter")
@@ -33,7 +33,7 @@ func (s *Server) Filter(pattern string, filters ...Filter) (remove func()) {
 		}
 		return data, nil
 	}
-	return attach(&s.channels, &s.channels.rules.filters, &rule[Filter]{match: p.Match, at: string(p), f: chain})
+	return attach(&srv.channels, &srv.channels.rules.filters, &rule[Filter]{match: p.Match, at: string(p), f: chain})
 }
 
 // Strings makes a [Filter] that applies f to every string in the data, at any

@@ -109,7 +109,7 @@ func (s *Session) open(t *turn, id string) bool {
 	return true
 }
 
-func (s *Server) allowHandshake() bool { return s.handshakes == nil || s.handshakes.Allow() }
+func (srv *Server) allowHandshake() bool { return srv.handshakes == nil || srv.handshakes.Allow() }
 
 // busy refuses a handshake that may be tried again after a pause.
 func busy(limit string, pause time.Duration) *bayeux.Error {
@@ -120,9 +120,9 @@ func busy(limit string, pause time.Duration) *bayeux.Error {
 }
 
 // elsewhere refuses a handshake because the server shuts down.
-func (s *Server) elsewhere() *bayeux.Error {
-	e := busy("shutdown", s.spreadOut())
-	e.Advice.Hosts = s.hosts
+func (srv *Server) elsewhere() *bayeux.Error {
+	e := busy("shutdown", srv.spreadOut())
+	e.Advice.Hosts = srv.hosts
 	return e
 }
 

@@ -17,13 +17,13 @@ type Router interface {
 // message type to the URL, and the server gives no meaning to what they
 // append. With "/cometd/" alone ServeMux would answer "/cometd" with a
 // redirect, which no WebSocket follows.
-func (s *Server) Mount(r Router, path string) {
+func (srv *Server) Mount(r Router, path string) {
 	path = "/" + strings.Trim(path, "/")
 	if path != "/" {
-		r.Handle(path, s)
+		r.Handle(path, srv)
 		path += "/"
 	}
-	r.Handle(path, s)
+	r.Handle(path, srv)
 }
 
 // ServeHTTP serves one request with the first transport that it is for.
@@ -31,45 +31,45 @@ func (s *Server) Mount(r Router, path string) {
 // them, one that is for no transport gets 400, and one over a limit of
 // connections gets 503 and is told which. A server that was closed, or has come to
 // the end of [Server.Shutdown], answers 503 too.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	row := s.askers.enter(r.RemoteAddr)
-	defer s.askers.leave(r.RemoteAddr, row)
-	s.boundBody(w, r)
-	if !s.allowOrigin(w, r) {
+func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	row := srv.askers.enter(r.RemoteAddr)
+	defer srv.askers.leave(r.RemoteAddr, row)
+	srv.boundBody(w, r)
+	if !srv.allowOrigin(w, r) {
 		return
 	}
-	a := s.acceptorFor(r)
+	a := srv.acceptorFor(r)
 	if a == nil {
-		s.refuse(w, r, http.StatusBadRequest, "no transport for "+r.Method+" here; use "+strings.Join(s.types(), ", "))
+		srv.refuse(w, r, http.StatusBadRequest, "no transport for "+r.Method+" here; use "+strings.Join(srv.types(), ", "))
 		return
 	}
-	if s.isClosed() {
+	if srv.isClosed() {
 		w.Header().Set("Connection", "close") // another one may lead to the next server
-		s.refuse(w, r, http.StatusServiceUnavailable, "the server is shutting down")
+		srv.refuse(w, r, http.StatusServiceUnavailable, "the server is shutting down")
 		return
 	}
-	slot, broken, err := s.conns.take(r.RemoteAddr, &s.config)
+	slot, broken, err := srv.conns.take(r.RemoteAddr, &srv.config)
 	if err != nil {
-		s.limited(broken, r.RemoteAddr, nil)
+		srv.limited(broken, r.RemoteAddr, nil)
 		w.Header().Set("Retry-After", "1")
-		s.refuse(w, r, http.StatusServiceUnavailable, err.Error())
+		srv.refuse(w, r, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	defer slot.release()
-	accept := s.accept
-	accept.Go = func(f func()) bool { return s.runIn(slot, f) }
+	accept := srv.accept
+	accept.Go = func(f func()) bool { return srv.runIn(slot, f) }
 	a.Serve(w, r, &accept, func(c transport.Conn) {
 		slot.hold(!c.Peer().Once)
 		defer slot.release()
-		s.ServeConn(c)
+		srv.ServeConn(c)
 	})
 }
 
 // runIn is run for what outlives its request, such as a socket: the request
 // hands its slot over, so that nobody takes it meanwhile.
-func (s *Server) runIn(x *connSlot, f func()) bool {
+func (srv *Server) runIn(x *connSlot, f func()) bool {
 	x.hold(true)
-	ok := s.run(func() {
+	ok := srv.run(func() {
 		defer x.release()
 		f()
 	})
@@ -82,15 +82,15 @@ func (s *Server) runIn(x *connSlot, f func()) bool {
 // boundBody bounds the time of a body, which net/http skips, without any limit
 // of its own, where an answer leaves it unread. A transport that reads it sets
 // its own limit and takes it away after the body; a hijack takes it away too.
-func (s *Server) boundBody(w http.ResponseWriter, r *http.Request) {
-	if d := s.limits.Body; d > 0 && r.ContentLength != 0 {
+func (srv *Server) boundBody(w http.ResponseWriter, r *http.Request) {
+	if d := srv.limits.Body; d > 0 && r.ContentLength != 0 {
 		http.NewResponseController(w).SetReadDeadline(time.Now().Add(d))
 	}
 }
 
 // refuse answers a request whose body was not read.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
-	s.accept.BoundAnswer(w)
+func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	srv.accept.BoundAnswer(w)
 	leaveBody(w, r)
 	http.Error(w, "cometd: "+text, status)
 }
@@ -103,8 +103,8 @@ func leaveBody(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) acceptorFor(r *http.Request) transport.Acceptor {
-	for _, a := range s.acceptors {
+func (srv *Server) acceptorFor(r *http.Request) transport.Acceptor {
+	for _, a := range srv.acceptors {
 		if a.Match(r) {
 			return a
 		}
@@ -112,9 +112,9 @@ func (s *Server) acceptorFor(r *http.Request) transport.Acceptor {
 	return nil
 }
 
-func (s *Server) isClosed() bool {
+func (srv *Server) isClosed() bool {
 	select {
-	case <-s.closing:
+	case <-srv.closing:
 		return true
 	default:
 		return false

@@ -123,16 +123,16 @@ const (
 
 // limited counts that a peer broke a limit, and tells the log and the hook. The
 // session is nil where there is none. No lock may be held.
-func (s *Server) limited(limit, addr string, session *Session) {
+func (srv *Server) limited(limit, addr string, session *Session) {
 	lock.None()
 	l := line{slog.LevelWarn, "limit reached", []slog.Attr{slog.String("limit", limit), slog.String("addr", addr)}}
 	if session != nil {
 		l.about = append(l.about, slog.Any("session", session))
 	}
-	if news := s.stats.count(&s.stats.limited, limit, l); news > 0 {
-		l.tell(s.log, news)
+	if news := srv.stats.count(&srv.stats.limited, limit, l); news > 0 {
+		l.tell(srv.log, news)
 	}
-	if f := s.hooks.Limited; f != nil {
+	if f := srv.hooks.Limited; f != nil {
 		f(limit)
 	}
 }

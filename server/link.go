@@ -304,19 +304,19 @@ func (l *link) owes() bool {
 	return l.waiting > 0
 }
 
-func (s *Server) connOpened(l *link) {
-	s.stats.conns.Add(1)
-	if f := s.hooks.ConnOpened; f != nil {
+func (srv *Server) connOpened(l *link) {
+	srv.stats.conns.Add(1)
+	if f := srv.hooks.ConnOpened; f != nil {
 		f(l.peer)
 	}
 }
 
-func (s *Server) connClosed(l *link, why transport.Reason, err error) {
-	s.stats.conns.Add(-1)
+func (srv *Server) connClosed(l *link, why transport.Reason, err error) {
+	srv.stats.conns.Add(-1)
 	if why != transport.Normal {
-		s.log.LogAttrs(context.Background(), slog.LevelDebug, "connection ended", slog.String("transport", l.peer.Type), slog.String("reason", why.String()), slog.Any("err", err))
+		srv.log.LogAttrs(context.Background(), slog.LevelDebug, "connection ended", slog.String("transport", l.peer.Type), slog.String("reason", why.String()), slog.Any("err", err))
 	}
-	if f := s.hooks.ConnClosed; f != nil {
+	if f := srv.hooks.ConnClosed; f != nil {
 		f(l.peer, why, err)
 	}
 }

@@ -20,7 +20,7 @@ type Listener func(ctx context.Context, s *Session, m *bayeux.Message) error
 // pattern, and returns what removes it. pattern is a channel, a wildcard, or a
 // template such as /news/{category}/{id}, whose variables [Param] gives. It
 // panics if pattern is illegal or f is nil.
-func (s *Server) Handle(pattern string, f Listener) (remove func()) {
+func (srv *Server) Handle(pattern string, f Listener) (remove func()) {
 	mustFunc(f != nil, "listener")
 	x := &rule[Listener]{f: f}
 	if strings.Contains(pattern, "{") {
@@ -34,7 +34,7 @@ func (s *Server) Handle(pattern string, f Listener) (remove func()) {
 		p := mustPattern(pattern)
 		x.at, x.match = string(p), p.Match
 	}
-	return attach(&s.channels, &s.channels.rules.listeners, x)
+	return attach(&srv.channels, &srv.channels.rules.listeners, x)
 }
 
 // Param returns the value of a variable of the template that a [Listener] was

@@ -109,9 +109,9 @@ func (c *counters) tails(all bool) (tails []tail) {
 
 // tellTails is of the sweep: a burst that is over must not stay one line for its
 // first.
-func (s *Server) tellTails(all bool) {
-	for _, x := range s.stats.tails(all) {
-		x.tell(s.log, x.news)
+func (srv *Server) tellTails(all bool) {
+	for _, x := range srv.stats.tails(all) {
+		x.tell(srv.log, x.news)
 	}
 }
 
@@ -119,19 +119,19 @@ func (s *Server) tellTails(all bool) {
 // code, which peers may have happen with each message: once, and then once a
 // minute, with how often, for each text and place. Of places there are no more
 // than the program has.
-func (s *Server) logRepeated(level slog.Level, text, place string, about ...slog.Attr) {
+func (srv *Server) logRepeated(level slog.Level, text, place string, about ...slog.Attr) {
 	l := line{level, text, about}
-	if news := s.stats.count(&s.stats.failed, text+" "+place, l); news > 0 {
-		l.tell(s.log, news)
+	if news := srv.stats.count(&srv.stats.failed, text+" "+place, l); news > 0 {
+		l.tell(srv.log, news)
 	}
 }
 
 // panicked tells of a panic that is being recovered from, by where it began.
-func (s *Server) panicked(where string, p any, about ...slog.Attr) {
+func (srv *Server) panicked(where string, p any, about ...slog.Attr) {
 	at := panicLine()
 	l := line{slog.LevelError, "panic in a " + where, append(about, slog.Any("panic", p), slog.String("at", at))}
-	if news := s.stats.count(&s.stats.failed, l.text+" "+at, l); news > 0 {
-		l.tell(s.log, news, slog.String("stack", string(debug.Stack())))
+	if news := srv.stats.count(&srv.stats.failed, l.text+" "+at, l); news > 0 {
+		l.tell(srv.log, news, slog.String("stack", string(debug.Stack())))
 	}
 }
 

@@ -37,19 +37,19 @@ func newOriginCheck(patterns []string) originCheck {
 const foreignOrigin = "origin"
 
 // allowOrigin reports whether r may go on; if not it has been answered.
-func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
-	if !s.origin.allows(r) {
-		s.countForeignOrigin(r)
-		s.refuse(w, r, http.StatusForbidden, fmt.Sprintf("pages of this origin may not connect: %q", transport.Detail(r.Header.Get("Origin"))))
+func (srv *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
+	if !srv.origin.allows(r) {
+		srv.countForeignOrigin(r)
+		srv.refuse(w, r, http.StatusForbidden, fmt.Sprintf("pages of this origin may not connect: %q", transport.Detail(r.Header.Get("Origin"))))
 		return false
 	}
 	if r.Method == http.MethodOptions {
-		s.accept.BoundAnswer(w)
+		srv.accept.BoundAnswer(w)
 		leaveBody(w, r)
 		w.Header().Set("Allow", "GET, POST, OPTIONS")
 	}
 	if r.Header.Get("Origin") != "" {
-		s.origin.headers.HandlerFunc(w, r) // which answers a browser's question, an OPTIONS with this header
+		srv.origin.headers.HandlerFunc(w, r) // which answers a browser's question, an OPTIONS with this header
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 			return false
 		}
@@ -64,15 +64,15 @@ func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 // countForeignOrigin counts a request of a page that may not connect, and tells the log and
 // the hook: it is either an attack on a visitor, or an origin that WithOrigins
 // ought to name, or a proxy that does not let Host pass.
-func (s *Server) countForeignOrigin(r *http.Request) {
+func (srv *Server) countForeignOrigin(r *http.Request) {
 	l := line{slog.LevelWarn, "page of another origin refused", []slog.Attr{
 		slog.String("origin", transport.Detail(strings.Join(r.Header["Origin"], ", "))),
 		slog.String("host", transport.Detail(r.Host)), slog.String("addr", r.RemoteAddr),
 	}}
-	if news := s.stats.count(&s.stats.limited, foreignOrigin, l); news > 0 {
-		l.tell(s.log, news)
+	if news := srv.stats.count(&srv.stats.limited, foreignOrigin, l); news > 0 {
+		l.tell(srv.log, news)
 	}
-	if f := s.hooks.Limited; f != nil {
+	if f := srv.hooks.Limited; f != nil {
 		f(foreignOrigin)
 	}
 }

@@ -127,10 +127,10 @@ type Authorizer func(ctx context.Context, s *Session, op Op, ch string) (d Decis
 // such subscriptions; /a/** leaves no room for any but /**.
 //
 // Authorize panics if pattern is illegal or a template, or f is nil.
-func (s *Server) Authorize(pattern string, f Authorizer) (remove func()) {
+func (srv *Server) Authorize(pattern string, f Authorizer) (remove func()) {
 	p := mustPattern(pattern)
 	mustFunc(f != nil, "authorizer")
-	return attach(&s.channels, &s.channels.rules.authorizers, &rule[Authorizer]{match: p.Covers, at: string(p), f: f})
+	return attach(&srv.channels, &srv.channels.rules.authorizers, &rule[Authorizer]{match: p.Covers, at: string(p), f: f})
 }
 
 // authorize asks all authorizers of a route.
@@ -171,15 +171,15 @@ func (t *turn) refusal(err error, ch string, code int, what string) *bayeux.Erro
 
 // logRefusal tells the log why, which the client does not learn: once, and then
 // once a minute for each kind. All are there at debug level.
-func (s *Server) logRefusal(err error, session *Session, ch, what string) {
+func (srv *Server) logRefusal(err error, session *Session, ch, what string) {
 	l := line{slog.LevelWarn, "refused", []slog.Attr{
 		slog.String("what", what), slog.Any("session", session), slog.String("channel", ch), slog.Any("err", err),
 	}}
-	news := s.stats.count(&s.stats.refused, what, l)
+	news := srv.stats.count(&srv.stats.refused, what, l)
 	if news == 0 {
 		l.level = slog.LevelDebug
 	}
-	l.tell(s.log, max(news, 1))
+	l.tell(srv.log, max(news, 1))
 }
 
 // mustPattern panics where parsePattern fails: it is a mistake of the program.

@@ -24,7 +24,7 @@ import (
 //
 // A codec.Raw, a json.RawMessage and a []byte are JSON text; everything else
 // is encoded as by encoding/json, nil as null.
-func (s *Server) Publish(ctx context.Context, ch string, data any) (err error) {
+func (srv *Server) Publish(ctx context.Context, ch string, data any) (err error) {
 	c, err := bayeux.ParseChannel(ch)
 	if err != nil {
 		return err
@@ -32,22 +32,22 @@ func (s *Server) Publish(ctx context.Context, ch string, data any) (err error) {
 	if c.Kind() != bayeux.Broadcast {
 		return fmt.Errorf("server: not a broadcast channel, and only those have subscribers: %q", ch)
 	}
-	raw, err := codec.EncodeWith(s.json, data)
+	raw, err := codec.EncodeWith(srv.json, data)
 	if err != nil {
 		return err
 	}
-	if s.isClosed() {
+	if srv.isClosed() {
 		return ErrClosed
 	}
-	defer s.recovered(ch, &err)
-	p := newPublishing(s, raw)
+	defer srv.recovered(ch, &err)
+	p := newPublishing(srv, raw)
 	defer p.free()
 	p.ctx, p.wakes, p.own.cause = ctx, &p.own, askedBy(ctx)
-	p.onto(s.createChannel(string(c), nil))
+	p.onto(srv.createChannel(string(c), nil))
 	if p.route.watched() {
 		p.message = &bayeux.Message{Channel: string(c), Data: raw.AppendTo(nil)}
 	}
-	defer p.wakes.flush(s)
+	defer p.wakes.flush(srv)
 	if err := p.watch(); err != nil {
 		return err
 	}

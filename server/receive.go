@@ -151,9 +151,9 @@ func (t *turn) message(v *codec.View) {
 
 // recovered is deferred by what the application calls and what runs its code:
 // a panic there is logged, and err is what the caller learns.
-func (s *Server) recovered(ch string, err *error) {
+func (srv *Server) recovered(ch string, err *error) {
 	if p := recover(); p != nil {
-		s.panicked("handler", p, slog.String("channel", ch))
+		srv.panicked("handler", p, slog.String("channel", ch))
 		*err = &bayeux.Error{Code: 500, Channel: ch, Message: "internal"}
 	}
 }

@@ -116,11 +116,11 @@ func (t *turn) add(text []byte) {
 	}
 }
 
-func (s *Server) encodeReply(r *bayeux.Message) []byte {
+func (srv *Server) encodeReply(r *bayeux.Message) []byte {
 	const usual = 128 // bytes; those of a handshake are more
 	text, err := codec.AppendMessage(make([]byte, 0, usual), r)
 	if err != nil {
-		return s.unencodable(r, err)
+		return srv.unencodable(r, err)
 	}
 	return text
 }
@@ -128,8 +128,8 @@ func (s *Server) encodeReply(r *bayeux.Message) []byte {
 // unencodable is the answer in place of a reply that an extension has spoilt.
 // It is apart because its Message would lie on the stack of every reply, and
 // the goroutine of an idle socket then keeps 8 KiB of stack instead of 4.
-func (s *Server) unencodable(r *bayeux.Message, err error) []byte {
-	s.logRepeated(slog.LevelError, "reply cannot be encoded", "", slog.String("channel", r.Channel), slog.Any("err", err))
+func (srv *Server) unencodable(r *bayeux.Message, err error) []byte {
+	srv.logRepeated(slog.LevelError, "reply cannot be encoded", "", slog.String("channel", r.Channel), slog.Any("err", err))
 	text, _ := codec.AppendMessage(nil, &bayeux.Message{Channel: r.Channel, ID: r.ID, Outcome: bayeux.Failed, Error: "500::internal"})
 	return text
 }

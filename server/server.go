@@ -92,23 +92,23 @@ func New(opts ...Option) (*Server, error) {
 
 // startShards starts a shard for every two cores: a core that reads keeps one
 // that writes busy.
-func (s *Server) startShards() {
+func (srv *Server) startShards() {
 	for range max(1, runtime.GOMAXPROCS(0)/2) {
 		x := newShard()
-		s.shards = append(s.shards, x)
-		s.run(func() { x.run(s.closing) })
+		srv.shards = append(srv.shards, x)
+		srv.run(func() { x.run(srv.closing) })
 	}
 }
 
 // ServeConn serves one connection until it ends, and then returns. Use it for
 // transports that do not come over HTTP.
-func (s *Server) ServeConn(c transport.Conn) {
-	if !s.enter() {
+func (srv *Server) ServeConn(c transport.Conn) {
+	if !srv.enter() {
 		c.Close(transport.GoingAway)
 		return
 	}
-	defer s.leave()
-	newLink(s, c).run()
+	defer srv.leave()
+	newLink(srv, c).run()
 	if w, ok := c.(transport.Waiter); ok {
 		w.Wait() // in here, so that Close waits for it too
 	}
@@ -118,31 +118,31 @@ func (s *Server) ServeConn(c transport.Conn) {
 // the server runs any more. Handlers of the application are waited for: their
 // context is done. A handler must not call it. Again, and after
 // [Server.Shutdown], it does nothing and returns [ErrClosed].
-func (s *Server) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+func (srv *Server) Close() error {
+	srv.mu.Lock()
+	if srv.closed {
+		srv.mu.Unlock()
 		return ErrClosed
 	}
-	s.closed = true
-	close(s.closing)
-	s.mu.Unlock()
-	for _, x := range s.sessions.all(nil) {
-		s.end(x, transport.GoingAway)
+	srv.closed = true
+	close(srv.closing)
+	srv.mu.Unlock()
+	for _, x := range srv.sessions.all(nil) {
+		srv.end(x, transport.GoingAway)
 	}
-	s.sweepParting(func(*Session) bool { return true })
-	for _, l := range s.links.snapshot(nil) {
+	srv.sweepParting(func(*Session) bool { return true })
+	for _, l := range srv.links.snapshot(nil) {
 		l.close(transport.GoingAway)
 	}
-	s.conns.closeSilent()
-	s.mu.Lock()
-	for s.serving > 0 {
-		s.quiet.Wait()
+	srv.conns.closeSilent()
+	srv.mu.Lock()
+	for srv.serving > 0 {
+		srv.quiet.Wait()
 	}
-	s.mu.Unlock()
-	s.bell.Close()
-	s.events.End()
-	for _, e := range s.extensions {
+	srv.mu.Unlock()
+	srv.bell.Close()
+	srv.events.End()
+	for _, e := range srv.extensions {
 		if e.Closed != nil {
 			e.Closed()
 		}
@@ -151,41 +151,41 @@ func (s *Server) Close() error {
 }
 
 // enter counts a goroutine that Close must wait for. It is false after Close.
-func (s *Server) enter() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+func (srv *Server) enter() bool {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.closed {
 		return false
 	}
-	s.serving++
+	srv.serving++
 	return true
 }
 
-func (s *Server) leave() {
-	s.mu.Lock()
-	s.serving--
-	if s.serving == 0 {
-		s.quiet.Broadcast()
+func (srv *Server) leave() {
+	srv.mu.Lock()
+	srv.serving--
+	if srv.serving == 0 {
+		srv.quiet.Broadcast()
 	}
-	s.mu.Unlock()
+	srv.mu.Unlock()
 }
 
 // run runs f on a goroutine of its own that Close waits for. After Close it
 // does nothing and is false.
-func (s *Server) run(f func()) bool {
-	if !s.enter() {
+func (srv *Server) run(f func()) bool {
+	if !srv.enter() {
 		return false
 	}
 	go func() {
-		defer s.leave()
+		defer srv.leave()
 		f()
 	}()
 	return true
 }
 
 // sweep ends what has lived too long, until Close.
-func (s *Server) sweep() {
-	tick := time.NewTicker(s.timing.Sweep)
+func (srv *Server) sweep() {
+	tick := time.NewTicker(srv.timing.Sweep)
 	defer tick.Stop()
 	var ( // the memory of one sweep serves the next
 		sessions []*Session
@@ -194,49 +194,49 @@ func (s *Server) sweep() {
 	)
 	for {
 		select {
-		case <-s.closing:
-			s.tellTails(true)
+		case <-srv.closing:
+			srv.tellTails(true)
 			return
 		case <-tick.C:
 			now := clock.Now()
-			sessions = s.sweepSessions(now, sessions)
-			links = s.sweepLinks(now, links)
-			channels = s.channels.sweep(channels)
-			s.tellTails(false)
-			s.sweeps.Add(1)
-			s.shed()
+			sessions = srv.sweepSessions(now, sessions)
+			links = srv.sweepLinks(now, links)
+			channels = srv.channels.sweep(channels)
+			srv.tellTails(false)
+			srv.sweeps.Add(1)
+			srv.shed()
 		}
 	}
 }
 
-func (s *Server) sweepSessions(now time.Duration, in []*Session) []*Session {
-	all := s.sessions.all(in)
+func (srv *Server) sweepSessions(now time.Duration, in []*Session) []*Session {
+	all := srv.sessions.all(in)
 	long := longTask{begun: time.Now()}
 	for _, x := range all {
 		if long.shouldYield() {
-			s.bell.Wait()
+			srv.bell.Wait()
 		}
 		switch {
 		case x.expired(now):
-			s.endWith(x, &ending{why: transport.Expired, due: true})
+			srv.endWith(x, &ending{why: transport.Expired, due: true})
 		case x.overdue(now):
-			s.logRepeated(slog.LevelWarn, "the application's code takes too long", "", slog.Any("session", x), slog.String("transport", x.Transport()))
-			s.end(x, transport.Expired)
+			srv.logRepeated(slog.LevelWarn, "the application's code takes too long", "", slog.Any("session", x), slog.String("transport", x.Transport()))
+			srv.end(x, transport.Expired)
 		}
 	}
-	s.sweepParting(func(x *Session) bool { return x.late(now) })
+	srv.sweepParting(func(x *Session) bool { return x.late(now) })
 	return emptied(all)
 }
 
 // sweepLinks closes streams that have carried no session for too long.
-func (s *Server) sweepLinks(now time.Duration, in []*link) []*link {
-	if s.limits.Handshake < 0 {
+func (srv *Server) sweepLinks(now time.Duration, in []*link) []*link {
+	if srv.limits.Handshake < 0 {
 		return in
 	}
-	all := s.links.snapshot(in)
+	all := srv.links.snapshot(in)
 	for _, l := range all {
-		if !l.peer.Once && l.useless(now, s.limits.Handshake) {
-			s.closeUseless(l)
+		if !l.peer.Once && l.useless(now, srv.limits.Handshake) {
+			srv.closeUseless(l)
 		}
 	}
 	return emptied(all)
@@ -250,24 +250,24 @@ func emptied[T any](all []T) []T {
 
 // closeUseless closes a stream. Only one that never carried a session has
 // broken a limit; another is one whose client has said goodbye.
-func (s *Server) closeUseless(l *link) {
+func (srv *Server) closeUseless(l *link) {
 	if l.session.Load() != nil {
 		l.close(transport.Idle)
 		return
 	}
-	s.limited(limitHandshake, l.peer.Addr, nil)
-	l.closeSaying(transport.Idle, fmt.Sprintf("no handshake within %v", s.limits.Handshake))
+	srv.limited(limitHandshake, l.peer.Addr, nil)
+	l.closeSaying(transport.Idle, fmt.Sprintf("no handshake within %v", srv.limits.Handshake))
 }
 
 // timingFor merges the layers of timing for one session on one transport.
-func (s *Server) timingFor(connectionType string, own Timing) Timing {
-	return own.orElse(s.timings[connectionType]).orElse(s.timing).settled()
+func (srv *Server) timingFor(connectionType string, own Timing) Timing {
+	return own.orElse(srv.timings[connectionType]).orElse(srv.timing).settled()
 }
 
 // types are the connection types that the handshake reply names.
-func (s *Server) types() []string {
-	types := make([]string, len(s.acceptors))
-	for i, a := range s.acceptors {
+func (srv *Server) types() []string {
+	types := make([]string, len(srv.acceptors))
+	for i, a := range srv.acceptors {
 		types[i] = a.Type()
 	}
 	return types

@@ -52,13 +52,13 @@ func Typed[Req, Resp any](f func(ctx context.Context, s *Session, req Req) (Resp
 // acknowledged, and only listeners ([Server.Handle]) hear it. It panics if ch is
 // no such channel or already has a service, or f is nil, as http.ServeMux does:
 // these are mistakes of the program.
-func (s *Server) HandleService(ch string, f Service) (remove func()) {
+func (srv *Server) HandleService(ch string, f Service) (remove func()) {
 	mustFunc(f != nil, "service")
 	c, err := bayeux.ParseChannel(ch)
 	if err != nil || c.Kind() != bayeux.Service {
 		panic(fmt.Sprintf("server: not a service channel: %q", ch))
 	}
-	target, _, _ := s.channels.create(s, string(c), maker{})
+	target, _, _ := srv.channels.create(srv, string(c), maker{})
 	if !target.service.CompareAndSwap(nil, &f) {
 		panic(fmt.Sprintf("server: channel already has a service: %q", ch))
 	}

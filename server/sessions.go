@@ -122,7 +122,7 @@ func (t *sessionTable) forget(s *Session) {
 }
 
 // Session returns the session of that id, nil if there is none now.
-func (s *Server) Session(id string) *Session { return s.sessions.get([]byte(id)) }
+func (srv *Server) Session(id string) *Session { return srv.sessions.get([]byte(id)) }
 
 // Sessions yields the sessions of one moment; walking them blocks no traffic.
-func (s *Server) Sessions() iter.Seq[*Session] { return slices.Values(s.sessions.all(nil)) }
+func (srv *Server) Sessions() iter.Seq[*Session] { return slices.Values(srv.sessions.all(nil)) }

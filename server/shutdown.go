@@ -25,9 +25,9 @@ import (
 // Advice travels with connect replies. A socket whose client has no connect
 // under way just gets the close code 1001; when such a client comes back is up
 // to its own backoff.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.draining.Store(true)
-	all := append(s.sessions.all(nil), s.sessions.allParting()...)
+func (srv *Server) Shutdown(ctx context.Context) error {
+	srv.draining.Store(true)
+	all := append(srv.sessions.all(nil), srv.sessions.allParting()...)
 	until := make([]uint64, len(all))
 	for i, x := range all {
 		x.mu.Lock()
@@ -35,11 +35,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		x.mu.Unlock()
 	}
 	begun := clock.Now()
-	err := s.drained(ctx, begun, s.dismiss(all), all, until)
+	err := srv.drained(ctx, begun, srv.dismiss(all), all, until)
 	if err == nil { // who has come back too early is told again
-		err = s.drained(ctx, begun, s.dismiss(all), all, until)
+		err = srv.drained(ctx, begun, srv.dismiss(all), all, until)
 	}
-	if closed := s.Close(); closed != nil {
+	if closed := srv.Close(); closed != nil {
 		return closed
 	}
 	return err
@@ -47,7 +47,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // dismiss answers the connects that are held. answered is closed when that is
 // done but for what is left to a stream's writer.
-func (s *Server) dismiss(all []*Session) (answered <-chan struct{}) {
+func (srv *Server) dismiss(all []*Session) (answered <-chan struct{}) {
 	var answers sync.WaitGroup
 	for _, x := range all {
 		x.mu.Lock()
@@ -56,21 +56,21 @@ func (s *Server) dismiss(all []*Session) (answered <-chan struct{}) {
 		x.endLaziness()
 		if h.link != nil {
 			answers.Add(1)
-			if !s.run(func() { defer answers.Done(); x.sendConnectReply(&h) }) {
+			if !srv.run(func() { defer answers.Done(); x.sendConnectReply(&h) }) {
 				answers.Done()
 			}
 		}
 	}
 	done := make(chan struct{})
-	s.run(func() { answers.Wait(); close(done) })
+	srv.run(func() { answers.Wait(); close(done) })
 	return done
 }
 
 // drained waits until what was queued before has left, where it can.
-func (s *Server) drained(ctx context.Context, begun time.Duration, answered <-chan struct{}, all []*Session, until []uint64) error {
+func (srv *Server) drained(ctx context.Context, begun time.Duration, answered <-chan struct{}, all []*Session, until []uint64) error {
 	select {
 	case <-answered:
-	case <-s.closing:
+	case <-srv.closing:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -82,7 +82,7 @@ func (s *Server) drained(ctx context.Context, begun time.Duration, answered <-ch
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-s.closing:
+			case <-srv.closing:
 				return nil
 			case <-tick.C:
 			}
@@ -152,10 +152,10 @@ func (s *Session) comeAgain(a *bayeux.Advice, h *held) {
 const spreadEach = 300 * time.Microsecond
 
 // spreadOut is when one client should come back.
-func (s *Server) spreadOut() time.Duration {
-	if s.spread <= 0 {
+func (srv *Server) spreadOut() time.Duration {
+	if srv.spread <= 0 {
 		return 0
 	}
-	few := time.Duration(1+s.sessions.len()) * spreadEach // who are few need not wait for each other
-	return rand.N(min(s.spread, few)).Round(time.Millisecond)
+	few := time.Duration(1+srv.sessions.len()) * spreadEach // who are few need not wait for each other
+	return rand.N(min(srv.spread, few)).Round(time.Millisecond)
 }

@@ -32,22 +32,22 @@ type counters struct {
 }
 
 // Stats counts. It walks all sessions, holding no lock meanwhile.
-func (s *Server) Stats() Stats {
+func (srv *Server) Stats() Stats {
 	out := Stats{
-		Conns:       int(s.stats.conns.Load()),
-		Channels:    s.channels.len(),
-		QueuedBytes: int(max(0, s.queued.Load())), // who takes an event may be quicker than who adds it
-		Published:   s.stats.published.Load(),
-		Delivered:   s.stats.delivered.Load(),
-		Dropped:     s.stats.dropped.Load(),
+		Conns:       int(srv.stats.conns.Load()),
+		Channels:    srv.channels.len(),
+		QueuedBytes: int(max(0, srv.queued.Load())), // who takes an event may be quicker than who adds it
+		Published:   srv.stats.published.Load(),
+		Delivered:   srv.stats.delivered.Load(),
+		Dropped:     srv.stats.dropped.Load(),
 	}
-	s.stats.mu.Lock()
-	out.Limited = make(map[string]uint64, len(s.stats.limited))
-	for limit, b := range s.stats.limited {
+	srv.stats.mu.Lock()
+	out.Limited = make(map[string]uint64, len(srv.stats.limited))
+	for limit, b := range srv.stats.limited {
 		out.Limited[limit] = b.times
 	}
-	s.stats.mu.Unlock()
-	for _, x := range s.sessions.all(nil) {
+	srv.stats.mu.Unlock()
+	for _, x := range srv.sessions.all(nil) {
 		out.Sessions++
 		x.mu.Lock()
 		out.Queued += len(x.out.queue)

@@ -21,22 +21,22 @@ func (s *Session) User() string {
 }
 
 // UserSessions yields the sessions of one user.
-func (s *Server) UserSessions(name string) iter.Seq[*Session] {
-	return slices.Values(s.users.of(name))
+func (srv *Server) UserSessions(name string) iter.Seq[*Session] {
+	return slices.Values(srv.users.of(name))
 }
 
 // SendUser delivers data on ch to all sessions of one user, as [Session.Send]
 // does to one. It is no error if there is none.
-func (s *Server) SendUser(name, ch string, data any) error {
-	text, err := s.encodeEvent(ch, data)
+func (srv *Server) SendUser(name, ch string, data any) error {
+	text, err := srv.encodeEvent(ch, data)
 	if err != nil {
 		return err
 	}
 	if name == "" {
 		return errors.New("server: user without a name")
 	}
-	e := s.eventOf(text)
-	for _, x := range s.users.of(name) {
+	e := srv.eventOf(text)
+	for _, x := range srv.users.of(name) {
 		x.deliver(e, ChannelOptions{})
 	}
 	return nil

@@ -20,25 +20,25 @@ import (
 // takes all that waits, or the next reply does.
 
 // flush makes sure that somebody writes what l's session and l's replies have.
-func (s *Server) flush(l *link) {
+func (srv *Server) flush(l *link) {
 	if l.dirty.CompareAndSwap(false, true) {
-		s.write(l)
+		srv.write(l)
 	}
 }
 
 // write sees to the writing of streams whose tokens its caller has taken: the
 // shards do it where they can, else a goroutine each for as long as there is
 // something.
-func (s *Server) write(links ...*link) {
-	if len(s.shards) == 1 && allStart(links) {
-		s.shards[0].push(len(links), links...)
+func (srv *Server) write(links ...*link) {
+	if len(srv.shards) == 1 && allStart(links) {
+		srv.shards[0].push(len(links), links...)
 		return
 	}
 	for _, l := range links {
 		if l.starter != nil {
 			l.shard.push(len(links), l)
 		} else {
-			s.run(l.flush)
+			srv.run(l.flush)
 		}
 	}
 }
