@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -241,5 +242,80 @@ func TestASubscribeWithoutAReplyHoldsOthersUpOnce(t *testing.T) {
 		}
 		assert.ErrorIs(t, <-done, context.DeadlineExceeded)
 		assert.LessOrEqual(t, slow, 2, "for the break, and for the one that goes alone")
+	})
+}
+
+// A publish is tried as often as the program says, and holds nothing up.
+func TestAPublishWithManyAttemptsHoldsNothingUp(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			var breaks atomic.Int32
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				cut := m.Channel == "/p" && breaks.Add(1) <= 2*maxBreaks
+				if cut {
+					w.conn.Close(transport.Internal)
+				}
+				return cut
+			}
+			f.hold = 5 * time.Second
+			c := start(t, dialers(d), WithPublishRetry(math.MaxInt, time.Second))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			require.NoError(t, c.Publish(ctx, "/p", 1))
+			require.NoError(t, c.Publish(ctx, "/q", 2))
+		})
+	})
+}
+
+// A proxy that turns requests away while the server is busy says nothing about them.
+func TestAProxyThatTurnsRenewalsAwayEndsNoSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := board(f, polls)
+		c := start(t, dialers(d))
+		a, err := c.Subscribe(t.Context(), "/a")
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		turned := 0
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			if m.Channel != bayeux.MetaSubscribe || turned == 2*maxBreaks {
+				return false
+			}
+			turned++
+			_ = w.conn.(transport.Refuser).Refuse(transport.GoingAway, "")
+			return true
+		}
+		f.forget()
+		for range 300 {
+			f.publish("/x", "1")
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, 2*maxBreaks, turned)
+		assert.NoError(t, a.Err())
+		f.publish("/a", "1")
+		assert.Equal(t, []string{"1"}, take(t.Context(), a, 1))
+	})
+}
+
+// What the request did not ask for the server has, and is told.
+func TestWhatOthersHadIsUnsubscribedBesideWhatTheServerChokesOn(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			x := &choking{now: true}
+			f.hold, f.first = 5*time.Second, x.first
+			c := start(t, dialers(d))
+			ok, err := c.Subscribe(t.Context(), "/ok")
+			require.NoError(t, err)
+			given := make(chan error, 1)
+			go func() {
+				_, err := c.Subscribe(t.Context(), "/bad", WithChannels("/ok"))
+				given <- err
+			}()
+			time.Sleep(time.Second)
+			require.NoError(t, ok.Unsubscribe(t.Context()))
+			assert.ErrorIs(t, <-given, ErrLost)
+			time.Sleep(time.Minute)
+			assert.Zero(t, f.subscribed("/ok"))
+		})
 	})
 }

@@ -64,7 +64,11 @@ func (c *Client) keep(l *link) verdict {
 			l = c.upgrade(l)
 			b = nextConnect{soon: l.fresh}
 		case reconnect:
+			broken := l
 			if l, b, v = c.afterBreak(l, b, v, &s); v.next != reconnect {
+				if s.strikes > 0 {
+					c.demote(broken, err)
+				}
 				return v
 			}
 		default:
@@ -218,7 +222,7 @@ func afterKick(a answer, kicked error) (*bayeux.Message, error) {
 	}
 	silent := a.err == nil && (a.m == nil || a.m.Advice == nil)
 	e, refused := refusalOf(a.err)
-	if silent || refused && errors.Is(e, bayeux.ErrUnknownSession) && !isNone(e.Advice) {
+	if silent || refused && errors.Is(e, bayeux.ErrUnknownSession) && !e.Advice.ShouldStop() {
 		return nil, kicked
 	}
 	return a.m, a.err
@@ -244,7 +248,7 @@ func (c *Client) noteWorked(err error) {
 func (c *Client) forgetWorked() { c.workingSince, c.workedFor = time.Time{}, 0 }
 
 // answeredWell is for a connect that the server answered. It was useful if it
-// was held, or something came meanwhile; quick counts those in a row that were
+// was held, or something came meanwhile; quickConnects counts those in a row that were
 // not.
 func (c *Client) answeredWell(l *link, b nextConnect, useful bool) {
 	l.fresh, c.gapTold, c.connected = false, false, true

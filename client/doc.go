@@ -18,10 +18,11 @@
 // and why, and [Client.Events] everything that a client hears.
 //
 // It gives a session up by itself when the server has refused its connect three
-// times in a row, and when three attempts have reached a server, or what stands
-// before it, and come to nothing for longer than a connect is held and
-// [Timeouts].NetworkDelay. A cookie may lead to a node that is ill: those that
-// servers have set are forgotten then.
+// times with nothing accepted in between, and when three attempts have reached a
+// server, or what stands before it, and come to nothing for longer than a connect is
+// held and [Timeouts].NetworkDelay. A session of which no connect was ever answered
+// does not get that time. A cookie may lead to a node that is ill: those that servers
+// have set are forgotten then.
 //
 // # Subscriptions
 //

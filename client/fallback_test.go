@@ -104,26 +104,31 @@ func TestASilentStreamFallsBack(t *testing.T) {
 
 // A proxy may let a stream's handshake through and swallow what follows.
 func TestAStreamThatCarriesNoConnectIsReplaced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f, stream, poll := pair()
-		var healed atomic.Bool
-		f.first = func(w *wire, m *bayeux.Message) bool {
-			return !healed.Load() && !w.conn.Peer().Once && m.Channel != bayeux.MetaHandshake
-		}
-		c := start(t, dialers(stream, poll))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		require.NoError(t, c.Wait(ctx))
-		assert.Equal(t, bayeux.LongPolling, c.Stats().Transport)
-		assert.ErrorIs(t, c.Stats().Err, bayeux.ErrTimeout, "the state says why")
-		tried := stream.tries()
-		time.Sleep(4 * time.Minute)
-		assert.Equal(t, tried, stream.tries(), "and is remembered")
-		healed.Store(true)
-		time.Sleep(2 * time.Minute)
-		assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
-		assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
-	})
+	for _, hold := range []time.Duration{20 * time.Second, 30 * time.Second, 5 * time.Minute} {
+		t.Run(hold.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, stream, poll := pair()
+				f.hold = hold
+				var healed atomic.Bool
+				f.first = func(w *wire, m *bayeux.Message) bool {
+					return !healed.Load() && !w.conn.Peer().Once && m.Channel != bayeux.MetaHandshake
+				}
+				c := start(t, dialers(stream, poll))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				require.NoError(t, c.Wait(ctx))
+				assert.Equal(t, bayeux.LongPolling, c.Stats().Transport)
+				assert.ErrorIs(t, c.Stats().Err, bayeux.ErrTimeout, "the state says why")
+				tried := stream.tries()
+				time.Sleep(4 * time.Minute)
+				assert.Equal(t, tried, stream.tries(), "and is remembered")
+				healed.Store(true)
+				time.Sleep(2*time.Minute + hold)
+				assert.Equal(t, bayeux.WebSocket, c.Stats().Transport)
+				assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
+			})
+		})
+	}
 }
 
 func TestAFailedTransportIsRemembered(t *testing.T) {

@@ -87,7 +87,7 @@ func (c *Client) judgeRefusal(e *bayeux.Error, v verdict) verdict {
 	}
 	v.pause = interval(e.Advice)
 	switch {
-	case unauthorized(e) && c.cfg.tokenSource != nil, errors.Is(e, bayeux.ErrUnknownSession) && !isNone(e.Advice):
+	case unauthorized(e) && c.cfg.tokenSource != nil, errors.Is(e, bayeux.ErrUnknownSession) && !e.Advice.ShouldStop():
 		v.next = rehandshake
 		return v
 	case c.cfg.maxRetries > 0 && !asksAgain(e.Advice): // as with none; see WithMaxRetries
@@ -118,7 +118,7 @@ func (c *Client) follow(a *bayeux.Advice, v verdict) verdict {
 	switch {
 	case a.ShouldHandshake():
 		v.next = rehandshake
-	case isNone(a):
+	case a.ShouldStop():
 		v = c.none(v)
 	}
 	if v.next == rehandshake && v.err == nil {
@@ -137,9 +137,6 @@ func (c *Client) none(v verdict) verdict {
 	}
 	return v
 }
-
-// isNone is stricter than ShouldStop: an advice that nobody knows is not final.
-func isNone(a *bayeux.Advice) bool { return a != nil && a.Reconnect == bayeux.NoReconnect }
 
 // unauthorized sees a 401 also where Salesforce puts it (docs/protocol.md §17).
 func unauthorized(e *bayeux.Error) bool {

@@ -211,7 +211,7 @@ func (m *Manual) follow(g *bayeux.Message) {
 	}
 	m.advice = *g.Advice.Clone()
 	switch {
-	case isNone(g.Advice):
+	case g.Advice.ShouldStop():
 		m.step(bayeux.Refused)
 	case g.Advice.ShouldHandshake():
 		m.step(bayeux.SessionLost)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -194,7 +195,7 @@ func (c *Client) settle(r *request, m *bayeux.Message, err error) {
 		c.answered()
 	}
 	if r.m != nil {
-		c.outbox.goOn(r) // others may wait for it; never for a publish
+		c.outbox.goOn(r) // others may have waited for it, as for no publish
 	}
 	if f := c.cfg.hooks.Replied; f != nil && !r.sent.IsZero() {
 		f(r.channel, time.Since(r.sent), err)
@@ -235,13 +236,22 @@ const maxBreaks = 5
 // choked counts a failure of what carried r, unless no connect has been answered since
 // the last one, and reports whether it is r's fault by now. After the first it goes
 // out alone, so that nothing else is lost with it. That only its reply stays out of a
-// stream clears it.
+// stream clears it. A publish has its number of attempts, and what stands before a
+// server, or is slow, says nothing about a request.
 func (c *Client) choked(r *request, why error) bool {
-	if r.tries < endless/2 || r.sent.IsZero() {
+	if r.m == nil || r.tries < endless/2 || r.sent.IsZero() {
 		return false
 	}
-	if _, failed := errors.AsType[*transport.Error](why); !failed {
+	te, failed := errors.AsType[*transport.Error](why)
+	if !failed {
 		r.breaks = 0
+		return false
+	}
+	switch te.Status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return false
+	}
+	if te.Reason == transport.Stalled {
 		return false
 	}
 	if answered := c.count.answered.Load(); r.breaks == 0 || answered > r.answered {

@@ -29,10 +29,10 @@ func (c *Client) keepStream(l *link) bool {
 // what another connection might mend: a 401, or the advice to stop.
 func wantsHandshake(m *bayeux.Message, err error) bool {
 	if err == nil {
-		return !isNone(m.Advice)
+		return !m.Advice.ShouldStop()
 	}
 	e, refused := refusalOf(err)
-	return refused && e.Channel == bayeux.MetaConnect && !isNone(e.Advice) && !unauthorized(e)
+	return refused && e.Channel == bayeux.MetaConnect && !e.Advice.ShouldStop() && !unauthorized(e)
 }
 
 // dismissKept closes the stream that was left open, if there is one.

@@ -12,7 +12,8 @@ import (
 // strikes is how many failures in a row, of those that [strike] counts, end a
 // session: refusals of the server's at once, others if they go on for longer than a
 // connect can be held. What stands before a server that restarts, or that has too much
-// to do, answers at once, and the session outlives that.
+// to do, answers at once, and the session outlives that. One of which no connect was
+// ever answered is not worth the time.
 const strikes = 3
 
 // A streak is failures in a row.
@@ -35,7 +36,7 @@ func (c *Client) strikesOut(s *streak, l *link, b nextConnect, err error) bool {
 		return true
 	}
 	s.strikes += c.strike(s, l, b, err)
-	return s.strikes >= strikes && c.long(s)
+	return s.strikes >= strikes && (c.long(s) || !c.connected)
 }
 
 // long reports whether a streak goes on for longer than a connect can be held.
@@ -54,7 +55,7 @@ func (c *Client) strike(s *streak, l *link, b nextConnect, err error) int {
 	odd := te != nil && (te.Status != 0 || te.Reason == transport.BadPayload || te.Reason == transport.TooLarge)
 	silent := l.conn != nil && l.fresh && !l.begun.Load() || l.conn == nil && errors.Is(err, bayeux.ErrTimeout)
 	switch {
-	case b.probe && errors.Is(err, bayeux.ErrTimeout):
+	case b.probe && errors.Is(err, bayeux.ErrTimeout) && !c.long(s):
 		return 0
 	case refused, garbage, odd, silent:
 		return 1

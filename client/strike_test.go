@@ -132,3 +132,31 @@ func TestThreeRefusalsInARowEndASessionAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// But it may not keep one alive of which nothing is heard, however often it does.
+func TestADeadSessionEndsAlsoWhereTheProgramNudgesWithoutEnd(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			var dead atomic.Value
+			dead.Store("")
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				hangs := m.ClientID != "" && m.ClientID == dead.Load()
+				if hangs {
+					w.hang()
+				}
+				return hangs
+			}
+			c := start(t, dialers(d))
+			require.NoError(t, c.Wait(t.Context()))
+			session := c.ID()
+			time.Sleep(time.Second)
+			dead.Store(session)
+			for range 60 {
+				c.Nudge()
+				time.Sleep(5 * time.Second)
+			}
+			assert.Equal(t, bayeux.Connected, c.State())
+			assert.NotEqual(t, session, c.ID())
+		})
+	})
+}

@@ -14,12 +14,15 @@ import (
 // for those of its channels that nobody has yet.
 func (c *Client) join(ctx context.Context, s *Subscription) error {
 	for pause := (backoff{min: c.cfg.backoff[0], max: c.cfg.backoff[1]}); ; {
-		session, choked, err := c.ask(ctx, s)
+		session, never, err := c.ask(ctx, s)
 		if err == nil {
 			return nil
 		}
 		e, refused := refusalOf(err)
-		c.topics.remove(s, c.unsubscribeUnless(refused && len(s.channels) == 1 || choked)) // it may choke on that as well
+		if refused && len(s.channels) == 1 {
+			never = s.channels
+		}
+		s.leave(never...)
 		if !refused || !asksAgain(e.Advice) || c.exhausted(&pause) {
 			s.end(err, false)
 			return err
@@ -44,12 +47,13 @@ func (c *Client) exhausted(pause *backoff) bool {
 }
 
 // ask sends one subscribe, if one is needed, and waits for its reply. session is
-// where it was answered; choked says that it never was, for what it does to the server.
-func (c *Client) ask(ctx context.Context, s *Subscription) (session string, choked bool, err error) {
+// where it was answered. If it never was, for what it does to the server, never has
+// its channels: the server may fail over an unsubscribe of them, too.
+func (c *Client) ask(ctx context.Context, s *Subscription) (session string, never []string, err error) {
 	r := c.newRequest(ctx, &bayeux.Message{Channel: bayeux.MetaSubscribe}, transport.Subscribe)
 	r.tries = endless
 	if err := c.admit(ctx, r); err != nil {
-		return "", false, err
+		return "", nil, err
 	}
 	answers := r.replies()
 	settled := r.settled
@@ -72,10 +76,13 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, chok
 	c.flow.signal()
 	select {
 	case a := <-answers:
-		return r.session, r.breaks >= maxBreaks, a.err
+		if r.breaks >= maxBreaks {
+			never = r.m.Subscription.Channels
+		}
+		return r.session, never, a.err
 	case <-ctx.Done():
 		c.withdraw(r, ctx.Err())
-		return "", false, ctx.Err()
+		return "", nil, ctx.Err()
 	}
 }
 
@@ -117,15 +124,6 @@ func (c *Client) subscribing(r *request, channels []string, ext bayeux.Ext) {
 		}
 		settled(m, err)
 	}
-}
-
-// unsubscribeUnless sends an unsubscribe for channels that nobody wants any
-// more; never says that the server has none of them.
-func (c *Client) unsubscribeUnless(never bool) func(channels []string) {
-	if never {
-		return nil
-	}
-	return func(channels []string) { c.unsubscribe(channels) }
 }
 
 // leave takes s out of the topics, and returns what will hold the server's

@@ -187,13 +187,15 @@ func (s *Subscription) Channel() string { return s.channels[0] }
 func (s *Subscription) Done() <-chan struct{} { return s.ctx.Done() }
 
 // Err says why the subscription ended: nil after Unsubscribe or while it has
-// not ended, the server's refusal of subscribing again, the handler's error,
-// or [ErrClosed].
+// not ended, the server's refusal of subscribing again, [ErrLost] if the server
+// failed over that again and again, the handler's error, or [ErrClosed].
 func (s *Subscription) Err() error { return s.queue.error() }
 
 // Unsubscribe ends the subscription at once; messages still in its queue are
 // given up. If it was the last one to its channel the server is told, and
-// Unsubscribe waits for the reply as long as there is a session and ctx allows.
+// Unsubscribe waits for the reply as long as there is a session and ctx allows. The
+// error is the server's refusal, or [ErrLost] if it failed over the request again and
+// again.
 func (s *Subscription) Unsubscribe(ctx context.Context) error {
 	if !s.end(nil, false) {
 		return nil

@@ -144,7 +144,7 @@ func (x *extension) begins(id string) {
 
 // goOn makes the session of that id the one at hand. The caller holds mu.
 func (x *extension) goOn(id string) {
-	if x.other != nil && x.other.id == id {
+	if x.session.id != id && x.other != nil && x.other.id == id {
 		x.session, x.other = x.other, x.session
 	}
 }
