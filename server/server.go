@@ -130,6 +130,7 @@ func (srv *Server) Close() error {
 	for _, x := range srv.sessions.all(nil) {
 		srv.end(x, transport.GoingAway)
 	}
+	srv.sessions.close()
 	srv.sweepParting(func(*Session) bool { return true })
 	for _, l := range srv.links.snapshot(nil) {
 		l.close(transport.GoingAway)

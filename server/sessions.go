@@ -14,7 +14,8 @@ type sessionTable struct {
 	mu      lock.RWMutex[lock.Sessions]
 	byID    map[string]*Session
 	byAddr  map[string]int      // sessions of each remote address that counts
-	parting map[string]*Session // have ended, by a kick or a limit, but their clients do not know yet
+	parting map[string]*Session // have ended, by a kick or a limit, and wait for a connect that is told so
+	closed  bool                // none is waited for any more
 }
 
 func (t *sessionTable) init() {
@@ -73,14 +74,38 @@ func (t *sessionTable) remove(s *Session, parts bool) (waits bool) {
 	}
 	delete(t.byID, s.id)
 	add(t.byAddr, addr, -1)
+	return parts && t.letWait(s)
+}
+
+// wait has a session that has ended wait for its client's next connect. It is false
+// if too many do.
+func (t *sessionTable) wait(s *Session) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.letWait(s)
+}
+
+// letWait is wait for a caller that holds mu.
+func (t *sessionTable) letWait(s *Session) bool {
+	if t.parting[s.id] != nil {
+		return true
+	}
 	most := mostOverLimit
 	if s.why == transport.Kicked {
 		most = mostParting
 	}
-	if waits = parts && len(t.parting) < most; waits {
-		t.parting[s.id] = s
+	if t.closed || len(t.parting) >= most {
+		return false
 	}
-	return waits
+	t.parting[s.id] = s
+	return true
+}
+
+// close ends that any more wait: nobody will come.
+func (t *sessionTable) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
 }
 
 // addr is the address that shook hands, if it counts towards a limit: one of
@@ -107,8 +132,7 @@ func (t *sessionTable) all(in []*Session) []*Session {
 	return slices.AppendSeq(slices.Grow(in, len(t.byID)), maps.Values(t.byID))
 }
 
-// allParting are the sessions that have ended while their clients were away, who are
-// to be told yet.
+// allParting are the sessions that have ended and wait for a connect that is told so.
 func (t *sessionTable) allParting() []*Session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
