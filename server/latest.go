@@ -103,9 +103,11 @@ func (srv *Server) giveLast(ch *channel, sub *subscription, wanted func(ch strin
 		last := ch.last.now(srv.sweeps.Load())
 		own := last
 		if srv.delivers() {
-			ch.order.Unlock()
-			own = srv.ownOf(context.Background(), sub.session, ch.name, last)
-			ch.order.Lock()
+			func() {
+				ch.order.Unlock()
+				defer ch.order.Lock() // also if user code ends the goroutine
+				own = srv.ownOf(context.Background(), sub.session, ch.name, last)
+			}()
 			if ch.last == nil || ch.last.event.counted() != last.counted() {
 				continue // with a newer one, unless that has come already
 			}

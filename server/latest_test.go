@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -187,4 +188,26 @@ func TestLatestMessagesAreBoundedAndThoseThatNobodyListensToGoFirst(t *testing.T
 		time.Sleep(10 * time.Second)
 		assert.Zero(t, srv.channels.lasts.bytes.Load())
 	})
+}
+
+// User code that ends its goroutine while the latest message is made for somebody
+// leaves the channel as it is for others.
+func TestADeliverThatEndsItsGoroutineHoldsUpNoChannel(t *testing.T) {
+	exits := false
+	srv := latestOf(t, WithExtension(Extension{Deliver: func(context.Context, *Session, *bayeux.Message) error {
+		if exits {
+			runtime.Goexit()
+		}
+		return nil
+	}}))
+	require.NoError(t, srv.Publish(t.Context(), "/a", 1))
+	s, _ := sessionOf(srv)
+	s.batching++
+	exits = true
+	var subscribing sync.WaitGroup
+	subscribing.Go(func() { assert.NoError(t, s.Subscribe("/a")) })
+	subscribing.Wait()
+	exits = false
+	require.NoError(t, srv.Publish(t.Context(), "/a", 2))
+	assert.Equal(t, []int{2}, numbersFor(t, s))
 }
