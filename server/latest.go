@@ -18,12 +18,13 @@ type latest struct {
 	used  uint32 // when it was published or given to somebody last, in sweeps
 
 	// Who got it, in the form of how many subscriptions each pattern had had by
-	// then: they are not to get it once more.
+	// then: they are not to get it once more. Patterns that have gone since are not
+	// held in memory by it.
 	reached []reach
 }
 
 type reach struct {
-	pattern *channel
+	pattern uint64 // its serial
 	now     uint32
 }
 
@@ -31,7 +32,7 @@ type reach struct {
 // there when the message was put into the outboxes.
 func (l *latest) has(sub *subscription) bool {
 	for _, r := range l.reached {
-		if r.pattern == sub.channel {
+		if r.pattern == sub.channel.serial {
 			return snapshot{added: r.now}.had(sub)
 		}
 	}
@@ -68,7 +69,7 @@ func (p *publishing) keepLast(e *event) {
 	l := ch.last
 	l.event, l.used, l.reached = e, e.born, l.reached[:0]
 	for i, c := range p.route.patterns {
-		l.reached = append(l.reached, reach{c, p.settled[i].added})
+		l.reached = append(l.reached, reach{c.serial, p.settled[i].added})
 	}
 	p.srv.channels.lasts.bytes.Add(more)
 }

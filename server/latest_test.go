@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -210,4 +211,22 @@ func TestADeliverThatEndsItsGoroutineHoldsUpNoChannel(t *testing.T) {
 	exits = false
 	require.NoError(t, srv.Publish(t.Context(), "/a", 2))
 	assert.Equal(t, []int{2}, numbersFor(t, s))
+}
+
+// Patterns come and go without end, and what a channel knows of them must not add up.
+func TestAChannelThatStaysHoldsNoPatternInMemoryThatHasGone(t *testing.T) {
+	srv := latestOf(t, WithTiming(Timing{Sweep: time.Hour}))
+	s, _ := sessionOf(srv)
+	s.batching++
+	require.NoError(t, s.Subscribe("/a/*"))
+	require.NoError(t, srv.Publish(t.Context(), "/a/x", 1))
+	pattern := weak.Make(srv.channels.get([]byte("/a/*")))
+	require.NotNil(t, pattern.Value())
+	srv.end(s, 0)
+	for range 4 {
+		srv.channels.sweep(nil)
+	}
+	require.NotNil(t, srv.channels.get([]byte("/a/x")))
+	runtime.GC()
+	assert.Nil(t, pattern.Value())
 }
