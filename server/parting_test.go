@@ -18,7 +18,7 @@ func TestNoMoreThanTenThousandKickedClientsAreWaitedFor(t *testing.T) {
 	require.NoError(t, err)
 	defer srv.Close()
 	one := int64(0)
-	for i := range mostParting + 1000 {
+	for i := range mostKicked + 1000 {
 		s, _ := sessionOf(srv)
 		require.NoError(t, s.Send("/service/news", 1))
 		if i == 0 {
@@ -26,8 +26,8 @@ func TestNoMoreThanTenThousandKickedClientsAreWaitedFor(t *testing.T) {
 		}
 		s.Disconnect()
 	}
-	assert.Equal(t, mostParting, len(srv.sessions.allParting())) // Len would print them
-	assert.Equal(t, mostParting*one, srv.queued.Load(), "what the others had queued is gone")
+	assert.Equal(t, mostKicked, len(srv.sessions.allParting())) // Len would print them
+	assert.Equal(t, mostKicked*one, srv.queued.Load(), "what the others had queued is gone")
 	assert.EqualValues(t, 1000, srv.Stats().Dropped)
 	srv.sweepParting(func(*Session) bool { return true })
 	assert.Empty(t, srv.sessions.allParting())
@@ -78,12 +78,12 @@ func TestAPollThatIsHeldTellsOfAKickHoweverManyAreWaitedFor(t *testing.T) {
 		}
 		kick()
 		assert.Empty(t, srv.sessions.allParting())
-		for range mostParting {
+		for range mostKicked {
 			s, _ := sessionOf(srv)
 			s.Kick("away")
 		}
 		kick()
-		assert.Equal(t, mostParting, len(srv.sessions.allParting()))
+		assert.Equal(t, mostKicked, len(srv.sessions.allParting()))
 		assert.Zero(t, srv.Stats().Dropped)
 	})
 }
@@ -107,4 +107,28 @@ func TestAClientThatIsToldOfItsKickMakesRoomForAnother(t *testing.T) {
 			assert.Empty(t, srv.sessions.allParting(), "once: %v", once)
 		}
 	})
+}
+
+// Of those who are waited for, neither kind takes the places of the other.
+func TestKickedClientsTakeNoPlaceOfThoseThatALimitHasEnded(t *testing.T) {
+	srv, err := New(WithTiming(Timing{Sweep: time.Hour}))
+	require.NoError(t, err)
+	defer srv.Close()
+	kick := func() { s, _ := sessionOf(srv); s.Disconnect() }
+	overflow := func() { s, _ := sessionOf(srv); srv.endWith(s, beyond(limitSessionQueue, 1, "bytes")) }
+	for range 2 { // once more when all have gone
+		for range mostLimited + 10 {
+			kick()
+		}
+		for range mostLimited + 10 {
+			overflow()
+		}
+		assert.Equal(t, 2*mostLimited+10, len(srv.sessions.allParting()))
+		for range mostKicked {
+			kick()
+		}
+		assert.Equal(t, mostLimited+mostKicked, len(srv.sessions.allParting()))
+		srv.sweepParting(func(*Session) bool { return true })
+		assert.Empty(t, srv.sessions.allParting())
+	}
 }

@@ -15,6 +15,7 @@ type sessionTable struct {
 	byID    map[string]*Session
 	byAddr  map[string]int      // sessions of each remote address that counts
 	parting map[string]*Session // have ended, by a kick or a limit, and wait for a connect that is told so
+	limited int                 // of them, those that a limit has ended
 	closed  bool                // none is waited for any more
 }
 
@@ -56,11 +57,11 @@ func (t *sessionTable) find(id []byte) *Session {
 }
 
 // Sessions that have ended may wait to tell their clients why, and count in no limit
-// themselves: so many that a limit has ended, and so many in all, of which the
-// others were kicked. The client of one more gets a plain 402.
+// themselves: so many that a limit has ended, and so many that were kicked. The client
+// of one more gets a plain 402.
 const (
-	mostOverLimit = 1000
-	mostParting   = 10_000
+	mostLimited = 1000
+	mostKicked  = 10_000
 )
 
 // remove takes out s, whose client may have to be told yet: waits is whether s waits
@@ -90,12 +91,12 @@ func (t *sessionTable) letWait(s *Session) bool {
 	if t.parting[s.id] != nil {
 		return true
 	}
-	most := mostOverLimit
-	if s.why == transport.Kicked {
-		most = mostParting
-	}
-	if t.closed || len(t.parting) >= most {
+	kicked := s.why == transport.Kicked
+	switch {
+	case t.closed, kicked && len(t.parting)-t.limited >= mostKicked, !kicked && t.limited >= mostLimited:
 		return false
+	case !kicked:
+		t.limited++
 	}
 	t.parting[s.id] = s
 	return true
@@ -142,7 +143,13 @@ func (t *sessionTable) allParting() []*Session {
 func (t *sessionTable) forget(s *Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.parting[s.id] == nil {
+		return
+	}
 	delete(t.parting, s.id)
+	if s.why != transport.Kicked {
+		t.limited--
+	}
 }
 
 // Session returns the session of that id, nil if there is none now.
