@@ -185,34 +185,41 @@ func (srv *Server) trimLasts(from *Session) {
 	if limit < 0 || l.bytes.Load() <= limit || !l.trimming.CompareAndSwap(false, true) {
 		return
 	}
-	addr := ""
+	srv.run(func() {
+		defer func() {
+			l.trimming.Store(false)
+			srv.trimLasts(from) // others may have kept more since the last look, and left it to this one
+		}()
+		srv.dropLasts(from, limit-limit/8)
+	})
+}
+
+// dropLasts drops latest messages until they take no more than so many bytes.
+func (srv *Server) dropLasts(from *Session, most int64) {
+	l, addr := &srv.channels.lasts, ""
 	if from != nil {
 		addr = from.peer.Addr
 	}
-	srv.run(func() {
-		defer l.trimming.Store(false)
-		begun := time.Now()
-		for _, ch := range srv.spareLasts() {
-			if l.bytes.Load() <= limit-limit/8 {
-				return
-			}
-			ch.order.Lock()
-			dropped := l.drop(ch)
-			ch.order.Unlock()
-			if dropped {
-				srv.limited(limitLatestBytes, addr, from)
-			}
-			if time.Since(begun) > taskTurn {
-				srv.bell.Wait()
-				begun = time.Now()
-			}
+	long := longTask{begun: time.Now()}
+	for _, ch := range srv.spareLasts(&long) {
+		if l.bytes.Load() <= most {
+			return
 		}
-	})
+		ch.order.Lock()
+		dropped := l.drop(ch)
+		ch.order.Unlock()
+		if dropped {
+			srv.limited(limitLatestBytes, addr, from)
+		}
+		if long.shouldYieldNow() {
+			srv.bell.Wait()
+		}
+	}
 }
 
 // spareLasts are the channels that keep a message: first those to which nobody is
 // subscribed, and of these the ones that have not been used for longest.
-func (srv *Server) spareLasts() []*channel {
+func (srv *Server) spareLasts(long *longTask) []*channel {
 	type spare struct {
 		ch   *channel
 		used uint32
@@ -220,6 +227,9 @@ func (srv *Server) spareLasts() []*channel {
 	}
 	var all []spare
 	for _, ch := range srv.channels.lasts.matching("/**") {
+		if long.shouldYield() {
+			srv.bell.Wait()
+		}
 		_, busy := srv.channels.routeOf(ch).heard()
 		ch.order.Lock()
 		if ch.last != nil {

@@ -230,3 +230,26 @@ func TestAChannelThatStaysHoldsNoPatternInMemoryThatHasGone(t *testing.T) {
 	runtime.GC()
 	assert.Nil(t, pattern.Value())
 }
+
+// What comes while others are dropped, and so is dropped by nobody at once, is not
+// left.
+func TestLatestMessagesThatComeWhileOthersAreDroppedAreBoundedToo(t *testing.T) {
+	const limit = 2000
+	synctest.Test(t, func(t *testing.T) {
+		var srv *Server
+		publish := func(ch string) {
+			assert.NoError(t, srv.Publish(context.Background(), ch, strings.Repeat("x", limit*2/3)))
+		}
+		broken := 0
+		srv = latestOf(t, WithLimits(Limits{LatestBytes: limit}), WithHooks(Hooks{Limited: func(string) {
+			if broken++; broken == 1 {
+				publish("/c")
+				publish("/d")
+			}
+		}}))
+		publish("/a")
+		publish("/b")
+		synctest.Wait()
+		assert.LessOrEqual(t, srv.channels.lasts.bytes.Load(), int64(limit))
+	})
+}
