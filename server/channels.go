@@ -61,8 +61,8 @@ type channel struct {
 	order lock.Mutex[lock.Order]
 	last  *latest // for ChannelOptions.SendLast; nil: there is none
 
-	mu       lock.Mutex[lock.Channel] // guards changes of subs, and gone
-	expected int                      // subscriptions that join a history
+	mu       lock.Mutex[lock.Channel] // guards changes of subs, and what follows
+	expected int                      // subscriptions that join a history, and kept publishes under way
 	gone     bool                     // swept: ask the registry again. Changed under order too
 }
 

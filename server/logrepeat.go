@@ -110,8 +110,8 @@ func (c *counters) tails(all bool) (tails []tail) {
 	return tails
 }
 
-// tellTails is of the sweep: a burst that is over must not stay one line for its
-// first.
+// tellTails is of the sweep, and of Close: a burst that is over must not stay one line
+// for its first.
 func (srv *Server) tellTails(all bool) {
 	for _, x := range srv.stats.tails(all) {
 		x.tell(srv.log, x.news)

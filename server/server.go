@@ -141,6 +141,7 @@ func (srv *Server) Close() error {
 		srv.quiet.Wait()
 	}
 	srv.mu.Unlock()
+	srv.tellTails(true) // also of what has gone wrong while all ended
 	srv.bell.Close()
 	srv.events.End()
 	for _, e := range srv.extensions {
@@ -196,7 +197,6 @@ func (srv *Server) sweep() {
 	for {
 		select {
 		case <-srv.closing:
-			srv.tellTails(true)
 			return
 		case <-tick.C:
 			now := clock.Now()
