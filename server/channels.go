@@ -27,6 +27,8 @@ type registry struct {
 	// wildLengths are how many patterns there are of each length: under mu, as byName.
 	wildLengths []int32
 
+	made uint64 // channels so far, under mu
+
 	// generation counts the changes of rules and of the set of patterns. A
 	// channel's cached route holds while it stays the same.
 	generation atomic.Uint64
@@ -36,6 +38,7 @@ type registry struct {
 // /quotes/*, which is a channel that others match.
 type channel struct {
 	name    string
+	serial  uint64 // no two channels have the same, also not of one name
 	kind    bayeux.Kind
 	wild    bool
 	prefix  []byte // the start of every event on it, encoded once
@@ -58,8 +61,8 @@ type channel struct {
 	order lock.Mutex[lock.Order]
 	last  *latest // for ChannelOptions.SendLast; nil: there is none
 
-	mu       lock.Mutex[lock.Channel] // guards changes of subs, and gone
-	expected int                      // subscriptions that join a history
+	mu       lock.Mutex[lock.Channel] // guards changes of subs, and what follows
+	expected int                      // subscriptions that join a history, and kept publishes under way
 	gone     bool                     // swept: ask the registry again. Changed under order too
 }
 
@@ -192,8 +195,9 @@ func (r *registry) insert(name string, x maker) (ch *channel, broken string, lim
 	if broken, limit := r.mayMake(x); broken != "" {
 		return nil, broken, limit
 	}
+	r.made++
 	c := bayeux.Channel(name)
-	ch = &channel{name: name, kind: c.Kind(), wild: c.IsWild(), prefix: codec.EventPrefix(name), creator: x.session, addr: x.addr}
+	ch = &channel{name: name, serial: r.made, kind: c.Kind(), wild: c.IsWild(), prefix: codec.EventPrefix(name), creator: x.session, addr: x.addr}
 	r.byName[name] = ch
 	r.count(ch, 1)
 	return ch, "", 0
@@ -223,6 +227,7 @@ func add(counts map[string]int, whose string, n int) {
 func (r *registry) sweep(in []*channel) []*channel {
 	all := r.snapshot(in)
 	for _, ch := range all {
+		r.dropOldRoute(ch)
 		if r.inUse(ch) {
 			ch.idle.Store(0)
 			continue
@@ -232,6 +237,14 @@ func (r *registry) sweep(in []*channel) []*channel {
 		}
 	}
 	return emptied(all)
+}
+
+// dropOldRoute lets go of a route that is stale, and with it of patterns that may have
+// gone.
+func (r *registry) dropOldRoute(ch *channel) {
+	if cached := ch.cached.Load(); cached != nil && cached.generation != r.generation.Load() {
+		ch.cached.CompareAndSwap(cached, nil)
+	}
 }
 
 func (r *registry) remove(ch *channel) {

@@ -19,8 +19,8 @@ import (
 //  1. markEnded, under its mutex: it takes nothing more, and what it has is dropped,
 //     or, of one that was kicked, kept for its client. Only the first caller goes on.
 //  2. conclude: nobody finds it any more, by id, user or channel; the events tell.
-//  3. farewell: its client is told, where one listens. Where none does, or only
-//     later, it stays among those that part, with a lastNotice for its next connect:
+//  3. farewell: its client is told, where one listens. Where none does, or that
+//     fails, it stays among those that part, with a lastNotice for its next connect:
 //     takeParting gives it to that, noticeSent knows whether it has left.
 //  4. endWith: log and hooks are told.
 //  5. sweepParting: who has not come within the grace is forgotten, and what was
@@ -74,15 +74,16 @@ func (srv *Server) conclude(s *Session, x *ending) bool {
 	if left.cancel != nil {
 		left.cancel()
 	}
-	if !srv.sessions.remove(s, left.parts) && left.parts {
-		srv.partFrom(s, func(*Session) bool { return true })
-	}
+	waits := srv.sessions.remove(s, left.parts)
 	srv.users.set(s, "")
 	left.unsubscribe()
 	if left.reachable {
 		srv.emitEnd(s, left.subs, x)
 	}
 	s.farewell(&left, x)
+	if left.parts && !waits { // what leaves with its held connect has been taken by now
+		srv.partFrom(s, func(*Session) bool { return true })
+	}
 	w.flush(srv)
 	return left.reachable
 }
@@ -101,7 +102,7 @@ type leftovers struct {
 	held      held
 	stream    *link
 	cancel    context.CancelFunc
-	parts     bool // its client has yet to be told
+	parts     bool // its client has yet to be told, with a later connect
 	reachable bool // it had begun
 }
 
@@ -134,7 +135,7 @@ func (srv *Server) markEnded(s *Session, x *ending, left *leftovers, w *wakes) b
 			s.tellLimit(&left.held, x.refusal)
 		}
 	}
-	left.parts = s.parting != nil
+	left.parts = s.noticeDue()
 	left.cancel = s.cancel
 	if s.personal {
 		srv.personal.Add(-1)
@@ -238,7 +239,7 @@ func (s *Session) takeParting(h *held) bool {
 	if h.link.peer.Once {
 		p.leaving = h.link
 	} else {
-		s.parting = nil
+		s.parted()
 	}
 	if h.refusal = p.refusal; h.refusal != nil {
 		h.last = handshakeAgain(0)
@@ -253,16 +254,25 @@ func (s *Session) takeParting(h *held) bool {
 func (s *Session) noticeDue() bool { return s.parting != nil && s.parting.leaving == nil }
 
 // noticeSent notes whether l took the answer that tells the client of the end: if not,
-// the next connect gets it. The caller holds mu.
+// the next connect gets it, if there is room for one more to wait for that. The
+// caller holds mu.
 func (s *Session) noticeSent(l *link, sent bool) {
 	switch p := s.parting; {
 	case p == nil || p.leaving != l:
 	case sent:
+		s.parted()
+	case !s.srv.sessions.wait(s):
 		s.parting = nil
 	default:
 		p.leaving = nil
 		s.startClock()
 	}
+}
+
+// parted ends that s waits: its client is told, or about to be. The caller holds mu.
+func (s *Session) parted() {
+	s.parting = nil
+	s.srv.sessions.forget(s)
 }
 
 // sweepParting lets go of sessions that have ended, whether their clients know or

@@ -175,3 +175,17 @@ func TestNoChannelIsMadeInADelivery(t *testing.T) {
 		}
 	}, server.WithHistory(h.history()))
 }
+
+// A history that panics leaves nothing behind in the server.
+func TestAChannelWhoseHistoryPanicsGoesAsOthersDo(t *testing.T) {
+	h := (&shelf{}).history()
+	h.Append = func(context.Context, string, codec.Raw, func(codec.Raw)) func() error { panic("disk on fire") }
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		c, before := w.session(), w.Stats().Channels
+		assert.Error(t, w.Publish(t.Context(), "/kept", 1))
+		assert.Equal(t, "500::internal", c.ask(`{"channel":"/kept","id":"p","clientId":"$","data":1}`).Error)
+		assert.Equal(t, before+1, w.Stats().Channels)
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, before, w.Stats().Channels)
+	}, server.WithHistory(h))
+}

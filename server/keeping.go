@@ -32,6 +32,12 @@ func (p *publishing) keep() error {
 	for !ch.expect() {
 		ch = p.srv.createChannel(ch.name, p.from)
 	}
+	appended := false
+	defer func() {
+		if !appended { // it has panicked
+			ch.unexpect()
+		}
+	}()
 	ctx := p.context()
 	wait := p.srv.history.Append(ctx, ch.name, p.data, func(data codec.Raw) {
 		var failed error // is in the log
@@ -49,6 +55,7 @@ func (p *publishing) keep() error {
 		p.srv.overflowApart(p.wakes.doomed)
 		p.wakes.doomed = nil
 	})
+	appended = true
 	p.kept = func() error {
 		defer ch.unexpect()
 		err := wait()

@@ -18,12 +18,13 @@ type latest struct {
 	used  uint32 // when it was published or given to somebody last, in sweeps
 
 	// Who got it, in the form of how many subscriptions each pattern had had by
-	// then: they are not to get it once more.
+	// then: they are not to get it once more. Patterns that have gone since are not
+	// held in memory by it.
 	reached []reach
 }
 
 type reach struct {
-	pattern *channel
+	pattern uint64 // its serial
 	now     uint32
 }
 
@@ -31,7 +32,7 @@ type reach struct {
 // there when the message was put into the outboxes.
 func (l *latest) has(sub *subscription) bool {
 	for _, r := range l.reached {
-		if r.pattern == sub.channel {
+		if r.pattern == sub.channel.serial {
 			return snapshot{added: r.now}.had(sub)
 		}
 	}
@@ -68,7 +69,7 @@ func (p *publishing) keepLast(e *event) {
 	l := ch.last
 	l.event, l.used, l.reached = e, e.born, l.reached[:0]
 	for i, c := range p.route.patterns {
-		l.reached = append(l.reached, reach{c, p.settled[i].added})
+		l.reached = append(l.reached, reach{c.serial, p.settled[i].added})
 	}
 	p.srv.channels.lasts.bytes.Add(more)
 }
@@ -103,9 +104,11 @@ func (srv *Server) giveLast(ch *channel, sub *subscription, wanted func(ch strin
 		last := ch.last.now(srv.sweeps.Load())
 		own := last
 		if srv.delivers() {
-			ch.order.Unlock()
-			own = srv.ownOf(context.Background(), sub.session, ch.name, last)
-			ch.order.Lock()
+			func() {
+				ch.order.Unlock()
+				defer ch.order.Lock() // also if user code ends the goroutine
+				own = srv.ownOf(context.Background(), sub.session, ch.name, last)
+			}()
 			if ch.last == nil || ch.last.event.counted() != last.counted() {
 				continue // with a newer one, unless that has come already
 			}
@@ -182,34 +185,41 @@ func (srv *Server) trimLasts(from *Session) {
 	if limit < 0 || l.bytes.Load() <= limit || !l.trimming.CompareAndSwap(false, true) {
 		return
 	}
-	addr := ""
+	srv.run(func() {
+		defer func() {
+			l.trimming.Store(false)
+			srv.trimLasts(from) // others may have kept more since the last look, and left it to this one
+		}()
+		srv.dropLasts(from, limit-limit/8)
+	})
+}
+
+// dropLasts drops latest messages until they take no more than so many bytes.
+func (srv *Server) dropLasts(from *Session, most int64) {
+	l, addr := &srv.channels.lasts, ""
 	if from != nil {
 		addr = from.peer.Addr
 	}
-	srv.run(func() {
-		defer l.trimming.Store(false)
-		begun := time.Now()
-		for _, ch := range srv.spareLasts() {
-			if l.bytes.Load() <= limit-limit/8 {
-				return
-			}
-			ch.order.Lock()
-			dropped := l.drop(ch)
-			ch.order.Unlock()
-			if dropped {
-				srv.limited(limitLatestBytes, addr, from)
-			}
-			if time.Since(begun) > taskTurn {
-				srv.bell.Wait()
-				begun = time.Now()
-			}
+	long := longTask{begun: time.Now()}
+	for _, ch := range srv.spareLasts(&long) {
+		if l.bytes.Load() <= most {
+			return
 		}
-	})
+		ch.order.Lock()
+		dropped := l.drop(ch)
+		ch.order.Unlock()
+		if dropped {
+			srv.limited(limitLatestBytes, addr, from)
+		}
+		if long.shouldYieldNow() {
+			srv.bell.Wait()
+		}
+	}
 }
 
 // spareLasts are the channels that keep a message: first those to which nobody is
 // subscribed, and of these the ones that have not been used for longest.
-func (srv *Server) spareLasts() []*channel {
+func (srv *Server) spareLasts(long *longTask) []*channel {
 	type spare struct {
 		ch   *channel
 		used uint32
@@ -217,6 +227,9 @@ func (srv *Server) spareLasts() []*channel {
 	}
 	var all []spare
 	for _, ch := range srv.channels.lasts.matching("/**") {
+		if long.shouldYield() {
+			srv.bell.Wait()
+		}
 		_, busy := srv.channels.routeOf(ch).heard()
 		ch.order.Lock()
 		if ch.last != nil {

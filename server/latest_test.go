@@ -3,12 +3,14 @@ package server
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -186,5 +188,68 @@ func TestLatestMessagesAreBoundedAndThoseThatNobodyListensToGoFirst(t *testing.T
 		srv.end(listener, 0)
 		time.Sleep(10 * time.Second)
 		assert.Zero(t, srv.channels.lasts.bytes.Load())
+	})
+}
+
+// User code that ends its goroutine while the latest message is made for somebody
+// leaves the channel as it is for others.
+func TestADeliverThatEndsItsGoroutineHoldsUpNoChannel(t *testing.T) {
+	exits := false
+	srv := latestOf(t, WithExtension(Extension{Deliver: func(context.Context, *Session, *bayeux.Message) error {
+		if exits {
+			runtime.Goexit()
+		}
+		return nil
+	}}))
+	require.NoError(t, srv.Publish(t.Context(), "/a", 1))
+	s, _ := sessionOf(srv)
+	s.batching++
+	exits = true
+	var subscribing sync.WaitGroup
+	subscribing.Go(func() { assert.NoError(t, s.Subscribe("/a")) })
+	subscribing.Wait()
+	exits = false
+	require.NoError(t, srv.Publish(t.Context(), "/a", 2))
+	assert.Equal(t, []int{2}, numbersFor(t, s))
+}
+
+// Patterns come and go without end, and what a channel knows of them must not add up.
+func TestAChannelThatStaysHoldsNoPatternInMemoryThatHasGone(t *testing.T) {
+	srv := latestOf(t, WithTiming(Timing{Sweep: time.Hour}))
+	s, _ := sessionOf(srv)
+	s.batching++
+	require.NoError(t, s.Subscribe("/a/*"))
+	require.NoError(t, srv.Publish(t.Context(), "/a/x", 1))
+	pattern := weak.Make(srv.channels.get([]byte("/a/*")))
+	require.NotNil(t, pattern.Value())
+	srv.end(s, 0)
+	for range 4 {
+		srv.channels.sweep(nil)
+	}
+	require.NotNil(t, srv.channels.get([]byte("/a/x")))
+	runtime.GC()
+	assert.Nil(t, pattern.Value())
+}
+
+// What comes while others are dropped, and so is dropped by nobody at once, is not
+// left.
+func TestLatestMessagesThatComeWhileOthersAreDroppedAreBoundedToo(t *testing.T) {
+	const limit = 2000
+	synctest.Test(t, func(t *testing.T) {
+		var srv *Server
+		publish := func(ch string) {
+			assert.NoError(t, srv.Publish(context.Background(), ch, strings.Repeat("x", limit*2/3)))
+		}
+		broken := 0
+		srv = latestOf(t, WithLimits(Limits{LatestBytes: limit}), WithHooks(Hooks{Limited: func(string) {
+			if broken++; broken == 1 {
+				publish("/c")
+				publish("/d")
+			}
+		}}))
+		publish("/a")
+		publish("/b")
+		synctest.Wait()
+		assert.LessOrEqual(t, srv.channels.lasts.bytes.Load(), int64(limit))
 	})
 }

@@ -125,12 +125,15 @@ const (
 // session is nil where there is none. No lock may be held.
 func (srv *Server) limited(limit, addr string, session *Session) {
 	lock.None()
-	l := line{slog.LevelWarn, "limit reached", []slog.Attr{slog.String("limit", limit), slog.String("addr", addr)}}
-	if session != nil {
-		l.about = append(l.about, slog.Any("session", session))
+	says := func() line {
+		about := []slog.Attr{slog.String("limit", limit), slog.String("addr", addr)}
+		if session != nil {
+			about = append(about, slog.Any("session", session))
+		}
+		return line{slog.LevelWarn, "limit reached", about}
 	}
-	if news := srv.stats.count(&srv.stats.limited, limit, l); news > 0 {
-		l.tell(srv.log, news)
+	if news := srv.stats.count(&srv.stats.limited, limit, says); news > 0 {
+		says().tell(srv.log, news)
 	}
 	if f := srv.hooks.Limited; f != nil {
 		f(limit)

@@ -21,7 +21,7 @@ type repeats struct {
 	times  uint64
 	told   uint64 // of them in the log
 	logged time.Time
-	last   line // of those that were not told, what of it may be kept
+	last   line // of the first that was not told, what of it may be kept
 }
 
 // A line is one for the log, which says at its end how often.
@@ -52,11 +52,14 @@ func (l line) lasting() line {
 }
 
 // count counts one more, and returns how many a line of the log is to tell of
-// now; 0: no line.
-func (r *repeats) count(now time.Time, l line) (news uint64) {
+// now; 0: no line. It asks for the line only to keep it for the tail: whoever breaks a
+// limit again and again is to cost little.
+func (r *repeats) count(now time.Time, says func() line) (news uint64) {
 	r.times++
 	if r.told > 0 && now.Sub(r.logged) < repeatPause {
-		r.last = l.lasting()
+		if r.last.text == "" {
+			r.last = says().lasting()
+		}
 		return 0
 	}
 	return r.tell(now)
@@ -70,7 +73,7 @@ func (r *repeats) tell(now time.Time) (news uint64) {
 }
 
 // count counts one more of a kind, as repeats.count does.
-func (c *counters) count(kinds *map[string]*repeats, kind string, l line) (news uint64) {
+func (c *counters) count(kinds *map[string]*repeats, kind string, says func() line) (news uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := (*kinds)[kind]
@@ -81,7 +84,7 @@ func (c *counters) count(kinds *map[string]*repeats, kind string, l line) (news 
 		}
 		(*kinds)[kind] = r
 	}
-	return r.count(time.Now(), l)
+	return r.count(time.Now(), says)
 }
 
 // A tail is what comes after the last line about something, and its line.
@@ -107,8 +110,8 @@ func (c *counters) tails(all bool) (tails []tail) {
 	return tails
 }
 
-// tellTails is of the sweep: a burst that is over must not stay one line for its
-// first.
+// tellTails is of the sweep, and of Close: a burst that is over must not stay one line
+// for its first.
 func (srv *Server) tellTails(all bool) {
 	for _, x := range srv.stats.tails(all) {
 		x.tell(srv.log, x.news)
@@ -120,18 +123,20 @@ func (srv *Server) tellTails(all bool) {
 // minute, with how often, for each text and place. Of places there are no more
 // than the program has.
 func (srv *Server) logRepeated(level slog.Level, text, place string, about ...slog.Attr) {
-	l := line{level, text, about}
-	if news := srv.stats.count(&srv.stats.failed, text+" "+place, l); news > 0 {
-		l.tell(srv.log, news)
+	says := func() line { return line{level, text, about} }
+	if news := srv.stats.count(&srv.stats.failed, text+" "+place, says); news > 0 {
+		says().tell(srv.log, news)
 	}
 }
 
 // panicked tells of a panic that is being recovered from, by where it began.
 func (srv *Server) panicked(where string, p any, about ...slog.Attr) {
-	at := panicLine()
-	l := line{slog.LevelError, "panic in a " + where, append(about, slog.Any("panic", p), slog.String("at", at))}
-	if news := srv.stats.count(&srv.stats.failed, l.text+" "+at, l); news > 0 {
-		l.tell(srv.log, news, slog.String("stack", string(debug.Stack())))
+	at, text := panicLine(), "panic in a "+where
+	says := func() line {
+		return line{slog.LevelError, text, append(about, slog.Any("panic", p), slog.String("at", at))}
+	}
+	if news := srv.stats.count(&srv.stats.failed, text+" "+at, says); news > 0 {
+		says().tell(srv.log, news, slog.String("stack", string(debug.Stack())))
 	}
 }
 

@@ -131,3 +131,27 @@ func TestSessionsThatComeAndGoAreInTheLogAtDebugOnly(t *testing.T) {
 		}, logTo(&log, level))
 	}
 }
+
+// What goes wrong because the server closes is in the log as well.
+func TestTheLogTellsOfWhatHappensWhileTheServerCloses(t *testing.T) {
+	var log journal
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		w.HandleService("/service/broken", func(ctx context.Context, _ *server.Session, m *bayeux.Message) (any, error) {
+			if string(m.Data) == "2" {
+				<-ctx.Done()
+				time.Sleep(time.Second)
+			}
+			return nil, errors.New("database down")
+		})
+		fast, slow := w.session(), w.session()
+		for range 10 {
+			fast.ask(`{"channel":"/service/broken","id":"x","clientId":"$","data":1}`)
+		}
+		slow.send(`{"channel":"/service/broken","id":"x","clientId":"$","data":2}`)
+		w.settle()
+		w.end()
+		lines := log.lines("channel=/service/broken")
+		require.Len(t, lines, 2)
+		assert.Contains(t, lines[1], "times=10\n")
+	}, logTo(&log, slog.LevelInfo))
+}

@@ -65,12 +65,14 @@ func (srv *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 // the hook: it is either an attack on a visitor, or an origin that WithOrigins
 // ought to name, or a proxy that does not let Host pass.
 func (srv *Server) countForeignOrigin(r *http.Request) {
-	l := line{slog.LevelWarn, "page of another origin refused", []slog.Attr{
-		slog.String("origin", transport.Detail(strings.Join(r.Header["Origin"], ", "))),
-		slog.String("host", transport.Detail(r.Host)), slog.String("addr", r.RemoteAddr),
-	}}
-	if news := srv.stats.count(&srv.stats.limited, foreignOrigin, l); news > 0 {
-		l.tell(srv.log, news)
+	says := func() line {
+		return line{slog.LevelWarn, "page of another origin refused", []slog.Attr{
+			slog.String("origin", transport.Detail(strings.Join(r.Header["Origin"], ", "))),
+			slog.String("host", transport.Detail(r.Host)), slog.String("addr", r.RemoteAddr),
+		}}
+	}
+	if news := srv.stats.count(&srv.stats.limited, foreignOrigin, says); news > 0 {
+		says().tell(srv.log, news)
 	}
 	if f := srv.hooks.Limited; f != nil {
 		f(foreignOrigin)

@@ -2,10 +2,13 @@ package server
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/transport"
 )
 
 // Who is kicked while it is away costs memory until it comes, and counts in no limit
@@ -15,7 +18,7 @@ func TestNoMoreThanTenThousandKickedClientsAreWaitedFor(t *testing.T) {
 	require.NoError(t, err)
 	defer srv.Close()
 	one := int64(0)
-	for i := range mostParting + 1000 {
+	for i := range mostKicked + 1000 {
 		s, _ := sessionOf(srv)
 		require.NoError(t, s.Send("/service/news", 1))
 		if i == 0 {
@@ -23,10 +26,109 @@ func TestNoMoreThanTenThousandKickedClientsAreWaitedFor(t *testing.T) {
 		}
 		s.Disconnect()
 	}
-	assert.Equal(t, mostParting, len(srv.sessions.allParting())) // Len would print them
-	assert.Equal(t, mostParting*one, srv.queued.Load(), "what the others had queued is gone")
+	assert.Equal(t, mostKicked, len(srv.sessions.allParting())) // Len would print them
+	assert.Equal(t, mostKicked*one, srv.queued.Load(), "what the others had queued is gone")
 	assert.EqualValues(t, 1000, srv.Stats().Dropped)
 	srv.sweepParting(func(*Session) bool { return true })
 	assert.Empty(t, srv.sessions.allParting())
 	assert.Zero(t, srv.queued.Load())
+}
+
+// A polled takes the one answer to a poll.
+type polled struct {
+	stream
+	got [][]byte
+}
+
+func (p *polled) Send(what *transport.Payload) error {
+	p.got = append(p.got, what.Messages...)
+	return nil
+}
+
+// heldBy is a session whose connect is held by an exchange.
+func heldBy(srv *Server) (*Session, *polled) {
+	x := &polled{stream: stream{told: func() {}, peer: transport.Peer{Once: true}}}
+	l := newLink(srv, x)
+	s := newSession(srv, l)
+	srv.sessions.add(s, &srv.config)
+	s.phase = connected
+	s.mu.Lock()
+	s.hold(held{link: l, id: "c", until: time.Now().Add(time.Hour)})
+	s.mu.Unlock()
+	return s, x
+}
+
+// Whom its poll tells of the kick is not waited for, and so neither takes the place of
+// one that is, nor needs one.
+func TestAPollThatIsHeldTellsOfAKickHoweverManyAreWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, err := New(WithTiming(Timing{Sweep: time.Hour}))
+		require.NoError(t, err)
+		defer srv.Close()
+		kick := func() {
+			s, x := heldBy(srv)
+			s.Batch(func() {
+				require.NoError(t, s.Send("/service/news", 1))
+				s.Kick("enough")
+			})
+			synctest.Wait()
+			require.Len(t, x.got, 3)
+			assert.Contains(t, string(x.got[0]), "/service/news")
+			assert.Contains(t, string(x.got[1]), "enough")
+		}
+		kick()
+		assert.Empty(t, srv.sessions.allParting())
+		for range mostKicked {
+			s, _ := sessionOf(srv)
+			s.Kick("away")
+		}
+		kick()
+		assert.Equal(t, mostKicked, len(srv.sessions.allParting()))
+		assert.Zero(t, srv.Stats().Dropped)
+	})
+}
+
+// Who has come for it waits no more.
+func TestAClientThatIsToldOfItsKickMakesRoomForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, err := New(WithTiming(Timing{Sweep: time.Hour}))
+		require.NoError(t, err)
+		defer srv.Close()
+		for _, once := range []bool{true, false} {
+			s, _ := sessionOf(srv)
+			s.Kick("enough")
+			require.Len(t, srv.sessions.allParting(), 1)
+			l := newLink(srv, &polled{stream: stream{told: func() {}, peer: transport.Peer{Once: once}}})
+			h := held{link: l, id: "c"}
+			s.mu.Lock()
+			require.True(t, s.takeParting(&h))
+			s.mu.Unlock()
+			s.sendConnectReply(&h)
+			assert.Empty(t, srv.sessions.allParting(), "once: %v", once)
+		}
+	})
+}
+
+// Of those who are waited for, neither kind takes the places of the other.
+func TestKickedClientsTakeNoPlaceOfThoseThatALimitHasEnded(t *testing.T) {
+	srv, err := New(WithTiming(Timing{Sweep: time.Hour}))
+	require.NoError(t, err)
+	defer srv.Close()
+	kick := func() { s, _ := sessionOf(srv); s.Disconnect() }
+	overflow := func() { s, _ := sessionOf(srv); srv.endWith(s, beyond(limitSessionQueue, 1, "bytes")) }
+	for range 2 { // once more when all have gone
+		for range mostLimited + 10 {
+			kick()
+		}
+		for range mostLimited + 10 {
+			overflow()
+		}
+		assert.Equal(t, 2*mostLimited+10, len(srv.sessions.allParting()))
+		for range mostKicked {
+			kick()
+		}
+		assert.Equal(t, mostLimited+mostKicked, len(srv.sessions.allParting()))
+		srv.sweepParting(func(*Session) bool { return true })
+		assert.Empty(t, srv.sessions.allParting())
+	}
 }

@@ -172,10 +172,16 @@ func (t *turn) refusal(err error, ch string, code int, what string) *bayeux.Erro
 // logRefusal tells the log why, which the client does not learn: once, and then
 // once a minute for each kind. All are there at debug level.
 func (srv *Server) logRefusal(err error, session *Session, ch, what string) {
-	l := line{slog.LevelWarn, "refused", []slog.Attr{
-		slog.String("what", what), slog.Any("session", session), slog.String("channel", ch), slog.Any("err", err),
-	}}
-	news := srv.stats.count(&srv.stats.refused, what, l)
+	says := func() line {
+		return line{slog.LevelWarn, "refused", []slog.Attr{
+			slog.String("what", what), slog.Any("session", session), slog.String("channel", ch), slog.Any("err", err),
+		}}
+	}
+	news := srv.stats.count(&srv.stats.refused, what, says)
+	if news == 0 && !srv.log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	l := says()
 	if news == 0 {
 		l.level = slog.LevelDebug
 	}

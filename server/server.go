@@ -130,6 +130,7 @@ func (srv *Server) Close() error {
 	for _, x := range srv.sessions.all(nil) {
 		srv.end(x, transport.GoingAway)
 	}
+	srv.sessions.close()
 	srv.sweepParting(func(*Session) bool { return true })
 	for _, l := range srv.links.snapshot(nil) {
 		l.close(transport.GoingAway)
@@ -140,6 +141,7 @@ func (srv *Server) Close() error {
 		srv.quiet.Wait()
 	}
 	srv.mu.Unlock()
+	srv.tellTails(true) // also of what has gone wrong while all ended
 	srv.bell.Close()
 	srv.events.End()
 	for _, e := range srv.extensions {
@@ -195,7 +197,6 @@ func (srv *Server) sweep() {
 	for {
 		select {
 		case <-srv.closing:
-			srv.tellTails(true)
 			return
 		case <-tick.C:
 			now := clock.Now()

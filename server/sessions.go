@@ -14,7 +14,9 @@ type sessionTable struct {
 	mu      lock.RWMutex[lock.Sessions]
 	byID    map[string]*Session
 	byAddr  map[string]int      // sessions of each remote address that counts
-	parting map[string]*Session // have ended, by a kick or a limit, but their clients do not know yet
+	parting map[string]*Session // have ended, by a kick or a limit, and wait for a connect that is told so
+	limited int                 // of them, those that a limit has ended
+	closed  bool                // none is waited for any more
 }
 
 func (t *sessionTable) init() {
@@ -55,11 +57,11 @@ func (t *sessionTable) find(id []byte) *Session {
 }
 
 // Sessions that have ended may wait to tell their clients why, and count in no limit
-// themselves: so many that a limit has ended, and so many in all, of which the
-// others were kicked. The client of one more gets a plain 402.
+// themselves: so many that a limit has ended, and so many that were kicked. The client
+// of one more gets a plain 402.
 const (
-	mostOverLimit = 1000
-	mostParting   = 10_000
+	mostLimited = 1000
+	mostKicked  = 10_000
 )
 
 // remove takes out s, whose client may have to be told yet: waits is whether s waits
@@ -73,14 +75,38 @@ func (t *sessionTable) remove(s *Session, parts bool) (waits bool) {
 	}
 	delete(t.byID, s.id)
 	add(t.byAddr, addr, -1)
-	most := mostOverLimit
-	if s.why == transport.Kicked {
-		most = mostParting
+	return parts && t.letWait(s)
+}
+
+// wait has a session that has ended wait for its client's next connect. It is false
+// if too many do.
+func (t *sessionTable) wait(s *Session) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.letWait(s)
+}
+
+// letWait is wait for a caller that holds mu.
+func (t *sessionTable) letWait(s *Session) bool {
+	if t.parting[s.id] != nil {
+		return true
 	}
-	if waits = parts && len(t.parting) < most; waits {
-		t.parting[s.id] = s
+	kicked := s.why == transport.Kicked
+	switch {
+	case t.closed, kicked && len(t.parting)-t.limited >= mostKicked, !kicked && t.limited >= mostLimited:
+		return false
+	case !kicked:
+		t.limited++
 	}
-	return waits
+	t.parting[s.id] = s
+	return true
+}
+
+// close ends that any more wait: nobody will come.
+func (t *sessionTable) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
 }
 
 // addr is the address that shook hands, if it counts towards a limit: one of
@@ -107,8 +133,7 @@ func (t *sessionTable) all(in []*Session) []*Session {
 	return slices.AppendSeq(slices.Grow(in, len(t.byID)), maps.Values(t.byID))
 }
 
-// allParting are the sessions that have ended while their clients were away, who are
-// to be told yet.
+// allParting are the sessions that have ended and wait for a connect that is told so.
 func (t *sessionTable) allParting() []*Session {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -118,7 +143,13 @@ func (t *sessionTable) allParting() []*Session {
 func (t *sessionTable) forget(s *Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.parting[s.id] == nil {
+		return
+	}
 	delete(t.parting, s.id)
+	if s.why != transport.Kicked {
+		t.limited--
+	}
 }
 
 // Session returns the session of that id, nil if there is none now.

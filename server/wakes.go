@@ -106,12 +106,14 @@ func (w *wakes) tell(srv *Server) {
 func (w *wakes) flushApart(srv *Server) {
 	w.wake(srv, nil)
 	if w.tells() {
-		srv.run(func() { w.tell(srv) })
+		rest := *w // else each w would be on the heap, and seldom is there anything to tell
+		w.doomed, w.drops, w.full = nil, nil, false
+		srv.run(func() { rest.tell(srv) })
 	}
 }
 
-// endedAtOnce is how many sessions end on the goroutine whose message filled their
-// outboxes. More are no business of whoever published it.
+// endedAtOnce is how many sessions at most end on the goroutine whose payload, or
+// publish, filled their outboxes. More are no business of whoever published.
 const endedAtOnce = 8
 
 // overflowAll ends sessions whose outbox was full. Where a message was one too many
