@@ -25,6 +25,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"syscall"
 	"path/filepath"
 	"regexp"
 	"time"
@@ -40,7 +41,7 @@ func main() {
 	file := flag.String("json", "", "write all figures to this file, too")
 	plots := flag.String("plots", "", "draw the figures, too: SVG files in this folder")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, settings{*rounds, *only, *names, *file, *plots, *dur}); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)

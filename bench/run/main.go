@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/gocometd/cometd/bench/internal/trial"
@@ -47,7 +48,7 @@ func main() {
 	flag.StringVar(&s.file, "json", "", "write all figures to this file, too")
 	flag.StringVar(&s.plots, "plots", "", "draw the figures, too: SVG files in this folder")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, s); err != nil {
 		fmt.Fprintln(os.Stderr, "run:", err)
