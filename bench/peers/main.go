@@ -25,9 +25,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"syscall"
 	"path/filepath"
 	"regexp"
+	"syscall"
 	"time"
 
 	"github.com/gocometd/cometd/bench/internal/trial"
