@@ -38,8 +38,8 @@ func TestASlowPolicyLetsNoMoreChannelsComeThanALimit(t *testing.T) {
 	kept := server.WithHistory(&server.History{
 		Keeps:  func(string) bool { return false },
 		Append: func(context.Context, string, codec.Raw, func(codec.Raw)) func() error { return nil },
-		Join: func(context.Context, *server.Session, string, *bayeux.Message) (func(*server.Joining), error) {
-			return func(*server.Joining) {}, nil
+		Join: func(context.Context, *server.Session, *bayeux.Message) func(string) (func(*server.Joining), error) {
+			return func(string) (func(*server.Joining), error) { return func(*server.Joining) {}, nil }
 		},
 	})
 	ways := map[string]string{

@@ -25,11 +25,11 @@ type History struct {
 	// channels that are kept; hooks hear of the message from its publisher.
 	Append func(ctx context.Context, ch string, data codec.Raw, deliver func(codec.Raw)) (wait func() error)
 
-	// Join is asked for each subscription that was granted: m is the subscribe
-	// message. An error refuses it. What is returned, unless nil, runs at once
-	// and must not block: it has the subscription, which gets no messages
-	// before [Joining.Live].
-	Join func(ctx context.Context, s *Session, ch string, m *bayeux.Message) (func(*Joining), error)
+	// Join is asked once for each subscribe message, m, and what it returns for each
+	// subscription of it that was granted. An error refuses that one. The function
+	// returned with it, unless nil, runs at once and must not block: it has the
+	// subscription, which gets no messages before [Joining.Live].
+	Join func(ctx context.Context, s *Session, m *bayeux.Message) func(ch string) (func(*Joining), error)
 }
 
 // WithHistory keeps messages in h, which must outlive the server. It fails if h
@@ -150,17 +150,20 @@ func (o *Outbox) freed() {
 	}
 }
 
-// join subscribes as the history wants it. begun is whether it takes part; if it
+// joinHistory subscribes as the history wants it. begun is whether it takes part; if it
 // does not, the caller subscribes. fresh is whether the session was not subscribed
 // to name before.
-func (t *turn) join(name string, m *bayeux.Message) (begun, fresh bool, refused *bayeux.Error) {
+func (t *turn) joinHistory(name string, m *bayeux.Message) (begun, fresh bool, refused *bayeux.Error) {
 	h := t.srv.history
 	if h == nil {
 		return false, false, nil
 	}
 	s := t.session
 	t.wakeOthers()
-	start, err := h.Join(t.context(), s, name, m)
+	if t.join == nil {
+		t.join = h.Join(t.context(), s, m)
+	}
+	start, err := t.join(name)
 	if err != nil {
 		return true, false, t.refusal(err, name, 403, "subscribe_denied")
 	}

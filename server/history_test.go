@@ -42,11 +42,13 @@ func (h *shelf) history() *server.History {
 			h.deliver = append(h.deliver, func() { deliver(data); close(safe) })
 			return func() error { <-safe; return nil }
 		},
-		Join: func(_ context.Context, _ *server.Session, ch string, _ *bayeux.Message) (func(*server.Joining), error) {
-			if ch != "/kept" && ch != "/**" {
-				return nil, nil
+		Join: func(context.Context, *server.Session, *bayeux.Message) func(string) (func(*server.Joining), error) {
+			return func(ch string) (func(*server.Joining), error) {
+				if ch != "/kept" && ch != "/**" {
+					return nil, nil
+				}
+				return func(j *server.Joining) { h.joining = j }, nil
 			}
-			return func(j *server.Joining) { h.joining = j }, nil
 		},
 	}
 }

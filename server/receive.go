@@ -30,6 +30,9 @@ type turn struct {
 	holding bool      // the payload is answered later, when its connect is
 	keeping []keeping // publishes that the history has under way
 	joining []func()  // subscriptions that begin with history
+
+	// join is what the history says to the subscribe at hand, once it was asked.
+	join    func(ch string) (func(*Joining), error)
 	wakes   wakes
 	sending []reply // scratch
 }

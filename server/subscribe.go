@@ -9,6 +9,7 @@ import (
 // subscribe processes a subscribe: the channels in order, up to the first that
 // is refused; those before it stay subscribed (docs/protocol.md §3.3).
 func (t *turn) subscribe(m *bayeux.Message) {
+	t.join = nil
 	done := t.forChannels(m, t.subscribeTo)
 	t.session.emit(len(done), Subscribed{Session: t.session, Channels: done, Context: t.context()})
 }
@@ -95,7 +96,7 @@ func (t *turn) subscribeTo(c bayeux.Channel, m *bayeux.Message) (fresh bool, ref
 	if err := t.maySubscribe(name, m); err != nil {
 		return false, err
 	}
-	begun, fresh, refused := t.join(name, m)
+	begun, fresh, refused := t.joinHistory(name, m)
 	if !begun {
 		return t.srv.subscribe(t.session, name, t)
 	}

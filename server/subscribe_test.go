@@ -188,9 +188,11 @@ func TestAHistoryIsAskedOnceForEachChannelOfASubscribe(t *testing.T) {
 	srv, err := New(WithHistory(&History{
 		Keeps:  func(string) bool { return true },
 		Append: func(context.Context, string, codec.Raw, func(codec.Raw)) func() error { return nil },
-		Join: func(_ context.Context, _ *Session, ch string, _ *bayeux.Message) (func(*Joining), error) {
-			asked[ch]++
-			return func(*Joining) {}, nil
+		Join: func(context.Context, *Session, *bayeux.Message) func(string) (func(*Joining), error) {
+			return func(ch string) (func(*Joining), error) {
+				asked[ch]++
+				return func(*Joining) {}, nil
+			}
 		},
 	}))
 	require.NoError(t, err)

@@ -28,7 +28,14 @@ func NewCores(procs int) (Cores, error) {
 	if err != nil {
 		return Cores{}, err
 	}
-	return newCores(procs, allowed)
+	c, err := newCores(procs, allowed)
+	if err != nil || c.server == "" {
+		return c, err
+	}
+	if _, err := exec.LookPath("taskset"); err != nil {
+		return c, errors.New("there is no taskset (Linux, util-linux) to pin a process to a core")
+	}
+	return c, nil
 }
 
 func newCores(procs int, allowed []int) (Cores, error) {
@@ -38,9 +45,6 @@ func newCores(procs int, allowed []int) (Cores, error) {
 	c := Cores{Procs: procs, first: allowed[0]}
 	if procs >= len(allowed) {
 		return c, nil
-	}
-	if _, err := exec.LookPath("taskset"); err != nil {
-		return c, errors.New("there is no taskset (Linux, util-linux) to pin a process to a core")
 	}
 	var server []string
 	for _, core := range allowed[:procs] {

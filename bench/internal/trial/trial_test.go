@@ -2,7 +2,6 @@ package trial
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -157,9 +156,6 @@ func TestCoresAreThoseOfThisProcess(t *testing.T) {
 	}
 	_, err := allowedCores("Name:\tx\n")
 	assert.Error(t, err)
-	if _, err := exec.LookPath("taskset"); err != nil {
-		t.Skip(err)
-	}
 	c, err := newCores(2, []int{3, 5, 7})
 	require.NoError(t, err)
 	assert.Equal(t, "GOMAXPROCS=2, the server on core 3,5, the load on core 7", c.String())

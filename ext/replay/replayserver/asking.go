@@ -2,18 +2,14 @@ package replayserver
 
 import (
 	"encoding/json"
-	"runtime"
 	"strings"
-	"sync"
-	"weak"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/ext/replay"
 )
 
 // An asking is what a subscribe says of its channels. Clients may send the
-// positions of all their channels, and ids as strings (docs/protocol.md §17). It
-// belongs to who processes the message.
+// positions of all their channels, and ids as strings (docs/protocol.md §17).
 type asking struct {
 	positions written[json.RawMessage]
 	numbers   written[int64]
@@ -68,25 +64,4 @@ func (w *written[V]) under(ch string) (v V, ok bool) {
 	}
 	v, ok = w.meant[ch]
 	return v, ok
-}
-
-// askings remembers what subscribes of many channels ask, of which each channel is
-// told apart: to read that again for each of them would cost the square of their
-// number. The zero askings is ready for use.
-type askings struct{ all sync.Map } // weak.Pointer[bayeux.Message] → *asking
-
-// of is what m asks, which does not change from channel to channel. It is forgotten
-// with m.
-func (s *askings) of(m *bayeux.Message) *asking {
-	if len(m.Subscription.Channels) <= 1 {
-		return parseAsking(m)
-	}
-	key := weak.Make(m)
-	if a, ok := s.all.Load(key); ok {
-		return a.(*asking)
-	}
-	a := parseAsking(m)
-	s.all.Store(key, a)
-	runtime.AddCleanup(m, func(key weak.Pointer[bayeux.Message]) { s.all.Delete(key) }, key)
-	return a
 }

@@ -30,9 +30,9 @@ func Channels(t *testing.T, s Store, pattern string) (n int) {
 // Join asks the history of a store about each channel of a subscribe, as a server
 // does.
 func Join(s Store, m *bayeux.Message) error {
-	h := &history{store: s}
+	join := (&history{store: s}).join(context.Background(), nil, m)
 	for _, ch := range m.Subscription.Channels {
-		if _, err := h.join(context.Background(), nil, ch, m); err != nil {
+		if _, err := join(ch); err != nil {
 			return err
 		}
 	}

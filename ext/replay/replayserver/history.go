@@ -75,8 +75,6 @@ type history struct {
 	mu        lock.Turn[lock.Delivering]
 	delivered replay.ID
 
-	asks askings
-
 	turns    lock.Mutex[lock.Turns]
 	readings map[*server.Session][]*reading // those whose turn it is not, of sessions that have a reader
 }
@@ -144,15 +142,17 @@ type beginning struct {
 	number int64 // that its client has given it, and can read; 0: none
 }
 
-// join finds out where a subscription wants to begin.
-func (h *history) join(_ context.Context, s *server.Session, ch string, m *bayeux.Message) (func(*server.Joining), error) {
-	a := h.asks.of(m)
-	b, err := h.beginning(ch, a)
-	if err != nil || b.after == replay.New && b.last <= 0 {
-		return nil, err
+// join finds out where the subscriptions of a message want to begin.
+func (h *history) join(_ context.Context, _ *server.Session, m *bayeux.Message) func(ch string) (func(*server.Joining), error) {
+	a := parseAsking(m)
+	return func(ch string) (func(*server.Joining), error) {
+		b, err := h.beginning(ch, a)
+		if err != nil || b.after == replay.New && b.last <= 0 {
+			return nil, err
+		}
+		b.number = a.number(ch)
+		return func(j *server.Joining) { h.begin(j, b) }, nil
 	}
-	b.number = a.number(ch)
-	return func(j *server.Joining) { h.begin(j, b) }, nil
 }
 
 func (h *history) beginning(ch string, a *asking) (b beginning, err error) {
