@@ -35,6 +35,12 @@ func (a *author) publish(ctx context.Context, where string) {
 	a.ran[where] = err
 }
 
+func (a *author) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.ran)
+}
+
 func (a *author) hooks() server.Hooks {
 	return server.Hooks{
 		Limited:       func(string) { a.publish(context.Background(), "limited") },
@@ -99,6 +105,8 @@ func TestHooksMayPublishOnKeptChannelsWhateverADeliveryDoes(t *testing.T) {
 		})
 		assert.Len(t, <-answered, 1)
 	})
+	// Hooks run when the delivery is over, and a server that is closed takes no message.
+	require.Eventually(t, func() bool { return a.count() == 5 }, 10*time.Second, time.Millisecond)
 	a.srv.Close()
 	assert.Equal(t, map[string]error{"limited": nil, "dropped": nil, "closed": nil, "published": nil, "outgoing": nil}, a.ran)
 }
