@@ -14,6 +14,11 @@ var justNow = 40 * time.Microsecond // a variable, because tests may be slower
 // which carries many clients, one now and then comes so soon.
 const inARow = 8
 
+// pause is how long a peer that has shown it asks nothing when it waits again.
+// Less would not do: while garbage is collected a request of such a peer takes
+// longer than justNow to come through net/http.
+const pause = time.Millisecond
+
 // askers are the connections that were answered last, by the address of their peer,
 // for net/http tells nothing else that all requests of one have. Where a middleware
 // puts the client's address there, it is the client that asks, and a proxy that
@@ -49,18 +54,25 @@ func (a *askers) enter(remote string) (row int) {
 	return row
 }
 
-// rowOf is 0 for a request whose connection was not answered just now, else one more
-// than that of the request before.
+// rowOf is one more than that of the request before if the connection was answered
+// just now, that one's if it has had enough of them in a row and no pause since,
+// and else 0.
 func (a *askers) rowOf(remote string, now time.Time) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := range a.left {
 		d := &a.left[(a.next-1-i+len(a.left))%len(a.left)]
-		if now.Sub(d.at) >= justNow {
+		ago := now.Sub(d.at)
+		switch {
+		case ago >= max(pause, justNow):
 			return 0
-		}
-		if d.remote == remote {
+		case d.remote != remote:
+		case ago < justNow:
 			return d.row + 1
+		case d.row >= inARow:
+			return d.row
+		default:
+			return 0
 		}
 	}
 	return 0
