@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/gocometd/cometd/internal/lock"
@@ -31,12 +32,13 @@ const pause = time.Millisecond
 // go first, one at a time.
 type askers struct {
 	mu   lock.Mutex[lock.Askers]
-	left [256]departure // the last of them, in turn
+	last [256]sighting // the last of them, in turn
 	next int
 }
 
-// A departure is the end of a request.
-type departure struct {
+// A sighting is the end of a request, or the begin of a stream: hundreds of streams
+// may begin before the first ends.
+type sighting struct {
 	remote string
 	at     time.Time
 	row    int
@@ -44,11 +46,18 @@ type departure struct {
 
 // enter returns when it is the turn of a request: the row'th that did not wait for
 // an answer.
-func (a *askers) enter(remote string) (row int) {
-	if nameless(remote) {
+func (a *askers) enter(r *http.Request) (row int) {
+	if nameless(r.RemoteAddr) {
 		return 0
 	}
-	if row = a.rowOf(remote, time.Now()); row >= inARow {
+	now := time.Now()
+	a.mu.Lock()
+	row = a.rowOf(r.RemoteAddr, now)
+	if r.ProtoMajor > 1 {
+		a.note(sighting{r.RemoteAddr, now, row})
+	}
+	a.mu.Unlock()
+	if row >= inARow {
 		giveWay()
 	}
 	return row
@@ -58,19 +67,17 @@ func (a *askers) enter(remote string) (row int) {
 // just now, that one's if it has had enough of them in a row and no pause since,
 // and else 0.
 func (a *askers) rowOf(remote string, now time.Time) int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for i := range a.left {
-		d := &a.left[(a.next-1-i+len(a.left))%len(a.left)]
-		ago := now.Sub(d.at)
+	for i := range a.last {
+		s := &a.last[(a.next-1-i+len(a.last))%len(a.last)]
+		ago := now.Sub(s.at)
 		switch {
 		case ago >= max(pause, justNow):
 			return 0
-		case d.remote != remote:
+		case s.remote != remote:
 		case ago < justNow:
-			return d.row + 1
-		case d.row >= inARow:
-			return d.row
+			return s.row + 1
+		case s.row >= inARow:
+			return s.row
 		default:
 			return 0
 		}
@@ -78,16 +85,21 @@ func (a *askers) rowOf(remote string, now time.Time) int {
 	return 0
 }
 
-// nameless is what all the connections over a socket of Unix are called alike.
-func nameless(remote string) bool { return remote == "" || remote == "@" }
-
 // leave notes that a request was answered.
-func (a *askers) leave(remote string, row int) {
-	if nameless(remote) {
+func (a *askers) leave(r *http.Request, row int) {
+	if nameless(r.RemoteAddr) {
 		return
 	}
+	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.left[a.next] = departure{remote, time.Now(), row}
-	a.next = (a.next + 1) % len(a.left)
+	a.note(sighting{r.RemoteAddr, now, row})
 }
+
+func (a *askers) note(s sighting) {
+	a.last[a.next] = s
+	a.next = (a.next + 1) % len(a.last)
+}
+
+// nameless is what all the connections over a socket of Unix are called alike.
+func nameless(remote string) bool { return remote == "" || remote == "@" }

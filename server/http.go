@@ -32,8 +32,8 @@ func (srv *Server) Mount(r Router, path string) {
 // connections gets 503 and is told which. A server that was closed, or has come to
 // the end of [Server.Shutdown], answers 503 too.
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	row := srv.askers.enter(r.RemoteAddr)
-	defer srv.askers.leave(r.RemoteAddr, row)
+	row := srv.askers.enter(r)
+	defer srv.askers.leave(r, row)
 	srv.boundBody(w, r)
 	if !srv.allowOrigin(w, r) {
 		return
