@@ -57,6 +57,24 @@ func TestRequestsLetOthersGoFirstWhoseConnectionsWereAnsweredJustNow(t *testing.
 	})
 }
 
+// All of them have begun before one ends, which is when others are seen.
+func TestStreamsThatBeginAtOnceLetOthersGoFirst(t *testing.T) {
+	ways := 0
+	defer func(f func()) { giveWay = f }(giveWay)
+	giveWay = func() { ways++ }
+	synctest.Test(t, func(t *testing.T) {
+		var a askers
+		for range 100 {
+			a.enter(&http.Request{RemoteAddr: "192.0.2.1:443", ProtoMajor: 2})
+		}
+		assert.Equal(t, 100-inARow, ways)
+		for range 100 {
+			a.enter(&http.Request{RemoteAddr: "192.0.2.2", ProtoMajor: 1}) // clients of one address, as a middleware names them
+		}
+		assert.Equal(t, 100-inARow, ways)
+	})
+}
+
 // The clients of a proxy that comes over a socket of Unix do not queue behind each
 // other: nobody can tell them apart.
 func TestWhoHasNoAddressWaitsForNobody(t *testing.T) {
