@@ -187,6 +187,12 @@ func (r *registry) initialize(srv *Server, ch *channel) {
 // insert looks at the limits once more: others may have made channels while the
 // application was asked about this one.
 func (r *registry) insert(name string, x maker) (ch *channel, broken string, limit int) {
+	r.mu.RLock()
+	ch = r.byName[name]
+	r.mu.RUnlock()
+	if ch != nil { // as for nearly all publishes of the server: they do not exclude each other
+		return ch, "", 0
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ch := r.byName[name]; ch != nil {
