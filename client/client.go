@@ -128,8 +128,9 @@ func newSupervisor(cfg *config) supervisor {
 // Dial makes a client and waits until it is connected. Each transport is tried
 // once: the error is that of the first attempt, or ctx's and what has failed by
 // then. A transport that has another behind it gets a third of Timeouts.Open, or of
-// the time until ctx's deadline if that is less. Afterwards the client is as one
-// from [New].
+// the time until ctx's deadline if that is less. If ctx ends when the server has
+// already granted a session, Dial says goodbye first, for Timeouts.Close at most.
+// Afterwards the client is as one from [New].
 func Dial(ctx context.Context, url string, opts ...Option) (*Client, error) {
 	by, _ := ctx.Deadline()
 	c, err := newClient(url, by, opts)

@@ -38,6 +38,8 @@ func TestWhatTheApplicationGetsWrongItIsTold(t *testing.T) {
 		f := newFake()
 		c, ctx := start(t, dialers(board(f, streams)), nil, Options(nil, nil), WithLogger(nil)), t.Context()
 		handler := func(context.Context, *bayeux.Message) error { return nil }
+		_, err := c.SubscribeFunc(ctx, "/a", nil)
+		assert.ErrorContains(t, err, "handler is nil")
 		for _, ch := range []string{"", "no slash", "/a//b"} {
 			_, err := c.Listen(ch)
 			assert.Error(t, err, ch)
@@ -48,7 +50,7 @@ func TestWhatTheApplicationGetsWrongItIsTold(t *testing.T) {
 			assert.Error(t, err, ch)
 		}
 		assert.ErrorContains(t, c.Publish(ctx, "/a", make(chan int)), "chan int")
-		_, err := c.Subscribe(ctx, "/ok", nil)
+		_, err = c.Subscribe(ctx, "/ok", nil)
 		assert.NoError(t, err, "a nil option is none")
 		assert.Zero(t, f.count("/a"))
 	})

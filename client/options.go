@@ -127,9 +127,9 @@ func Options(opts ...Option) Option {
 	}
 }
 
-// WithTransports gives the transports in order of preference. There is no
-// default here; cometd.Dial has WebSocket, then long-polling. A Dialer that was
-// made with wrong options says so here, if it has a method Err() error.
+// WithTransports gives the transports in order of preference, no two of one type.
+// There is no default here; cometd.Dial has WebSocket, then long-polling. A Dialer
+// that was made with wrong options says so here, if it has a method Err() error.
 func WithTransports(d ...transport.Dialer) Option {
 	return func(c *config) error {
 		seen := make(map[string]bool)
@@ -198,7 +198,7 @@ func WithHandshakeExt(f func(ctx context.Context) (bayeux.Ext, error)) Option {
 }
 
 // WithHeader adds a header to every request, the WebSocket upgrade included.
-// Values add up. Host names a virtual host; outside a browser.
+// Values add up. Host chooses a virtual host; a browser does not send it.
 func WithHeader(key, value string) Option {
 	return func(c *config) error {
 		if key == "" || textproto.TrimString(key) != key {
@@ -267,7 +267,7 @@ func WithHooks(h Hooks) Option {
 }
 
 // WithLogger logs to l: changes of state at Info, what an operator can mend at
-// Warn, stale replies at Debug. The default is silence.
+// Warn, a fault of the client's own at Error. The default is silence.
 func WithLogger(l *slog.Logger) Option {
 	return func(c *config) error {
 		if l == nil {
@@ -315,8 +315,8 @@ func WithTimeouts(t Timeouts) Option {
 //   - The time for which a connection has worked counts as paused.
 //   - After one that has worked for max, or for 30 seconds if that is less, pauses
 //     begin at min again.
-//   - If the first connection to end does so in the interval that the server has
-//     advised, or just after, the next attempt is at the end of that interval.
+//   - If a connection breaks in the interval that the server has advised, or just
+//     after it, the first attempt is at the end of that interval.
 func WithBackoff(min, max time.Duration) Option {
 	return func(c *config) error {
 		if min <= 0 || max < min {

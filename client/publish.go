@@ -132,8 +132,9 @@ func (c *Client) replied(r *request, m *bayeux.Message) {
 // for ever.
 const maxGoneSessions = 5
 
-// A Batch collects publishes to send in one payload, if that stays below
-// Limits.SendBytes, else in few. It belongs to one goroutine.
+// A Batch collects publishes to send in one payload, if it has no more than 256 and
+// stays below Limits.SendBytes, else in few. A server that has refused a batch gets
+// one message at a time from then on. It belongs to one goroutine.
 type Batch struct {
 	c        *Client
 	requests []*request

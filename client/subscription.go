@@ -111,6 +111,9 @@ func (c *Client) Subscribe(ctx context.Context, ch string, opts ...SubOption) (*
 // one after the other. An error of h ends the subscription and is its Err. The
 // handler's ctx has the values of this ctx and ends with the subscription.
 func (c *Client) SubscribeFunc(ctx context.Context, ch string, h Handler, opts ...SubOption) (*Subscription, error) {
+	if h == nil {
+		return nil, errors.New("client: handler is nil")
+	}
 	s, err := c.newSubscription(ctx, ch, false, opts)
 	if err != nil {
 		return nil, err
@@ -128,7 +131,7 @@ func (c *Client) SubscribeFunc(ctx context.Context, ch string, h Handler, opts .
 // Listen hands over what arrives on ch without telling the server: the answers
 // of service channels, and with /meta/… the replies of the protocol itself. A
 // pattern of broadcast channels gets what other subscriptions made come, and /**
-// gets all of it.
+// gets all of it. It fails for an illegal channel, and with ErrClosed.
 func (c *Client) Listen(ch string, opts ...SubOption) (*Subscription, error) {
 	s, err := c.newSubscription(context.Background(), ch, true, opts)
 	if err != nil {

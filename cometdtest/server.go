@@ -20,9 +20,9 @@ import (
 
 const patience = 10 * time.Second
 
-// A Server is the real server, with a network that the test controls. Its
-// methods may be called from any goroutine; those that wait fail the test,
-// which only the test's own goroutine may do.
+// A Server is the real server, with a network that the test controls. Methods that
+// wait, the Await ones and Forget, fail the test and so belong to its own goroutine;
+// all others may be called from any.
 type Server struct {
 	*server.Server
 
@@ -177,7 +177,7 @@ func (s *Server) AwaitSubscriber(ch string) *server.Session {
 
 // AwaitPublished waits for the next message that a client published on exactly
 // ch, a service channel included, and returns it. Each message is returned
-// once, in order, those from before the call included.
+// once, in order, those from before the call included: the last 10,000 of ch.
 func (s *Server) AwaitPublished(ch string) *bayeux.Message {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -188,6 +188,9 @@ func (s *Server) AwaitPublished(ch string) *bayeux.Message {
 	}
 	return m
 }
+
+// mostKept bounds the messages of a channel that no test has asked for.
+const mostKept = 10_000
 
 // published keeps what clients published until the test asks for it.
 type published struct {
@@ -207,7 +210,8 @@ func (p *published) listen(_ context.Context, from *server.Session, m *bayeux.Me
 		return nil
 	}
 	p.mu.Lock()
-	p.byCh[m.Channel] = append(p.byCh[m.Channel], m.Clone())
+	all := append(p.byCh[m.Channel], m.Clone())
+	p.byCh[m.Channel] = all[max(0, len(all)-mostKept):]
 	p.mu.Unlock()
 	p.more.Broadcast()
 	return nil

@@ -104,7 +104,7 @@ func WithForm(on bool) AcceptOption {
 }
 
 // WithGzip compresses answers of at least this many bytes for clients that
-// accept gzip. The default is 16384; negative: never.
+// accept gzip. The default is 16384; negative: never; 0 is refused.
 func WithGzip(bytes int) AcceptOption {
 	return func(c *acceptConfig) error {
 		if bytes == 0 {
@@ -116,8 +116,8 @@ func WithGzip(bytes int) AcceptOption {
 }
 
 // WithCallback sets the query parameter with the callback's name and how many
-// characters that name may have. The defaults are "jsonp" and 64
-// (docs/protocol.md §10).
+// characters that name may have, at least one. The defaults are "jsonp" and 64;
+// "message" is taken (docs/protocol.md §10).
 func WithCallback(parameter string, maxLen int) AcceptOption {
 	return func(c *acceptConfig) error {
 		if parameter == "" || parameter == "message" {

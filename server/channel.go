@@ -49,7 +49,7 @@ func (srv *Server) OnCreate(pattern string, f func(*Channel)) (remove func()) {
 
 // Configure sets the options of all channels that match pattern, those that
 // exist already included, as [WithChannel] does. Options given later for the
-// same pattern replace earlier ones.
+// same pattern replace earlier ones. An illegal pattern is an error.
 func (srv *Server) Configure(pattern string, o ChannelOptions) error {
 	p, err := parsePattern(pattern)
 	if err != nil {

@@ -327,7 +327,9 @@ func (ch *channel) unsubscribe(sub *subscription) {
 }
 
 // Channels yields the channels and patterns that exist now: those with
-// subscribers, and those used or configured not long ago. It holds no lock
+// subscribers, those used not long ago, and those that stay, because they are
+// Persistent, have a latest message, a service or a listener, and were used once.
+// To configure a channel does not make it. It holds no lock
 // between steps.
 func (srv *Server) Channels() iter.Seq[ChannelInfo] {
 	return func(yield func(ChannelInfo) bool) {

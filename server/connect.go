@@ -266,6 +266,7 @@ func (srv *Server) connectReply(to *Session, h *held) []byte {
 	r := &bayeux.Message{Channel: bayeux.MetaConnect, ID: h.id, Outcome: bayeux.Succeeded, Advice: h.last}
 	if h.refusal != nil {
 		r.Outcome, r.Error = bayeux.Failed, h.refusal.Wire()
+		srv.refused(h.link.peer, h.refusal)
 	}
 	if h.last == nil && (h.advise || srv.draining.Load()) {
 		r.Advice = srv.advice(to, h)

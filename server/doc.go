@@ -45,16 +45,21 @@
 // A client's mistakes are answered with a Bayeux error, code:args:message, as
 // docs/protocol.md §4 lists them; what is not a payload at all with a status
 // (400, 413) or a close code (1007, 1009) and a text. A refusal for a limit
-// names it, is counted in [Stats] and told to [Hooks]. Nothing that a peer
-// sends is answered with a 500, but a connect that a newer one replaces, and a
-// panic in the application's code, which the log has in full.
+// names it, is counted in [Stats] and told to [Hooks]. A 500 is no mistake of a
+// peer's: the application or its store has failed (a panic, an error of a service
+// that is no [*bayeux.Error], a history that cannot keep the message, a reply that
+// has no encoding), of which the log has the rest. Or it answers a connect, that a
+// newer one has replaced.
 //
 // # Your code
 //
 // Handlers, listeners, policies and extensions run in the receive order of the
 // session whose message they see: a slow one delays that session and no other,
 // and its session does not expire meanwhile, unless [Timing] bounds Processing.
-// No lock is held while they run, so they may call any method here. A panic in
-// one costs the message that it looked at, and nothing else. Hooks are the
-// exception: they run in the middle of things, and should only count.
+// Those of different sessions, and of the server's own publishes, run at once, so
+// what they share is theirs to guard. No lock is held while they run: they may
+// call any method here except [Server.Close] and [Server.Shutdown], which wait for
+// them. A panic in one costs the message that it looked at, and nothing else.
+// Extension.Deliver, [Server.OnCreate] and [Outbox.Number] say what else they may
+// not do; [Hooks] run in the middle of things, and should only count.
 package server

@@ -15,7 +15,7 @@ const ExpiringChannel = "/service/session/expiring"
 // then handshakes again. warn before that, if positive, it gets a message on
 // [ExpiringChannel], so that it can renew, or at once if that time is past.
 // Another call replaces the times; a zero at takes them away. A time that is past
-// ends the session at once.
+// ends the session in a moment, on another goroutine.
 func (s *Session) Expire(at time.Time, warn time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -31,13 +31,14 @@ type Hooks struct {
 	// JSON it has for each.
 	Published func(ch string, subscribers, bytes int)
 
-	// Refused is told of each message that is answered with a failure. err is
-	// not to be changed.
+	// Refused is told of each message that is answered with a failure, the connect
+	// that tells a client of its session's end included. err is not to be changed.
 	Refused func(p *transport.Peer, err *bayeux.Error)
 
 	// Dropped is told of n messages of one channel ("" for Session.Send) that
-	// never leave: why is Overflow if the outbox was full, else the reason for
-	// which the session ended while they waited.
+	// never leave: why is Overflow if the outbox was full or a newer message took
+	// the place of an older one (KeepLatest), else the reason for which the session
+	// ended while they waited.
 	Dropped func(s *Session, ch string, n int, why transport.Reason)
 
 	// Limited is told each time something breaks one of [Limits], by its name
@@ -49,4 +50,11 @@ type Hooks struct {
 	// first time, and then one line a minute for each limit, with its count; for
 	// "origin" with the page's origin and the host that it asked for.
 	Limited func(limit string)
+}
+
+// refused tells the hook. No lock may be held.
+func (srv *Server) refused(p *transport.Peer, err *bayeux.Error) {
+	if f := srv.hooks.Refused; f != nil {
+		f(p, err)
+	}
 }

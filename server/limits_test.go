@@ -153,6 +153,13 @@ func TestASessionClosedByALimitIsToldWhich(t *testing.T) {
 			assert.ErrorContains(t, s.broken(), c.text)
 		}, server.WithLimits(c.limits))
 
+		var mu sync.Mutex
+		var refused []string
+		hooks := server.Hooks{Refused: func(_ *transport.Peer, err *bayeux.Error) {
+			mu.Lock()
+			defer mu.Unlock()
+			refused = append(refused, err.Wire())
+		}}
 		onBoth(t, func(t *testing.T, w *world) {
 			away := w.client()
 			away.handshake()
@@ -166,11 +173,17 @@ func TestASessionClosedByALimitIsToldWhich(t *testing.T) {
 			assert.Equal(t, "402::session_unknown", r.Error, "only a connect has room for advice")
 			r = away.ask(`{"channel":"/meta/connect","id":"3","clientId":"$"}`)
 			assert.Equal(t, c.error, r.Error)
+			mu.Lock()
+			assert.Equal(t, []string{"402::session_unknown", c.error}, refused, "the hook")
+			mu.Unlock()
 			assert.Equal(t, bayeux.HandshakeAgain, r.Advice.Reconnect)
 			r = away.ask(`{"channel":"/meta/connect","id":"4","clientId":"$"}`)
 			assert.Equal(t, "402::session_unknown", r.Error, "it has been told")
 			assert.Zero(t, w.Stats().QueuedBytes)
-		}, server.WithLimits(c.limits))
+			mu.Lock()
+			refused = nil
+			mu.Unlock()
+		}, server.WithLimits(c.limits), server.WithHooks(hooks))
 	}
 }
 

@@ -326,7 +326,8 @@ func WithoutEcho() Option {
 
 // WithFlushDelay makes a stream wait this long for more messages before it
 // writes. It saves CPU where one session gets more than 1/d messages a second,
-// and costs that much latency everywhere. The default is 0: what is there
+// and costs that much latency everywhere, and a goroutine for each stream that
+// waits, where one otherwise writes for many. The default is 0: what is there
 // leaves at once.
 func WithFlushDelay(d time.Duration) Option {
 	return func(c *config) error {
@@ -360,7 +361,8 @@ var keptHeaders = []string{
 }
 
 // WithNode puts the name of this node before session ids, so that a cluster can
-// find the owner of a session. Letters and digits only. The default puts none.
+// find the owner of a session. Letters and digits only, at least one. The default
+// puts none.
 func WithNode(id string) Option {
 	return func(c *config) error {
 		if !alphanumeric(id) {

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/server"
+	"github.com/gocometd/cometd/transport"
 )
 
 var errUnwanted = errors.New("unwanted")
@@ -78,6 +80,8 @@ func TestAServiceThatFailsAnswersItsCaller(t *testing.T) {
 	}
 	for name, f := range map[string]server.Service{"in turn": service, "parallel": server.Parallel(1, service)} {
 		t.Run(name, func(t *testing.T) {
+			var told atomic.Int64
+			hooks := server.Hooks{Refused: func(*transport.Peer, *bayeux.Error) { told.Add(1) }}
 			synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
 				w.HandleService("/service/brew", f)
 				c := w.session()
@@ -94,7 +98,8 @@ func TestAServiceThatFailsAnswersItsCaller(t *testing.T) {
 					}
 				}
 				assert.Equal(t, 3, failures)
-			})
+				assert.EqualValues(t, 3, told.Load(), "the hook")
+			}, server.WithHooks(hooks))
 		})
 	}
 }

@@ -60,9 +60,9 @@ func (t *turn) refuse(m *bayeux.Message, err *bayeux.Error) {
 		r.Advice = t.adviceFor(m.Channel, err.Code)
 	}
 	neverRetry(r)
-	if f := t.srv.hooks.Refused; f != nil {
+	if t.srv.hooks.Refused != nil {
 		t.wakeOthers()
-		f(t.link.peer, err)
+		t.srv.refused(t.link.peer, err)
 	}
 	t.reply(r)
 }

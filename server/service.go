@@ -137,7 +137,7 @@ func (srv *Server) answerCall(ctx context.Context, s *Session, m *bayeux.Message
 	defer func() {
 		if p := recover(); p != nil {
 			srv.panicked("service", p, slog.Any("session", s), slog.String("channel", m.Channel))
-			srv.sendFailure(ctx, s, m, &bayeux.Error{Code: 500, Message: "internal"})
+			srv.failAnswer(ctx, s, m, &bayeux.Error{Code: 500, Message: "internal"})
 		}
 	}()
 	answer, err := f(ctx, s, m)
@@ -145,8 +145,14 @@ func (srv *Server) answerCall(ctx context.Context, s *Session, m *bayeux.Message
 		err = srv.sendResult(ctx, s, m, answer)
 	}
 	if err != nil {
-		srv.sendFailure(ctx, s, m, srv.callError(s, m, err))
+		srv.failAnswer(ctx, s, m, srv.callError(s, m, err))
 	}
+}
+
+// failAnswer is failCall where the acknowledgement has left.
+func (srv *Server) failAnswer(ctx context.Context, s *Session, m *bayeux.Message, e *bayeux.Error) {
+	srv.refused(PeerOf(ctx), e)
+	srv.sendFailure(ctx, s, m, e)
 }
 
 func (srv *Server) callError(s *Session, m *bayeux.Message, err error) *bayeux.Error {

@@ -12,7 +12,7 @@ type Stats struct {
 	Conns       int // sockets, and requests under way
 	Channels    int // and patterns, the server's own included
 	Held        int // connects that wait for their answer
-	Queued      int // messages that wait for sessions
+	Queued      int // messages that wait for sessions, without those that were sent and wait for an acknowledgement
 	QueuedBytes int // what Limits.ServerBytes bounds: their memory, and replies that wait for sockets
 
 	Published uint64            // messages on channels, however many got them
@@ -50,7 +50,7 @@ func (srv *Server) Stats() Stats {
 	for _, x := range srv.sessions.all(nil) {
 		out.Sessions++
 		x.mu.Lock()
-		out.Queued += len(x.out.queue)
+		out.Queued += len(x.out.queue) - x.out.kept
 		if x.held.link != nil {
 			out.Held++
 		}

@@ -6,7 +6,8 @@ import (
 )
 
 // Timing is when things happen to a session. The zero value of a field means
-// its default; a negative value means zero (docs/protocol.md §12).
+// its default; a negative value means zero, except of Sweep, which it is an error
+// for (docs/protocol.md §12).
 type Timing struct {
 	Timeout     time.Duration // how long a connect is held; default 20s
 	Interval    time.Duration // the pause advised between two connects; default 0
@@ -23,7 +24,7 @@ type Timing struct {
 	Processing time.Duration // default none, however long its session waits
 
 	Lazy  time.Duration // how long a lazy message may wait for company; default 5s
-	Sweep time.Duration // how often expired sessions and idle channels are looked for; default 1s. Of the whole server, not of a session
+	Sweep time.Duration // how often expired sessions and idle channels are looked for; default 1s. Of the whole server: an error in WithTransportTiming, of no effect in SetTiming
 
 	// Multiple is the pause advised to the second session of one browser. Negative:
 	// it is told not to come back (docs/protocol.md §11).

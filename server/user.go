@@ -26,7 +26,8 @@ func (srv *Server) UserSessions(name string) iter.Seq[*Session] {
 }
 
 // SendUser delivers data on ch to all sessions of one user, as [Session.Send]
-// does to one. It is no error if there is none.
+// does to one. It is no error if there is none, but one if the name is empty, or as
+// there.
 func (srv *Server) SendUser(name, ch string, data any) error {
 	text, err := srv.encodeEvent(ch, data)
 	if err != nil {

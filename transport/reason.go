@@ -77,8 +77,8 @@ func (r Reason) String() string {
 	return reasons[r].name
 }
 
-// Text is what a peer is told: a few plain words without internals, at most 30
-// bytes where a WebSocket's reference client would cut them.
+// Text is what a peer is told: a few plain words without internals, no more than 30
+// bytes where a longer text would be cut short by the reference's client.
 func (r Reason) Text() string {
 	if !r.known() {
 		return reasons[Internal].text
@@ -106,8 +106,8 @@ func (r Reason) CloseCode() int {
 // by the other's policy. After any other reason a client reconnects.
 func (r Reason) Final() bool { return r.known() && reasons[r].final }
 
-// CodeReason is the Reason that a peer gave by a WebSocket close code. Codes of
-// 1001 are GoingAway; unknown codes are Internal.
+// CodeReason is the Reason that a peer gave by a WebSocket close code. 1001 is
+// GoingAway; an unknown code is Internal.
 func CodeReason(code int) Reason {
 	switch code {
 	case 1005: // a close frame without a code

@@ -62,7 +62,7 @@ func WithSubprotocol(name string) Option {
 }
 
 // WithCompression offers permessage-deflate, and if the server agrees
-// compresses payloads of threshold bytes and more, each on its own. What the
+// compresses payloads of threshold bytes, at least 1, and more, each on its own. What the
 // server compresses is read in any case. The default is no compression. In a
 // browser it does nothing: the browser decides.
 func WithCompression(threshold int) Option {

@@ -53,7 +53,7 @@ func WithSubprotocols(names ...string) Option {
 }
 
 // WithCompression agrees to permessage-deflate with clients that offer it, and
-// compresses payloads of threshold bytes and more. Each payload is compressed
+// compresses payloads of threshold bytes, at least 1, and more. Each payload is compressed
 // on its own, so an idle socket holds no window. The default is no compression:
 // it costs far more CPU than everything else here together.
 func WithCompression(threshold int) Option {
@@ -88,7 +88,7 @@ func WithPing(every, wait time.Duration) Option {
 // bytes, on plain TCP and TLS alike; the kernel rounds it. The default is
 // 256 KiB; a smaller one finds slow peers sooner, a larger one is faster over
 // long fat networks. Negative leaves it to the kernel, which goes up to
-// megabytes.
+// megabytes; 0 is refused.
 func WithSendBuffer(n int) Option {
 	return func(c *config) error {
 		if n == 0 {

@@ -14,7 +14,7 @@ import (
 
 // history is what serve keeps of what was published.
 type history struct {
-	History         string        `placeholder:"DIR" help:"Keep in this directory what is published on broadcast channels: a publish is answered when it is safe there, and 'cometd sub --replay' gets it. Each message gets an id, in data.event.replayId; data that is no object stands beside it, {\"event\":{\"replayId\":7},\"replay.data\":…}, for clients that do not use replay, too. Default: keep nothing."`
+	History         string        `placeholder:"DIR" help:"Keep in this directory what is published on broadcast channels: a publish is answered when it is safe there, and 'cometd sub --replay' gets it. Each message gets an id, in data.event.replayId; data that is no object stands beside it, {\"event\":{\"replayId\":7},\"replay.data\":…}, for clients that do not use replay, too. Of /presence/**, which the chat page uses, the latest of each channel (--no-chat: like all others). Default: keep nothing."`
 	HistoryAge      time.Duration `default:"72h" help:"For how long. Default: ${default}."`
 	HistoryMessages int           `placeholder:"N" help:"How many of one channel. Default: no bound."`
 	HistoryChannels int           `placeholder:"N" default:"100000" help:"Of how many channels at a time; a publish on one more is refused. Default: ${default}. Negative: no bound."`
@@ -23,18 +23,20 @@ type history struct {
 // historyFile is what it keeps it in, within DIR.
 const historyFile = "history.db"
 
-// open returns the option for the server and what to call when it has ended.
-func (h *history) open() (server.Option, func() error, error) {
+// open returns the option for the server, which may have the chat page, and what to
+// call when it has ended.
+func (h *history) open(chat bool) (server.Option, func() error, error) {
 	if h.History == "" {
 		return server.Options(), func() error { return nil }, nil
 	}
 	if err := os.MkdirAll(h.History, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("--history: %w", err)
 	}
-	store, err := boltstore.Open(filepath.Join(h.History, historyFile),
-		replayserver.Rule{Pattern: "/presence", Messages: 1}, // the chat page's, worth nothing later
-		replayserver.Rule{Pattern: "/presence/**", Messages: 1},
-		replayserver.Rule{Pattern: "/**", Age: h.HistoryAge, Messages: h.HistoryMessages, Channels: h.HistoryChannels})
+	rules := []replayserver.Rule{{Pattern: "/**", Age: h.HistoryAge, Messages: h.HistoryMessages, Channels: h.HistoryChannels}}
+	if chat { // who is there, which is worth nothing later
+		rules = append([]replayserver.Rule{{Pattern: "/presence", Messages: 1}, {Pattern: "/presence/**", Messages: 1}}, rules...)
+	}
+	store, err := boltstore.Open(filepath.Join(h.History, historyFile), rules...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--history: %w", err)
 	}

@@ -100,7 +100,7 @@ func isPath(p string) bool {
 
 func (s *serveCmd) Run(ctx context.Context, tty console) (err error) {
 	log := newLogger(tty.err, s.LogLevel)
-	past, forget, err := s.history.open()
+	past, forget, err := s.history.open(s.Chat)
 	if err != nil {
 		return err
 	}

@@ -36,9 +36,9 @@ type Bell struct {
 }
 
 // Wait returns once the runtime has polled the network, which it does when
-// nothing else can run, and after a millisecond at the latest. On an idle
-// machine that takes some microseconds. Of several that wait, one returns for each
-// poll.
+// nothing else can run, and after a millisecond at the latest, counted from when it
+// is its turn: of several that wait, one returns for each poll. On an idle machine
+// that takes some microseconds.
 func (b *Bell) Wait() {
 	b.waiting.Add(1)
 	b.turn.Lock()

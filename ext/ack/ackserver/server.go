@@ -73,6 +73,9 @@ func New(opts ...Option) server.Extension {
 		form:   server.NewAttr[form]("ack"),
 	}
 	for _, o := range opts {
+		if o == nil {
+			continue
+		}
 		o(x)
 	}
 	return server.Extension{

@@ -235,8 +235,10 @@ func TestWhoDoesNotCountGetsRepliesAlone(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		held := `{"channel":"/meta/connect","successful":true,"ext":{}}`
 		assert.Equal(t, []string{held, held}, w.got())
+		assert.Equal(t, 2, srv.Stats().Queued)
 		w.connect(`{"timeout":0}`, 0)
 		assert.Contains(t, w.got(), `{"channel":"/foo","data":2}`)
+		assert.Zero(t, srv.Stats().Queued, "what was sent does not wait")
 		w.send(`{"channel":"/service/ack","clientId":"$","data":1}`)
 		time.Sleep(time.Minute)
 		synctest.Wait()

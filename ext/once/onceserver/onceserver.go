@@ -1,6 +1,9 @@
 // Package onceserver is the server's half of package once: a publish that a
 // client sends again is taken once, and answered as it was the first time, be
-// that a refusal.
+// that a refusal. If it is sent again before there is an answer, it waits for that, up
+// to five seconds where both are of one session. Where none comes, because another
+// extension deleted the first, it is refused with 409::once_unanswered: whether the
+// publish was taken nobody knows, and who sends it again gets the same.
 //
 //	srv, err := cometd.NewServer(server.WithExtension(onceserver.New()))
 //
@@ -52,6 +55,9 @@ func bound(n int, o Option) Option {
 func New(opts ...Option) server.Extension {
 	x := &extension{history: newHistory(), clientOf: server.NewAttr[string]("once")}
 	for _, o := range opts {
+		if o == nil {
+			continue
+		}
 		o(x.history)
 	}
 	return server.Extension{Name: "once", Incoming: x.incoming, Outgoing: x.outgoing}

@@ -49,6 +49,9 @@ func New(store Store, opts ...Option) (server.Option, error) {
 		return nil, fmt.Errorf("replayserver: %w", err)
 	}
 	for _, o := range opts {
+		if o == nil {
+			continue
+		}
 		if err := o(h); err != nil {
 			return nil, fmt.Errorf("replayserver: %w", err)
 		}
