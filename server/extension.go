@@ -18,7 +18,7 @@ import (
 // the client gets it as the refusal if it is a [*bayeux.Error], else
 // 404::message_deleted, and [Answer] answers it. A panic is logged, and the message
 // goes on to the next extension. Extensions run after the check of the session and
-// before policy (docs/protocol.md §15).
+// before policy (docs/protocol.md §15), for many sessions at once.
 type Extension struct {
 	Name string
 

@@ -14,7 +14,7 @@ import (
 // listeners and subscribers see it. It gets the data as encoding/json decodes
 // it into an any, with numbers as json.Number, and returns what to publish in
 // its place. An error refuses the message, and reaches the client as that of a
-// [Listener] does.
+// [Listener] does. Many goroutines call it.
 type Filter func(ctx context.Context, s *Session, data any) (any, error)
 
 // Filter adds filters for what clients publish on the channels that match

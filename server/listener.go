@@ -13,7 +13,8 @@ import (
 // clones it to keep it. It refuses the message by returning an error
 // ([*bayeux.Error] as it is, else 404::message_deleted). s is nil for the server's
 // own. Listeners run from the root pattern to the channel itself, those of one
-// pattern in the order they were added.
+// pattern in the order they were added; for messages of different sessions, and of
+// the server, at once.
 type Listener func(ctx context.Context, s *Session, m *bayeux.Message) error
 
 // Handle adds a listener to all broadcast and service channels that match

@@ -21,7 +21,8 @@ import (
 // and the log everything, once a minute for each channel.
 //
 // It runs in the receive order of its session: until it returns, later
-// messages of that session wait; [Parallel] lifts that.
+// messages of that session wait; [Parallel] lifts that. Calls of different sessions
+// run at once.
 type Service func(ctx context.Context, s *Session, m *bayeux.Message) (any, error)
 
 // NoAnswer is what a [Service] returns when the caller gets nothing but the
