@@ -137,6 +137,7 @@ func TestHooksMayPublishOnKeptChannelsWhereThePastEnds(t *testing.T) {
 			<-closed
 		})
 	})
+	require.Eventually(t, func() bool { return a.count() == 3 }, 10*time.Second, time.Millisecond)
 	a.srv.Close()
 	assert.Equal(t, map[string]error{"limited": nil, "dropped": nil, "closed": nil}, a.ran)
 }
