@@ -30,6 +30,7 @@ type script struct {
 
 	subscribed bool
 	early      func() // answers the connect that came before
+	replyFirst bool   // and the events behind it in one payload
 }
 
 type answer struct {
@@ -82,18 +83,31 @@ func (s *script) connected(conn transport.Conn, m *bayeux.Message, reply string)
 	}
 	now := s.answers[0]
 	s.answers = s.answers[1:]
+	events := make([]string, 0, len(now.events))
 	for _, e := range now.events {
-		send(conn, transport.Other, fmt.Sprintf(`{"channel":"/a","data":"%c"}`, e))
+		events = append(events, fmt.Sprintf(`{"channel":"/a","data":"%c"}`, e))
+	}
+	reply = fmt.Sprintf(`%s,"ext":{"ack":%d}}`, reply, now.number)
+	if s.replyFirst {
+		send(conn, transport.Connect, append([]string{reply}, events...)...)
+		return
+	}
+	for _, e := range events {
+		send(conn, transport.Other, e)
 	}
 	if now.number == 0 {
 		conn.Close(transport.GoingAway)
 		return
 	}
-	send(conn, transport.Connect, fmt.Sprintf(`%s,"ext":{"ack":%d}}`, reply, now.number))
+	send(conn, transport.Connect, reply)
 }
 
-func send(conn transport.Conn, kind transport.Kind, message string) {
-	conn.Send(&transport.Payload{Kind: kind, Messages: [][]byte{[]byte(message)}})
+func send(conn transport.Conn, kind transport.Kind, messages ...string) {
+	p := &transport.Payload{Kind: kind}
+	for _, m := range messages {
+		p.Messages = append(p.Messages, []byte(m))
+	}
+	conn.Send(p)
 }
 
 // A reference server sends events in frames before the connect reply with their
@@ -135,6 +149,27 @@ func TestACutBetweenEventsAndTheirNumberRepeatsNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A server may put the reply before the events that it counts. They are no second
+// try of the ones behind the reply before, however alike.
+func TestEventsBehindTheReplyAreOfItsBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{replyFirst: true, answers: []answer{{"", 1}, {"a", 2}, {"a", 3}, {"aab", 4}, {"", 5}, {"b", 6}}}
+		c, err := client.New("http://test/", client.WithTransports(memory.NewDialer(s.serve)), client.WithExtension(ack.Client()))
+		require.NoError(t, err)
+		defer c.Close()
+		var got strings.Builder
+		_, err = c.SubscribeFunc(t.Context(), "/a", func(_ context.Context, m *bayeux.Message) error {
+			got.Write(m.Data[1 : len(m.Data)-1])
+			return nil
+		})
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Equal(t, "aaaabb", got.String())
+		assert.Equal(t, "0 1 2 3 4 5 6", strings.Join(s.acked, " "))
+	})
 }
 
 // What two clients have received in one would be mixed.

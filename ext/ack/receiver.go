@@ -16,6 +16,9 @@ type Receiver struct {
 	redo  bool     // and more may
 	void  int      // those after again, up to this one, did not; 0: no such
 
+	answered bool // the last connect was: what comes after its number is of its batch, too
+	left     int  // of since, when it was: they are of a later batch
+
 	// By number.
 	have uint64 // all events up to this one came
 	next uint64 // the number of the event that comes next
@@ -26,21 +29,28 @@ const remembered = 1 << 14
 
 // Begin starts a new session: nothing of the old one counts any more.
 func (r *Receiver) Begin(a Answer) {
-	*r = Receiver{answer: a, batch: a.Batch, next: 1, since: r.since[:0]}
+	*r = Receiver{answer: a, batch: a.Batch, next: 1, since: r.since[:0], answered: true}
 }
 
 // Enabled reports whether the session has acknowledgement, and in which form.
 func (r *Receiver) Enabled() (enabled, numbers bool) { return r.answer.Enabled, r.answer.Numbers }
 
-// Connect returns what the next connect acknowledges. If events have come since
-// the last batch, that connect is a second try: the server will send them again.
+// Connect returns what the next connect acknowledges. If the one before it was not
+// answered, and events have come since the last batch, it is a second try: the server
+// will send them again. If it was, they stood behind its reply in the same payload.
 func (r *Receiver) Connect() uint64 {
 	if r.answer.Numbers {
 		return r.have
 	}
-	if r.void > 0 {
+	switch {
+	case r.answered && (r.void > 0 || r.again == r.left):
+		r.since = r.since[:0]
+	case r.answered:
+		r.since = slices.Delete(r.since, 0, r.again)
+	case r.void > 0:
 		r.since = slices.Delete(r.since, r.again, r.void)
 	}
+	r.answered = false
 	r.expectAgain()
 	return r.batch
 }
@@ -59,6 +69,7 @@ func (r *Receiver) Batch(n uint64) {
 		covered = r.again
 	}
 	r.batch, r.since = n, slices.Delete(r.since, 0, covered)
+	r.answered, r.left = true, len(r.since)
 	r.expectAgain()
 }
 
