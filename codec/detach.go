@@ -131,7 +131,9 @@ func (d *detacher) rest(m *bayeux.Message, object []byte) {
 		case fConnectionType:
 			m.ConnectionType = d.name(value)
 		case fTimestamp:
-			m.Timestamp = string(unquote(value))
+			if value[0] == '"' {
+				m.Timestamp = string(unquote(value))
+			}
 		}
 	}
 }

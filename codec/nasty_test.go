@@ -139,7 +139,7 @@ func TestNastyInputsAreJudgedRight(t *testing.T) {
 func TestWrongTypesAreRefusedByName(t *testing.T) {
 	values := map[string]string{"string": `"x"`, "number": `5`, "bool": `true`, "object": `{"a":1}`, "array": `["x"]`, "numbers": `[1]`}
 	const all = "string number bool object array numbers"
-	fits := map[string]string{"channel": all, "id": all, "clientId": all, "advice": all, "subscription": all, "data": all,
+	fits := map[string]string{"channel": all, "id": all, "clientId": all, "advice": all, "subscription": all, "data": all, "timestamp": all,
 		"ext": "object", "successful": "bool", "supportedConnectionTypes": "array"}
 	for _, name := range []string{"channel", "id", "clientId", "data", "ext", "successful", "subscription", "advice", "error",
 		"version", "minimumVersion", "supportedConnectionTypes", "connectionType", "timestamp"} {

@@ -238,6 +238,9 @@ func (p *parser) value(b []byte, i int, v *View, f field, room int) int {
 		return p.skip(b, i, room)
 	}
 	if b[i] != '"' {
+		if f == fTimestamp { // of many forms (docs/protocol.md §16): another is as good as absent
+			return p.skip(b, i, room)
+		}
 		p.fault = wrongType
 		return ^i
 	}

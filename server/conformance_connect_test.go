@@ -48,6 +48,20 @@ func TestAStrictServerRefusesThemAndSaysNotToComeBack(t *testing.T) {
 		assert.Equal(t, bayeux.NoReconnect, m.Advice.Reconnect)
 		m = c.ask(`{"channel":"/meta/handshake","id":"2","version":"1.0","supportedConnectionTypes":["nothing"]}`)
 		assert.Equal(t, bayeux.Failed, m.Outcome)
+		for version, error := range map[string]string{
+			`"version":"1.0"`:                        "",
+			`"version":"1"`:                          "",
+			`"version":"2.0","minimumVersion":"1.0"`: "",
+			`"version":"2.0"`:                        "400:version:version_unsupported",
+			`"version":"1.1"`:                        "400:version:version_unsupported",
+			`"version":""`:                           "400:version:version_unsupported",
+			`"version":null`:                         "400:version:version_unsupported",
+			`"minimumVersion":"1.0"`:                 "400:version:version_unsupported",
+			`"version":"1.0","minimumVersion":"1.1"`: "400:version:version_unsupported",
+		} {
+			m = w.client().ask(`{"channel":"/meta/handshake","id":"3","supportedConnectionTypes":["websocket","long-polling"],` + version + `}`)
+			assert.Equal(t, error, m.Error, version)
+		}
 	}, server.WithStrictHandshake())
 }
 
@@ -93,6 +107,12 @@ func TestAConnectWithAdviceIsAnsweredWithAdviceAndWhenItWants(t *testing.T) {
 		begin = time.Now()
 		assert.Nil(t, c.ask(`{"channel":"/meta/connect","id":"4","clientId":"$"}`).Advice)
 		assert.Equal(t, 20*time.Second, time.Since(begin))
+		m = c.ask(`{"channel":"/meta/connect","id":"5","clientId":"$","advice":{"timeout":0,"interval":60000}}`)
+		assert.Equal(t, time.Minute, m.Advice.Interval.Or(0))
+		m = c.ask(`{"channel":"/meta/connect","id":"6","clientId":"$"}`)
+		require.NotNil(t, m.Advice, "without it the client would pause for a minute again, and its session be gone")
+		assert.Zero(t, m.Advice.Interval.Or(time.Hour))
+		assert.Nil(t, c.ask(`{"channel":"/meta/connect","id":"7","clientId":"$"}`).Advice)
 	})
 }
 
@@ -231,6 +251,10 @@ func TestTheSecondTabOfABrowserPollsSlowly(t *testing.T) {
 		second.connect("3")
 		w.settle()
 		assert.Equal(t, 1, w.Stats().Held, "the place is free again")
+		m = second.expect(bayeux.MetaConnect, "3")
+		require.NotNil(t, m.Advice, "or it would pause as before")
+		assert.Zero(t, m.Advice.Interval.Or(time.Hour))
+		assert.False(t, m.Advice.MultipleClients)
 	})
 }
 

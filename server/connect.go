@@ -105,6 +105,9 @@ func (s *Session) takeConnect(t *turn, m *bayeux.Message, h *held) (holding bool
 	if m.Advice != nil && !m.Advice.Interval.IsZero() {
 		s.pause = s.pauseFor(t.link.peer.Type, m.Advice.Interval.Or(0))
 	}
+	// A client keeps to the pause that it was advised last, such as one that it had asked
+	// for itself, for once, or that of a browser's second session.
+	h.advise = h.advise || s.advisedPause != bayeux.SpanOf(s.pause.Or(s.srv.timingFor(t.link.peer.Type, s.timing).Interval))
 	if holding {
 		s.hold(*h)
 		s.schedule(&t.wakes)
@@ -309,6 +312,7 @@ func (srv *Server) advice(to *Session, h *held) *bayeux.Advice {
 	if srv.draining.Load() || to.noticeDue() {
 		to.comeAgain(a, h)
 	}
+	to.advisedPause = a.Interval
 	return a
 }
 

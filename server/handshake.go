@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -130,7 +131,8 @@ func (srv *Server) elsewhere() *bayeux.Error {
 // Beside our types a handshake may offer the one that it came by: it may have
 // come by no HTTP.
 func checkHandshake(m *bayeux.Message, ours []string, came string) *bayeux.Error {
-	if err := negotiation.CheckVersion(m.Version, m.MinimumVersion); err != nil {
+	least := cmp.Or(m.MinimumVersion, m.Version)
+	if err := negotiation.CheckVersion(m.Version, least); err != nil || m.Version == "" {
 		return &bayeux.Error{Code: 400, Args: []string{"version"}, Message: "version_unsupported"}
 	}
 	if _, ok := negotiation.Choose(m.SupportedConnectionTypes, append(ours, came)); !ok {

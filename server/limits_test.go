@@ -48,6 +48,9 @@ func TestEveryLimitNamesItselfAndIsCounted(t *testing.T) {
 		{"channel_segments", server.Limits{ChannelSegments: 2}, func(_ *testing.T, w *world) *bayeux.Message {
 			return w.session().ask(`{"channel":"/a/b/c","id":"x","clientId":"$","data":1}`)
 		}, "405:channel_segments,2:channel_invalid"},
+		{"channel_segments", server.Limits{ChannelSegments: 2}, func(_ *testing.T, w *world) *bayeux.Message {
+			return w.session().ask(`{"channel":"/meta/unsubscribe","id":"x","clientId":"$","subscription":"/a/b/c"}`)
+		}, "403:channel_segments,2:subscription_invalid"},
 		{"sessions", server.Limits{Sessions: 1}, func(_ *testing.T, w *world) *bayeux.Message {
 			w.session()
 			return w.client().ask(`{"channel":"/meta/handshake","id":"x","version":"1.0"}`)

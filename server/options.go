@@ -248,9 +248,10 @@ func WithHandshakePerConnection() Option {
 	return func(c *config) error { c.handshakePerConn = true; return nil }
 }
 
-// WithStrictHandshake refuses handshakes whose version is not 1.0 or that
-// share no connection type with the server, as the specification asks. The
-// default accepts them, as the reference does (docs/protocol.md §3.1).
+// WithStrictHandshake refuses handshakes without a version, with one that is not 1.0
+// (a newer one passes whose minimumVersion is not), and those that share no
+// connection type with the server, as the specification asks. The default accepts
+// them, as the reference does (docs/protocol.md §3.1).
 func WithStrictHandshake() Option {
 	return func(c *config) error { c.strictHandshake = true; return nil }
 }

@@ -56,20 +56,21 @@ type Session struct {
 	noEcho atomic.Bool
 	own    atomic.Pointer[[]Extension]
 
-	held    held
-	ids     numbers
-	timer   *time.Timer // of the held connect
-	lazy    *time.Timer // of lazy messages
-	due     []byte      // the reply to a stream's connect waits for the writer
-	dueAt   uint64      // it leaves after this many events
-	parting *lastNotice // what the client has yet to be told of the end, or is about to be; nil: nothing
-	subs    map[string]*subscription
-	via     string // the connection type of what carried its last message, but for more on one stream
-	advised string // the connection type it was last given advice for
-	timing  Timing
-	pause   bayeux.Span // the interval that its last connect asked for
-	browser string      // of the handshake
-	user    string
+	held         held
+	ids          numbers
+	timer        *time.Timer // of the held connect
+	lazy         *time.Timer // of lazy messages
+	due          []byte      // the reply to a stream's connect waits for the writer
+	dueAt        uint64      // it leaves after this many events
+	parting      *lastNotice // what the client has yet to be told of the end, or is about to be; nil: nothing
+	subs         map[string]*subscription
+	via          string      // the connection type of what carried its last message, but for more on one stream
+	advised      string      // the connection type it was last given advice for
+	advisedPause bayeux.Span // and the interval of that advice
+	timing       Timing
+	pause        bayeux.Span // the interval that its last connect asked for
+	browser      string      // of the handshake
+	user         string
 
 	flown  chan struct{} // closed when the sender's events have left, for who waits
 	laneAt time.Duration // when the last answer on the lane has left, by package clock

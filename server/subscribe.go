@@ -260,8 +260,13 @@ func (s *Session) dropSubscription(name string, only *subscription) *subscriptio
 // unsubscribeFrom reports whether there was a subscription; that there was none
 // is no failure as long as the channel exists.
 func (t *turn) unsubscribeFrom(c bayeux.Channel, _ *bayeux.Message) (known bool, failed *bayeux.Error) {
-	if c.Kind() == bayeux.Broadcast && t.srv.channels.get([]byte(c)) == nil {
-		return false, &bayeux.Error{Code: 400, Message: "channel_missing"}
+	if t.srv.channels.get([]byte(c)) == nil {
+		if err := t.session.checkSize(len(c), c, 403, "subscription_invalid"); err != nil {
+			return false, err
+		}
+		if c.Kind() == bayeux.Broadcast {
+			return false, &bayeux.Error{Code: 400, Message: "channel_missing"}
+		}
 	}
 	return t.srv.unsubscribe(t.session, string(c)), nil
 }

@@ -39,7 +39,7 @@ type clientLimits struct {
 }
 
 type serverLimits struct {
-	MaxConnections   int     `placeholder:"N" help:"Connections in all; up to an eighth more are let in, to be told so. Default: no bound."`
+	MaxConnections   int     `placeholder:"N" help:"Requests and sockets in all. Of connections that ask nothing, up to an eighth more, and at least eight, are let in: what they then ask is answered 503 while the bound is reached. Default: no bound."`
 	MaxSessions      int     `placeholder:"N" help:"Sessions in all. Default: 100000."`
 	MaxTotalChannels int     `placeholder:"N" help:"Channels in all. Default: 250000."`
 	MaxTotalQueue    size    `placeholder:"BYTES" help:"Undelivered bytes in all. Default: 256MiB."`

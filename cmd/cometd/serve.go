@@ -34,7 +34,7 @@ type serveCmd struct {
 	TLSCert     string        `name:"tls-cert" type:"existingfile" and:"tls" placeholder:"FILE" help:"Speak TLS, with this certificate (PEM, its chain behind it). The files are read again when they change."`
 	TLSKey      string        `name:"tls-key" type:"existingfile" and:"tls" placeholder:"FILE" help:"The certificate's key (PEM)."`
 	Compress    size          `placeholder:"BYTES" help:"Compress WebSocket payloads of this size and more, such as 1KiB, for clients that can (permessage-deflate). It costs CPU. Default: never."`
-	Extensions  []string      `default:"ack,timesync" enum:"ack,timesync,once,timestamp" placeholder:"NAME,…" help:"Extensions for clients that ask for them, of ack, timesync and once (which costs each publish a little), and timestamp, which is on all replies. Default: ${default}."`
+	Extensions  []string      `default:"ack,timesync" enum:"ack,timesync,once,timestamp" placeholder:"NAME,…" help:"Extensions for clients that ask for them, of ack, timesync and once (which costs each publish a little), and timestamp, which is on all replies of sessions. Default: ${default}."`
 	LogLevel    slog.Level    `default:"warn" placeholder:"LEVEL" help:"What to log to stderr: debug, info, warn or error. Default: ${default}."`
 	Pprof       string        `placeholder:"HOST:PORT" help:"Serve Go's profiles of this process at /debug/pprof/ there, an address of the loopback. Default: nowhere."`
 	Grace       time.Duration `default:"10s" help:"How long a stop may take; who takes longer is cut off. Default: ${default}."`
