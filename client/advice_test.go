@@ -199,6 +199,27 @@ func TestTheServerMayEndTheSession(t *testing.T) {
 	})
 }
 
+// Also with a handshake that was granted.
+func TestTheAdviceToStopEndsTheClientAtOnce(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel == bayeux.MetaHandshake {
+					w.send(&bayeux.Message{
+						Channel: m.Channel, ID: m.ID, Outcome: bayeux.Succeeded, ClientID: "c", Version: "1.0",
+						SupportedConnectionTypes: []string{bayeux.WebSocket, bayeux.LongPolling}, Advice: &bayeux.Advice{Reconnect: bayeux.NoReconnect},
+					})
+				}
+				return m.Channel == bayeux.MetaHandshake
+			}
+			c := start(t, dialers(d))
+			<-c.Done()
+			assert.ErrorIs(t, c.Err(), errKicked)
+			assert.Zero(t, f.count(bayeux.MetaConnect))
+		})
+	})
+}
+
 func TestMaxRetriesEndsTheClient(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,6 +75,43 @@ func TestCloseTellsTheServer(t *testing.T) {
 			assert.ErrorIs(t, c.Wait(t.Context()), ErrClosed)
 		})
 	})
+}
+
+// Also where a request before it is never answered, which the lane of all requests
+// waits for over exchanges.
+func TestCloseTellsTheServerWhateverItHasNotAnswered(t *testing.T) {
+	for _, ch := range []string{"/x", bayeux.MetaSubscribe, bayeux.MetaUnsubscribe} {
+		both(t, func(t *testing.T, f *fake, d *switchboard) {
+			synctest.Test(t, func(t *testing.T) {
+				f.first = func(w *wire, m *bayeux.Message) bool {
+					if m.Channel == ch {
+						w.hang()
+					}
+					return m.Channel == ch
+				}
+				c := start(t, dialers(d))
+				require.NoError(t, c.Wait(t.Context()))
+				var asked sync.WaitGroup
+				asked.Go(func() {
+					switch ch {
+					case "/x":
+						c.Publish(t.Context(), ch, 1)
+					default:
+						if sub, err := c.Subscribe(t.Context(), "/a"); err == nil {
+							sub.Unsubscribe(t.Context())
+						}
+					}
+				})
+				time.Sleep(time.Second)
+				begin := time.Now()
+				require.NoError(t, c.Close())
+				<-c.Done()
+				assert.LessOrEqual(t, time.Since(begin), 2*time.Second)
+				assert.Equal(t, 1, f.count(bayeux.MetaDisconnect))
+				asked.Wait()
+			})
+		})
+	}
 }
 
 // A server that is down for an hour costs at most 126 attempts.

@@ -33,6 +33,9 @@ type nextConnect struct {
 // client ends. It returns with no link left but one that is kept for the next
 // handshake.
 func (c *Client) keep(l *link) verdict {
+	if c.advice.ShouldStop() { // the handshake's, though it was granted
+		return c.endKeep(l, c.none(verdict{}), false)
+	}
 	b := nextConnect{soon: true}
 	var s streak
 	c.quickConnects = 0

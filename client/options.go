@@ -308,6 +308,8 @@ func WithTimeouts(t Timeouts) Option {
 
 // WithBackoff sets the first and the longest pause between attempts. The defaults
 // are 1 and 30 seconds, which make at most 126 attempts in an hour.
+// A server that asks for more, by advice or the header Retry-After, gets it, an hour at
+// most; Nudge ends a pause.
 //
 //   - Each failure doubles the pause, up to max.
 //   - A pause is drawn evenly from half to one and a half of that; max, where it is

@@ -114,7 +114,9 @@ func (c *Client) replied(r *request, m *bayeux.Message) {
 	}
 	if errors.Is(err, bayeux.ErrUnknownSession) {
 		c.lose(r.session, err)
-		r.goneSessions++
+		if r.gone = err; !r.renewal { // those are counted when the next session begins
+			r.goneSessions++
+		}
 		if r.goneSessions < maxGoneSessions && r.kind != transport.Disconnect && !r.abandoned.Load() {
 			c.requeue(r)
 			return

@@ -45,7 +45,8 @@ type request struct {
 	session      string
 	conn         transport.Conn // its exchange, on a Once transport
 	renewed      bool           // refused once because the token was out of date
-	goneSessions int            // sessions that were gone when it came
+	gone         error          // says that its session was gone when it came
+	goneSessions int            // how many were
 	accepted     bool           // a call whose result is still to come
 }
 

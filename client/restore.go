@@ -237,12 +237,25 @@ func (c *Client) leave(l *link) verdict {
 	if !c.outbox.put(laneOther, r) {
 		c.settle(r, nil, ErrClosed)
 	}
-	timer := time.NewTimer(c.cfg.timeouts.Close)
-	defer timer.Stop()
-	select {
-	case <-answers:
-	case <-timer.C:
-	case <-l.ctx.Done():
+	half, over := time.After(c.cfg.timeouts.Close/2), time.After(c.cfg.timeouts.Close)
+	for {
+		select {
+		case <-half:
+			l.wg.Go(func() { l.overtake(r) })
+		case <-answers:
+			return v
+		case <-over:
+			return v
+		case <-l.ctx.Done():
+			return v
+		}
 	}
-	return v
+}
+
+// overtake sends r, a disconnect, in an exchange of its own if others of the ordinary
+// lane are not answered.
+func (l *link) overtake(r *request) {
+	if l.conn == nil && l.c.outbox.remove(r) {
+		l.carry(new(writer), newReader(l), nil, []*request{r})
+	}
 }

@@ -111,6 +111,58 @@ func TestSubscribingAgainIsRepeatedInANewSessionIfThatIsTheAdvice(t *testing.T) 
 	})
 }
 
+// A channel whose repeated subscribes are all answered as if the session were gone
+// costs its own subscriptions, and not the client.
+func TestAChannelThatEndsEverySessionIsGivenUp(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		opts []Option
+		bad  string // before the good one, or after it
+		good string
+	}{
+		{"before the other", nil, "/a", "/b"},
+		{"behind the other", nil, "/c", "/b"},
+		{"with a bound", []Option{WithMaxRetries(2)}, "/a", "/b"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			both(t, func(t *testing.T, f *fake, d *switchboard) {
+				synctest.Test(t, func(t *testing.T) {
+					f.hold = 10 * time.Second
+					var bad atomic.Bool
+					f.first = func(w *wire, m *bayeux.Message) bool {
+						if !bad.Load() || m.Channel != bayeux.MetaSubscribe || m.Subscription.Channels[0] != test.bad {
+							return false
+						}
+						w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Failed, Error: "402::session_unknown", Subscription: m.Subscription})
+						return true
+					}
+					c := start(t, dialers(d), test.opts...)
+					a, err := c.Subscribe(t.Context(), test.bad)
+					require.NoError(t, err)
+					b, err := c.Subscribe(t.Context(), test.good)
+					require.NoError(t, err)
+					time.Sleep(time.Minute)
+					bad.Store(true)
+					f.forget()
+					select {
+					case <-a.Done():
+					case <-time.After(time.Hour):
+						t.Fatal("it goes on for ever")
+					}
+					assert.ErrorIs(t, a.Err(), bayeux.ErrUnknownSession)
+					time.Sleep(time.Minute)
+					assert.Equal(t, bayeux.Connected, c.State())
+					assert.NoError(t, b.Err())
+					f.publish(test.good, "1")
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					assert.Equal(t, []string{"1"}, take(ctx, b, 1))
+				})
+			})
+		})
+	}
+}
+
 // turnsAway dials exchanges that answer subscribes with 429, so many times.
 type turnsAway struct {
 	transport.Dialer

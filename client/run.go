@@ -77,7 +77,7 @@ func (c *Client) beforeNext(v verdict) verdict {
 	case v.rested:
 	case c.workedFor >= c.backoff.lasting():
 		c.backoff.reset()
-	case c.spent():
+	case c.spent() && !ofSubscribe(v.err):
 		return c.giveUp(v.err)
 	default:
 		pause = max(pause, c.backoff.next()-c.workedFor)
@@ -95,6 +95,13 @@ func (c *Client) beforeNext(v verdict) verdict {
 // spent reports whether WithMaxRetries allows no further attempt.
 func (c *Client) spent() bool {
 	return c.cfg.maxRetries > 0 && c.backoff.failures >= c.cfg.maxRetries
+}
+
+// ofSubscribe reports whether err is the refusal of a subscribe, whose attempts are
+// counted for its channel: it ends a subscription, and not the client.
+func ofSubscribe(err error) bool {
+	e, refused := refusalOf(err)
+	return refused && e.Channel == bayeux.MetaSubscribe
 }
 
 func (c *Client) giveUp(err error) verdict {

@@ -120,7 +120,7 @@ func (c *Client) subscribing(r *request, channels []string, ext bayeux.Ext) {
 	settled := r.settled
 	r.settled = func(m *bayeux.Message, err error) {
 		if err == nil {
-			c.topics.accept(r.session, channels)
+			c.topics.accept(r.session, r.sent, channels)
 		}
 		settled(m, err)
 	}
@@ -182,7 +182,16 @@ func (c *Client) resubscribe() {
 		r := c.renewal(t.channel, t.ext)
 		if b := before[t.channel]; b != nil {
 			r.breaks, r.answered = b.breaks, b.answered // the session may have ended for what it does to the server
+			r.gone, r.goneSessions = b.gone, b.goneSessions
+			if b.gone != nil && c.topics.acceptedSince(b.session, b.sent) {
+				r.goneSessions++ // it was gone for this one alone
+			}
 		}
+		if r.goneSessions >= maxGoneSessions {
+			c.settle(r, nil, r.gone)
+			continue
+		}
+		r.gone = nil
 		rs = append(rs, r)
 	}
 	c.outbox.putFirst(rs)
@@ -197,7 +206,7 @@ func (c *Client) renewal(ch string, ext bayeux.Ext) *request {
 	c.asking.Add(1)
 	r.settled = func(_ *bayeux.Message, err error) {
 		e, answered := refusalOf(err)
-		if c.ctx.Err() == nil && err != nil && r.breaks >= maxBreaks {
+		if c.ctx.Err() == nil && err != nil && (r.breaks >= maxBreaks || r.goneSessions >= maxGoneSessions) {
 			for _, s := range c.topics.subscribers([]string{ch}) {
 				s.fail(err, true, ch)
 			}

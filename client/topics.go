@@ -19,10 +19,11 @@ type topic struct {
 	key     string // as events name it, or the pattern that they match
 	ext     bayeux.Ext
 	subs    []*Subscription
-	session string  // the one that has accepted it; "" before the first reply
-	was     bool    // accepted once: the client subscribes again by itself
-	pause   backoff // between refusals of that, in whatever sessions
-	listens bool    // by Listen: the server knows nothing of it
+	session string    // the one that has accepted it; "" before the first reply
+	asked   time.Time // when it was asked
+	was     bool      // accepted once: the client subscribes again by itself
+	pause   backoff   // between refusals of that, in whatever sessions
+	listens bool      // by Listen: the server knows nothing of it
 }
 
 // topics are what the client wants to hear. Every change makes a new
@@ -196,15 +197,28 @@ func (t *topics) matching(ch string) iter.Seq[string] {
 	}
 }
 
-// accept notes that session has accepted channels.
-func (t *topics) accept(session string, channels []string) {
+// accept notes that session has accepted channels, in reply to a request of then.
+func (t *topics) accept(session string, asked time.Time, channels []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, ch := range channels {
 		if tp := t.byCh[ch]; tp != nil {
-			tp.session, tp.was, tp.pause = session, true, t.pause
+			tp.session, tp.asked, tp.was, tp.pause = session, asked, true, t.pause
 		}
 	}
+}
+
+// acceptedSince reports whether session has accepted a subscribe of the payload that
+// was sent then, or of a later one: it was not gone when they came.
+func (t *topics) acceptedSince(session string, then time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, tp := range t.byCh {
+		if tp.session == session && !tp.asked.Before(then) {
+			return true
+		}
+	}
+	return false
 }
 
 // countRefusal counts that a session did not take ch again, and says how long to wait
