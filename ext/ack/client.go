@@ -151,14 +151,15 @@ func (x *extension) goOn(id string) {
 
 func (x *extension) batch(m *bayeux.Message) {
 	n, err := strconv.ParseUint(string(m.Ext[Name]), 10, 64)
-	if err != nil {
-		return
-	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if m.ID != "" && m.ID != x.connect {
+	switch stray := m.ID != "" && m.ID != x.connect; {
+	case err != nil && (stray || m.Outcome != bayeux.Succeeded):
+	case err != nil:
+		x.session.Unnumbered()
+	case stray:
 		x.session.Stray()
-	} else {
+	default:
 		x.session.Batch(n)
 	}
 }

@@ -3,6 +3,7 @@ package ack_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -35,7 +36,7 @@ type script struct {
 
 type answer struct {
 	events string
-	number int // 0: a cut
+	number int // 0: a cut; negative: of another type
 }
 
 func (s *script) serve(conn transport.Conn) {
@@ -88,6 +89,9 @@ func (s *script) connected(conn transport.Conn, m *bayeux.Message, reply string)
 		events = append(events, fmt.Sprintf(`{"channel":"/a","data":"%c"}`, e))
 	}
 	reply = fmt.Sprintf(`%s,"ext":{"ack":%d}}`, reply, now.number)
+	if now.number < 0 {
+		reply = strings.Replace(reply, strconv.Itoa(now.number), `"x"`, 1)
+	}
 	if s.replyFirst {
 		send(conn, transport.Connect, append([]string{reply}, events...)...)
 		return
@@ -128,6 +132,7 @@ func TestACutBetweenEventsAndTheirNumberRepeatsNothing(t *testing.T) {
 		"none of them again":          {[]answer{{"", 1}, {"ab", 0}, {"cd", 2}}, "abcd", "0 1 1 2"},
 		"none of them, and a cut":     {[]answer{{"", 1}, {"ab", 0}, {"cd", 0}, {"cde", 2}}, "abcde", "0 1 1 1 2"},
 		"again in two parts":          {[]answer{{"", 1}, {"abc", 0}, {"ab", 2}, {"cd", 3}}, "abcd", "0 1 1 2 3"},
+		"equal, and not counted":      {[]answer{{"", 1}, {"a", -1}, {"a", -1}, {"a", 2}, {"a", 3}}, "aaaa", "0 1 1 1 2 3"},
 		"equal, after a whole answer": {[]answer{{"ab", 1}, {"ab", 2}}, "abab", "0 1 2"},
 	} {
 		t.Run(name, func(t *testing.T) {

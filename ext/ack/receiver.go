@@ -73,6 +73,13 @@ func (r *Receiver) Batch(n uint64) {
 	r.expectAgain()
 }
 
+// Unnumbered notes the reply to a connect that has no number, which no server sends
+// that counts. What it sends again nobody knows: rather a repeat than a loss.
+func (r *Receiver) Unnumbered() {
+	r.since, r.left, r.answered = r.since[:0], 0, true
+	r.expectAgain()
+}
+
 // Mark notes that the event which comes next has number n.
 func (r *Receiver) Mark(n uint64) { r.next = n }
 
