@@ -255,13 +255,26 @@ func (q *queue) end(err error, drain bool) (first bool, left []entry) {
 		}
 	}
 	if !drain {
-		for q.n > 0 {
-			left = append(left, q.pop())
-		}
-		q.gap = nil
+		left = q.empty()
 	}
 	q.wake()
 	return first, left
+}
+
+// empty takes all out. The caller holds mu.
+func (q *queue) empty() (left []entry) {
+	for q.n > 0 {
+		left = append(left, q.pop())
+	}
+	q.gap = nil
+	return left
+}
+
+// forget gives up what came so far, for the caller to finish.
+func (q *queue) forget() (left []entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.empty()
 }
 
 func (q *queue) wake() {

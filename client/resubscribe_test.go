@@ -163,6 +163,36 @@ func TestAChannelThatEndsEverySessionIsGivenUp(t *testing.T) {
 	}
 }
 
+// A subscribe that is refused and asked again begins when it is taken: what another
+// subscription of the client brought before would stand before a hole.
+func TestASubscribeThatIsAskedAgainBeginsWhenItIsTaken(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.hold = 10 * time.Second
+			busy := bayeux.Message{Error: "500::busy", Advice: &bayeux.Advice{Reconnect: bayeux.Retry}}
+			refused := refuse(bayeux.MetaSubscribe, 2, 2, busy)
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel == bayeux.MetaSubscribe && f.count(bayeux.MetaSubscribe) == 2 {
+					f.publish("/a", "1")
+					time.Sleep(time.Second)
+				}
+				return refused(w, m)
+			}
+			c := start(t, dialers(d))
+			_, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			time.AfterFunc(1200*time.Millisecond, func() { f.publish("/a", "2") }) // after the refusal
+			again, err := c.Subscribe(t.Context(), "/a", WithSubscribeExt(bayeux.Ext{"x": []byte("1")}), WithOnGap(func(g Gap) { t.Errorf("%+v", g) }))
+			require.NoError(t, err)
+			assert.Equal(t, 3, f.count(bayeux.MetaSubscribe))
+			f.publish("/a", "3")
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			assert.Equal(t, []string{"3"}, take(ctx, again, 1))
+		})
+	})
+}
+
 // turnsAway dials exchanges that answer subscribes with 429, so many times.
 type turnsAway struct {
 	transport.Dialer

@@ -38,6 +38,9 @@ func (c *Client) join(ctx context.Context, s *Subscription) error {
 		case <-c.ctx.Done():
 			return c.closedErr()
 		}
+		for _, e := range s.queue.forget() { // what others brought before it had left would stand before a hole
+			e.finish(false)
+		}
 	}
 }
 
