@@ -3,6 +3,7 @@ package hostile_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -113,10 +114,22 @@ func (e *ear) judge(v note, want int, told bool, gaps int) {
 			continue
 		}
 		if !told {
-			e.complain("/t/%s: %d is missing before %d, and no gap was told; there were %d", v.From, n, v.N, gaps)
+			e.complain("/t/%s: %d is missing before %d, and no gap was told; there were %d%s", v.From, n, v.N, gaps, e.beside(v.From))
 			return
 		}
 	}
+}
+
+// beside is how far the listener's first subscription is with a publisher, for people:
+// what it does not miss was lost within the client.
+func (e *ear) beside(from string) string {
+	main := e.l.main
+	if main == e {
+		return ""
+	}
+	main.mu.Lock()
+	defer main.mu.Unlock()
+	return fmt.Sprintf("; the listener's first subscription waits for %d, told: %v, gaps: %d, error: %v", main.next[from], main.told[from], main.gaps, e.l.sub.Err())
 }
 
 // expectLate notes a message that may still come, and forgets those that came
