@@ -161,6 +161,18 @@ func (o *outbox) remove(r *request) bool {
 	return false
 }
 
+// renewals are the repeated subscribes that wait to be sent.
+func (o *outbox) renewals() (rs []*request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, r := range o.lanes[laneOther] {
+		if r.renewal {
+			rs = append(rs, r)
+		}
+	}
+	return rs
+}
+
 // clear takes out the requests that match.
 func (o *outbox) clear(match func(*request) bool) (rs []*request) {
 	o.mu.Lock()

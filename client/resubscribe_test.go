@@ -163,6 +163,23 @@ func TestAChannelThatEndsEverySessionIsGivenUp(t *testing.T) {
 	}
 }
 
+// Where nothing shows that the session was there, it was not: WithMaxRetries counts.
+func TestSessionsThatAreGoneForAllEndAClientWithABound(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = refuse(bayeux.MetaSubscribe, 2, 1000, bayeux.Message{Error: "402::session_unknown"})
+			c := start(t, dialers(d), WithMaxRetries(2))
+			_, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			time.Sleep(time.Minute)
+			f.forget()
+			<-c.Done()
+			assert.ErrorIs(t, c.Err(), bayeux.ErrUnknownSession)
+			assert.ErrorContains(t, c.Err(), "gave up after 3 attempts")
+		})
+	})
+}
+
 // A subscribe that is refused and asked again begins when it is taken: what another
 // subscription of the client brought before would stand before a hole.
 func TestASubscribeThatIsAskedAgainBeginsWhenItIsTaken(t *testing.T) {

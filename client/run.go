@@ -1,7 +1,9 @@
 package client
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -77,7 +79,7 @@ func (c *Client) beforeNext(v verdict) verdict {
 	case v.rested:
 	case c.workedFor >= c.backoff.lasting():
 		c.backoff.reset()
-	case c.spent() && !ofSubscribe(v.err):
+	case c.spent() && !c.ofSubscribe(v.err):
 		return c.giveUp(v.err)
 	default:
 		pause = max(pause, c.backoff.next()-c.workedFor)
@@ -97,11 +99,15 @@ func (c *Client) spent() bool {
 	return c.cfg.maxRetries > 0 && c.backoff.failures >= c.cfg.maxRetries
 }
 
-// ofSubscribe reports whether err is the refusal of a subscribe, whose attempts are
-// counted for its channel: it ends a subscription, and not the client.
-func ofSubscribe(err error) bool {
+// ofSubscribe reports whether err, which ended the session, is the refusal of a
+// subscribe, whose attempts are counted for its channel: it ends a subscription, and
+// not the client. That the session is gone may be true.
+func (c *Client) ofSubscribe(err error) bool {
 	e, refused := refusalOf(err)
-	return refused && e.Channel == bayeux.MetaSubscribe
+	if !refused || e.Channel != bayeux.MetaSubscribe {
+		return false
+	}
+	return !errors.Is(e, bayeux.ErrUnknownSession) || slices.ContainsFunc(c.outbox.renewals(), c.goneAlone)
 }
 
 func (c *Client) giveUp(err error) verdict {

@@ -186,8 +186,8 @@ func (c *Client) resubscribe() {
 		if b := before[t.channel]; b != nil {
 			r.breaks, r.answered = b.breaks, b.answered // the session may have ended for what it does to the server
 			r.gone, r.goneSessions = b.gone, b.goneSessions
-			if b.gone != nil && c.topics.acceptedSince(b.session, b.sent) {
-				r.goneSessions++ // it was gone for this one alone
+			if c.goneAlone(b) {
+				r.goneSessions++
 			}
 		}
 		if r.goneSessions >= maxGoneSessions {
@@ -198,6 +198,12 @@ func (c *Client) resubscribe() {
 		rs = append(rs, r)
 	}
 	c.outbox.putFirst(rs)
+}
+
+// goneAlone reports whether the session of r, a renewal, was gone for r alone: it has
+// taken others meanwhile.
+func (c *Client) goneAlone(r *request) bool {
+	return r.gone != nil && c.topics.acceptedSince(r.session, r.sent)
 }
 
 // renewal asks for a channel again. A refusal that may pass, and one of the whole

@@ -15,10 +15,10 @@ var justNow = 40 * time.Microsecond // a variable, because tests may be slower
 // which carries many clients, one now and then comes so soon.
 const inARow = 8
 
-// pause is how long a peer that has shown it asks nothing when it waits again.
+// longPause is how long a peer that has shown it asks nothing when it waits again.
 // Less would not do: while garbage is collected a request of such a peer takes
 // longer than justNow to come through net/http.
-const pause = time.Millisecond
+const longPause = time.Millisecond
 
 // askers are the connections that were answered last, by the address of their peer,
 // for net/http tells nothing else that all requests of one have. Where a middleware
@@ -71,7 +71,7 @@ func (a *askers) rowOf(remote string, now time.Time) int {
 		s := &a.last[(a.next-1-i+len(a.last))%len(a.last)]
 		ago := now.Sub(s.at)
 		switch {
-		case ago >= max(pause, justNow):
+		case ago >= max(longPause, justNow):
 			return 0
 		case s.remote != remote:
 		case ago < justNow:

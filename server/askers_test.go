@@ -45,14 +45,14 @@ func TestRequestsLetOthersGoFirstWhoseConnectionsWereAnsweredJustNow(t *testing.
 			assert.Equal(t, 100, asks())
 			time.Sleep(justNow - 1)
 			assert.Equal(t, 100, asks())
-			time.Sleep(pause - 1)
+			time.Sleep(longPause - 1)
 			assert.Equal(t, 100, asks(), "it is no pause when a request takes longer to come through")
-			time.Sleep(pause)
+			time.Sleep(longPause)
 			for range 2 * inARow {
 				assert.Zero(t, asks(), "who has waited for its answer waits for nobody")
 				time.Sleep(justNow)
 			}
-			time.Sleep(pause)
+			time.Sleep(longPause)
 		}
 	})
 }
