@@ -235,6 +235,8 @@ type claim struct {
 
 // losses compare what clients say of their sessions with what servers do.
 type losses struct {
+	patience time.Duration // with a server that has told its clients to leave, and ends their sessions when it can
+
 	mu      sync.Mutex
 	ends    map[string]time.Time // of sessions
 	kills   []time.Time          // of servers, with all their sessions
@@ -298,7 +300,7 @@ func (x *losses) settle(w *chamber) bool {
 // wasOver reports whether c is true. The caller holds mu.
 func (x *losses) wasOver(c claim) bool {
 	if at, ended := x.ends[c.session]; ended {
-		return at.Before(c.at.Add(hearsay))
+		return at.Before(c.at.Add(hearsay + x.patience))
 	}
 	for _, at := range x.kills {
 		if at.After(c.since.Add(-hearsay)) && at.Before(c.at) {

@@ -14,6 +14,7 @@ import (
 func TestARestartUnderLoadLosesNothingInSilenceAndTakesTwoSeconds(t *testing.T) {
 	const lulled = 2 * time.Second
 	w := newChamber(t, seeded(t), true)
+	w.lost.patience = long
 	w.host.start(w)
 	w.open(w.host.addr(), nil)
 	for i := range 16 {
