@@ -270,11 +270,21 @@ func (q *queue) empty() (left []entry) {
 	return left
 }
 
-// forget gives up what came so far, for the caller to finish.
+// forget gives up the messages that came so far, for the caller to finish. The gaps
+// stay: an extension has told them.
 func (q *queue) forget() (left []entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.empty()
+	gap := q.gap
+	for _, e := range q.empty() {
+		if e.gap != nil {
+			gap = merge(gap, e.gap)
+		} else {
+			left = append(left, e)
+		}
+	}
+	q.gap = gap
+	return left
 }
 
 func (q *queue) wake() {
