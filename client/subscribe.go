@@ -185,16 +185,14 @@ func (c *Client) resubscribe() {
 		r := c.renewal(t.channel, t.ext)
 		if b := before[t.channel]; b != nil {
 			r.breaks, r.answered = b.breaks, b.answered // the session may have ended for what it does to the server
-			r.gone, r.goneSessions = b.gone, b.goneSessions
-			if c.goneAlone(b) {
+			if r.goneSessions = b.goneSessions; c.goneAlone(b) {
 				r.goneSessions++
 			}
+			if r.goneSessions >= maxGoneSessions {
+				c.settle(r, nil, b.gone)
+				continue
+			}
 		}
-		if r.goneSessions >= maxGoneSessions {
-			c.settle(r, nil, r.gone)
-			continue
-		}
-		r.gone = nil
 		rs = append(rs, r)
 	}
 	c.outbox.putFirst(rs)

@@ -19,8 +19,9 @@ import (
 // and refuses without one.
 //
 // The functions may take their time: only the session whose message they judge
-// waits, and others are judged at once. ctx has the values of the HTTP request, [PeerOf] its peer, and is done
-// with the session. See docs/protocol.md §15 for the order of checks.
+// waits, and others are judged at once. ctx has the values of the HTTP request,
+// [PeerOf] its peer, and is done with the session. See docs/protocol.md §15 for the
+// order of checks.
 type Policy struct {
 	// Handshake decides about a new session. s has its id already, but is not
 	// reachable before Handshake returned nil. The default grants.

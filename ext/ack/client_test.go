@@ -114,6 +114,25 @@ func send(conn transport.Conn, kind transport.Kind, messages ...string) {
 	conn.Send(p)
 }
 
+// play has a client hear what the script says, without a gap, and acknowledge it.
+func (s *script) play(t *testing.T, heard, acked string) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := client.New("http://test/", client.WithTransports(memory.NewDialer(s.serve)), client.WithExtension(ack.Client()))
+		require.NoError(t, err)
+		defer c.Close()
+		var got strings.Builder
+		_, err = c.SubscribeFunc(t.Context(), "/a", func(_ context.Context, m *bayeux.Message) error {
+			got.Write(m.Data[1 : len(m.Data)-1])
+			return nil
+		}, client.WithOnGap(func(g client.Gap) { t.Errorf("gap: %+v", g) }))
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Equal(t, heard, got.String())
+		assert.Equal(t, acked, strings.Join(s.acked, " "))
+	})
+}
+
 // A reference server sends events in frames before the connect reply with their
 // number. A cut between the two makes it send them again, and the client drops
 // what it has had, and nothing else.
@@ -136,22 +155,7 @@ func TestACutBetweenEventsAndTheirNumberRepeatsNothing(t *testing.T) {
 		"equal, after a whole answer": {[]answer{{"ab", 1}, {"ab", 2}}, "abab", "0 1 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := &script{answers: test.answers}
-				c, err := client.New("http://test/", client.WithTransports(memory.NewDialer(s.serve)), client.WithExtension(ack.Client()))
-				require.NoError(t, err)
-				defer c.Close()
-				var got strings.Builder
-				_, err = c.SubscribeFunc(t.Context(), "/a", func(_ context.Context, m *bayeux.Message) error {
-					got.Write(m.Data[1 : len(m.Data)-1])
-					return nil
-				}, client.WithOnGap(func(g client.Gap) { t.Errorf("gap: %+v", g) }))
-				require.NoError(t, err)
-				time.Sleep(time.Minute)
-				synctest.Wait()
-				assert.Equal(t, test.want, got.String())
-				assert.Equal(t, test.acked, strings.Join(s.acked, " "))
-			})
+			(&script{answers: test.answers}).play(t, test.want, test.acked)
 		})
 	}
 }
@@ -159,22 +163,8 @@ func TestACutBetweenEventsAndTheirNumberRepeatsNothing(t *testing.T) {
 // A server may put the reply before the events that it counts. They are no second
 // try of the ones behind the reply before, however alike.
 func TestEventsBehindTheReplyAreOfItsBatch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &script{replyFirst: true, answers: []answer{{"", 1}, {"a", 2}, {"a", 3}, {"aab", 4}, {"", 5}, {"b", 6}}}
-		c, err := client.New("http://test/", client.WithTransports(memory.NewDialer(s.serve)), client.WithExtension(ack.Client()))
-		require.NoError(t, err)
-		defer c.Close()
-		var got strings.Builder
-		_, err = c.SubscribeFunc(t.Context(), "/a", func(_ context.Context, m *bayeux.Message) error {
-			got.Write(m.Data[1 : len(m.Data)-1])
-			return nil
-		})
-		require.NoError(t, err)
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		assert.Equal(t, "aaaabb", got.String())
-		assert.Equal(t, "0 1 2 3 4 5 6", strings.Join(s.acked, " "))
-	})
+	s := &script{replyFirst: true, answers: []answer{{"", 1}, {"a", 2}, {"a", 3}, {"aab", 4}, {"", 5}, {"b", 6}}}
+	s.play(t, "aaaabb", "0 1 2 3 4 5 6")
 }
 
 // What two clients have received in one would be mixed.
