@@ -38,9 +38,7 @@ func (c *Client) join(ctx context.Context, s *Subscription) error {
 		case <-c.ctx.Done():
 			return c.closedErr()
 		}
-		for _, e := range s.queue.forget() { // what others brought before it had left would stand before a hole
-			e.finish(false)
-		}
+		s.forget()
 	}
 }
 
@@ -59,14 +57,17 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, neve
 		return "", nil, err
 	}
 	answers := r.replies()
-	settled := r.settled
+	settled, overran := r.settled, false
 	r.settled = func(m *bayeux.Message, err error) {
+		if err == nil && overran {
+			s.forget()
+		}
 		s.queue.early.Store(false)
 		settled(m, err)
 	}
 	s.queue.early.Store(true)
 	wanted := false
-	err = c.register(ctx, s, func(channels []string) {
+	err = c.register(ctx, s, &overran, func(channels []string) {
 		wanted = true
 		c.subscribing(r, channels, s.ext)
 		if !c.outbox.put(laneOther, r) {
@@ -90,9 +91,10 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, neve
 }
 
 // register adds s to the topics, when no unsubscribe of its channels is under way
-// any more, which a server that does not answer those can hold up for
-// Timeouts.NetworkDelay.
-func (c *Client) register(ctx context.Context, s *Subscription, send func(channels []string)) error {
+// any more. One that has no answer within Timeouts.NetworkDelay is given up: sent
+// again it would end what s is about to ask for. overran is set then, before s hears
+// anything: the server may still be about to take it.
+func (c *Client) register(ctx context.Context, s *Subscription, overran *bool, send func(channels []string)) error {
 	var patience <-chan time.Time
 	for after := true; ; {
 		added, left := c.topics.add(s, c.ID(), after, send)
@@ -107,7 +109,10 @@ func (c *Client) register(ctx context.Context, s *Subscription, send func(channe
 		select {
 		case <-left:
 		case <-patience:
-			after = false
+			after, *overran = false, true
+			for _, d := range c.topics.leavingAny(s.channels) {
+				c.withdraw(d.request, lost(bayeux.MetaUnsubscribe, bayeux.ErrTimeout))
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-c.ctx.Done():
@@ -149,7 +154,7 @@ func (c *Client) unsubscribe(channels []string) <-chan answer {
 	r := c.newRequest(c.ctx, m, transport.Unsubscribe)
 	r.tries = endless
 	answers := r.replies()
-	settled, left := r.settled, c.topics.leave(channels)
+	settled, left := r.settled, c.topics.leave(r)
 	r.settled = func(m *bayeux.Message, err error) {
 		left()
 		settled(m, err)

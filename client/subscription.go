@@ -86,7 +86,7 @@ func WithSubscribeExt(e bayeux.Ext) SubOption {
 // when the server has accepted, or with its refusal, a *bayeux.Error. Without a
 // session it waits for one. The end of ctx ends the wait and withdraws the
 // subscription. If an unsubscribe of ch is still under way, it is answered first, or
-// has had Timeouts.NetworkDelay for that.
+// has had Timeouts.NetworkDelay for that and is given up.
 //
 // A request whose session is gone when it arrives is sent in the next one, at most
 // five times in all; then the refusal is the error. One whose connection breaks is
@@ -198,7 +198,7 @@ func (s *Subscription) Err() error { return s.queue.error() }
 // given up. If it was the last one to its channel the server is told, and
 // Unsubscribe waits for the reply as long as there is a session and ctx allows. The
 // error is the server's refusal, or [ErrLost] if it failed over the request again and
-// again.
+// again, or did not answer before somebody else subscribes.
 func (s *Subscription) Unsubscribe(ctx context.Context) error {
 	if !s.end(nil, false) {
 		return nil
@@ -229,6 +229,15 @@ func (s *Subscription) end(err error, drain bool) (first bool) {
 	}
 	s.c.flow.signal()
 	return first
+}
+
+// forget gives up what s has heard and not handed over: what the server sent for others
+// before it took s would stand before a hole.
+func (s *Subscription) forget() {
+	for _, e := range s.queue.forget() {
+		e.finish(false)
+	}
+	s.c.flow.signal()
 }
 
 // fail ends the subscription for a reason of its own and leaves its channels, some of

@@ -26,13 +26,19 @@ type topic struct {
 	listens bool      // by Listen: the server knows nothing of it
 }
 
+// A departure is an unsubscribe that is under way.
+type departure struct {
+	request *request
+	over    chan struct{} // closed when it is settled
+}
+
 // topics are what the client wants to hear. Every change makes a new
 // generation, so that routers look again.
 type topics struct {
 	generation atomic.Uint64
 	left       func(keys []string) // told of what has no subscription any more
 	pause      backoff             // of a topic that has not been refused
-	leaving    sync.Map            // channels that the server is asked to forget: a chan that is closed then. Not under mu, which who settles may hold
+	leaving    sync.Map            // channels that the server is asked to forget: a *departure. Not under mu, which who settles may hold
 
 	mu    lock.Mutex[lock.Topics]
 	byCh  map[string]*topic
@@ -62,8 +68,8 @@ func (t *topics) add(s *Subscription, session string, after bool, send func(chan
 		return false, nil
 	}
 	if after {
-		if left := t.leavingAny(s.channels); left != nil {
-			return false, left
+		if ds := t.leavingAny(s.channels); len(ds) > 0 {
+			return false, ds[0].over
 		}
 	}
 	t.generation.Add(1) // before the request: its first events may come at once
@@ -94,29 +100,29 @@ func (t *topics) add(s *Subscription, session string, after bool, send func(chan
 	return true, nil
 }
 
-// leave notes that the server is asked to forget channels, until left is called.
-func (t *topics) leave(channels []string) (left func()) {
-	done := make(chan struct{})
+// leave notes that r asks the server to forget channels, until left is called.
+func (t *topics) leave(r *request) (left func()) {
+	d := &departure{r, make(chan struct{})}
+	channels := r.m.Subscription.Channels
 	for _, ch := range channels {
-		t.leaving.Store(ch, done)
+		t.leaving.Store(ch, d)
 	}
 	return func() {
 		for _, ch := range channels {
-			t.leaving.CompareAndDelete(ch, done)
+			t.leaving.CompareAndDelete(ch, d)
 		}
-		close(done)
+		close(d.over)
 	}
 }
 
-// leavingAny is what is closed when one of channels is not left any more; nil:
-// none is.
-func (t *topics) leavingAny(channels []string) <-chan struct{} {
+// leavingAny are the departures from any of channels.
+func (t *topics) leavingAny(channels []string) (ds []*departure) {
 	for _, ch := range channels {
-		if done, ok := t.leaving.Load(ch); ok {
-			return done.(chan struct{})
+		if d, ok := t.leaving.Load(ch); ok {
+			ds = append(ds, d.(*departure))
 		}
 	}
-	return nil
+	return ds
 }
 
 // end lets no more in and returns those that are.

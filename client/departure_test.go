@@ -1,0 +1,84 @@
+package client
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
+)
+
+// forgets has the only session leave ch, as after an unsubscribe.
+func (f *fake) forgets(ch string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.sessions {
+		s.subs = slices.DeleteFunc(s.subs, func(o string) bool { return o == ch })
+	}
+}
+
+// leaves subscribes to ch and unsubscribes, which is not answered.
+func leaves(t *testing.T, c *Client, ch string) {
+	s, err := c.Subscribe(t.Context(), ch)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	require.ErrorIs(t, s.Unsubscribe(ctx), context.DeadlineExceeded)
+}
+
+// An unsubscribe that the server takes without a word is not sent again once somebody
+// has subscribed anew: that subscription would end, and nobody would know.
+func TestASubscriptionIsNotEndedByAnEarlierUnsubscribe(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = func(_ *wire, m *bayeux.Message) bool {
+				if m.Channel == bayeux.MetaUnsubscribe {
+					f.forgets("/a")
+					return true
+				}
+				return false
+			}
+			c := start(t, dialers(d))
+			leaves(t, c, "/a")
+			s, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			time.Sleep(10 * time.Minute)
+			require.Equal(t, 1, f.subscribed("/a"))
+			f.publish("/a", "1")
+			assert.Equal(t, []string{"1"}, take(t.Context(), s, 1))
+		})
+	})
+}
+
+// A server that is slow takes an unsubscribe when its client has given that up and has
+// subscribed anew: what came for the subscription of before would stand before a hole.
+func TestASubscriptionBeginsBehindAnUnsubscribeThatIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		subscribes := 0
+		f.first = func(_ *wire, m *bayeux.Message) bool {
+			switch m.Channel {
+			case bayeux.MetaUnsubscribe:
+				return true
+			case bayeux.MetaSubscribe:
+				if subscribes++; subscribes == 2 {
+					f.publish("/a", "1")
+					f.forgets("/a")
+					f.publish("/a", "2")
+				}
+			}
+			return false
+		}
+		c := start(t, dialers(board(f, streams)))
+		leaves(t, c, "/a")
+		s, err := c.Subscribe(t.Context(), "/a")
+		require.NoError(t, err)
+		f.publish("/a", "3")
+		assert.Equal(t, []string{"3"}, take(t.Context(), s, 1))
+	})
+}
