@@ -207,8 +207,17 @@ func (l *listener) hearsMore(n int, then *listener, before map[string]int) bool 
 	return len(now) == n
 }
 
-// end ends the client; what it has heard counts.
+// end ends the client; what it has heard counts. Until now it must have listened,
+// unless its connection broke too often in the middle of that request.
 func (l *listener) end() {
+	var why error
+	if l.sub != nil {
+		why = l.sub.Err()
+	}
+	choked := errors.Is(why, client.ErrLost)
+	if why != nil && !choked {
+		l.w.complain("listener %s: the first subscription has ended: %v", l.tie.who, why)
+	}
 	l.c.Close()
 	<-l.c.Done()
 	l.after()
@@ -220,4 +229,7 @@ func (l *listener) end() {
 		l.w.heard += n
 	}
 	l.w.gaps += l.main.gaps
+	if choked {
+		l.w.choked++
+	}
 }

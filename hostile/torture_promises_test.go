@@ -123,13 +123,16 @@ func (e *ear) judge(v note, want int, told bool, gaps int) {
 // beside is how far the listener's first subscription is with a publisher, for people:
 // what it does not miss was lost within the client.
 func (e *ear) beside(from string) string {
-	main := e.l.main
-	if main == e {
+	main, sub := e.l.main, e.l.sub
+	switch {
+	case main == e:
 		return ""
+	case sub == nil:
+		return "; the listener has no first subscription"
 	}
 	main.mu.Lock()
 	defer main.mu.Unlock()
-	return fmt.Sprintf("; the listener's first subscription waits for %d, told: %v, gaps: %d, error: %v", main.next[from], main.told[from], main.gaps, e.l.sub.Err())
+	return fmt.Sprintf("; the listener's first subscription waits for %d, told: %v, gaps: %d, error: %v", main.next[from], main.told[from], main.gaps, sub.Err())
 }
 
 // expectLate notes a message that may still come, and forgets those that came

@@ -127,6 +127,7 @@ type chamber struct {
 	complaints []string
 	heard      int // messages, by all who have left
 	gaps       int
+	choked     int // first subscriptions that were given up
 }
 
 func newChamber(t *testing.T, seed uint64, ordered bool) *chamber {
@@ -227,5 +228,5 @@ func (w *chamber) empty() {
 	for _, complaint := range w.complaints {
 		assert.Fail(w.t, complaint)
 	}
-	w.t.Logf("%d messages heard, %d gaps told, %d sessions lost, %d of them given up after connects without an answer", w.heard, w.gaps, w.lost.claimed, w.lost.givenUp)
+	w.t.Logf("%d messages heard, %d gaps told, %d sessions lost, %d of them given up after connects without an answer; %d subscriptions given up", w.heard, w.gaps, w.lost.claimed, w.lost.givenUp, w.choked)
 }
