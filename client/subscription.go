@@ -198,7 +198,7 @@ func (s *Subscription) Err() error { return s.queue.error() }
 // given up. If it was the last one to its channel the server is told, and
 // Unsubscribe waits for the reply as long as there is a session and ctx allows. The
 // error is the server's refusal, or [ErrLost] if it failed over the request again and
-// again, or did not answer before somebody else subscribes.
+// again, or if it has not answered and somebody subscribes anew, see [Client.Subscribe].
 func (s *Subscription) Unsubscribe(ctx context.Context) error {
 	if !s.end(nil, false) {
 		return nil
