@@ -27,6 +27,7 @@ type ear struct {
 	late  map[note]bool   // were left out, and may still come: their publisher does not know whether they were taken
 	heard map[string]int
 	gaps  int
+	gapAt time.Time // the last one
 }
 
 func newEar(l *listener, sub string) *ear {
@@ -43,6 +44,7 @@ func (e *ear) gap(g client.Gap) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.gaps++
+	e.gapAt = time.Now()
 	for name := range e.next {
 		e.told[name] = true
 	}
@@ -63,7 +65,7 @@ func (e *ear) hear(_ context.Context, m *bayeux.Message) error {
 	if !before {
 		e.first[v.From] = v.N
 	}
-	told, gaps := e.told[v.From], e.gaps
+	told, gaps := e.told[v.From] || e.stillTold(), e.gaps
 	e.next[v.From], e.told[v.From] = v.N+1, false
 	e.heard[v.From]++
 	e.mu.Unlock()
@@ -75,6 +77,13 @@ func (e *ear) hear(_ context.Context, m *bayeux.Message) error {
 		e.judge(v, want, told, gaps)
 	}
 	return nil
+}
+
+// stillTold reports whether the last gap goes on: a poll that was given up may reach the
+// server after the next one, and takes with it what comes then, if nobody acknowledges.
+// The caller holds mu.
+func (e *ear) stillTold() bool {
+	return e.l.tie.polls && !e.l.ack && time.Since(e.gapAt) < held+delay
 }
 
 // comesLate reports whether v's publisher had given up waiting before it went out,
