@@ -121,18 +121,18 @@ func (s *seat) replace() {
 	s.l = l
 }
 
-// replaceMisled puts new clients in the place of those that have ended: by a
-// corrupted refusal, say, or a handshake reply that names no transport they
-// know.
-func (w *chamber) replaceMisled() {
-	misled := 0
+// replaceEnded puts new clients in the place of those that have ended: by a corrupted
+// refusal, say, or a handshake reply that names no transport they know; or whose
+// subscription was given up.
+func (w *chamber) replaceEnded() {
+	ended := 0
 	for _, s := range w.seats {
 		if l := s.listener(); l.c.State() == bayeux.Stopped || l.sub == nil || l.sub.Err() != nil {
-			misled++
+			ended++
 			s.replace()
 		}
 	}
-	w.t.Logf("%d of %d listeners were misled into giving up", misled, len(w.seats))
+	w.t.Logf("%d of %d listeners had ended", ended, len(w.seats))
 }
 
 // A listener is a client that checks what it hears.
@@ -168,13 +168,17 @@ func (w *chamber) listen(i int) *listener {
 	defer cancel()
 	var err error
 	l.sub, err = l.c.SubscribeFunc(ctx, "/t/*", l.main.hear, client.WithQueue(1<<16, client.Pause), client.WithOnGap(l.main.gap))
-	if err != nil {
+	switch {
+	case errors.Is(err, client.ErrLost):
+		w.chokes.Add(1)
+	case err != nil:
 		w.complain("listener %d (%s) cannot subscribe: %v", i, l.kind, err)
 	}
 	return l
 }
 
-// changeItsMind subscribes once more, or gives that up.
+// changeItsMind subscribes once more, or gives that up. It may be lost on the way if its
+// connection breaks in the middle of that request five times.
 func (l *listener) changeItsMind(r *rand.Rand) {
 	ctx, cancel := context.WithTimeout(l.w.t.Context(), time.Duration(r.Int64N(int64(2*time.Second))))
 	defer cancel()
@@ -187,7 +191,10 @@ func (l *listener) changeItsMind(r *rand.Rand) {
 		e := newEar(l, "also "+ch)
 		l.extra, err = l.c.SubscribeFunc(ctx, ch, e.hear, client.WithQueue(1<<16, client.Pause), client.WithOnGap(e.gap))
 	}
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, client.ErrLost):
+		l.w.chokes.Add(1)
+	case err != nil && !errors.Is(err, context.DeadlineExceeded):
 		l.w.complain("listener %s: a subscription more or less: %v", l.tie.who, err)
 	}
 }
@@ -214,8 +221,10 @@ func (l *listener) end() {
 	if l.sub != nil {
 		why = l.sub.Err()
 	}
-	choked := errors.Is(why, client.ErrLost)
-	if why != nil && !choked {
+	switch {
+	case errors.Is(why, client.ErrLost):
+		l.w.chokes.Add(1)
+	case why != nil:
 		l.w.complain("listener %s: the first subscription has ended: %v", l.tie.who, why)
 	}
 	l.c.Close()
@@ -229,7 +238,4 @@ func (l *listener) end() {
 		l.w.heard += n
 	}
 	l.w.gaps += l.main.gaps
-	if choked {
-		l.w.choked++
-	}
 }

@@ -132,11 +132,12 @@ func (e *ear) judge(v note, want int, told bool, gaps int) {
 // beside is how far the listener's first subscription is with a publisher, for people:
 // what it does not miss was lost within the client.
 func (e *ear) beside(from string) string {
-	main, sub := e.l.main, e.l.sub
-	switch {
-	case main == e:
-		return ""
-	case sub == nil:
+	main := e.l.main
+	if main == e {
+		return "" // and l.sub may not be set yet
+	}
+	sub := e.l.sub
+	if sub == nil {
 		return "; the listener has no first subscription"
 	}
 	main.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,6 +119,8 @@ type chamber struct {
 	lost   losses
 	scales scales
 
+	chokes atomic.Int64 // requests for more or fewer subscriptions that were given up
+
 	publishers []*publisher
 	publishing sync.WaitGroup
 	hush       context.CancelFunc
@@ -127,7 +130,6 @@ type chamber struct {
 	complaints []string
 	heard      int // messages, by all who have left
 	gaps       int
-	choked     int // first subscriptions that were given up
 }
 
 func newChamber(t *testing.T, seed uint64, ordered bool) *chamber {
@@ -168,9 +170,7 @@ func (w *chamber) calm() {
 	w.bad.Calm()
 	w.bad.Cut()
 	w.stirs.Wait()
-	if !w.ordered {
-		w.replaceMisled()
-	}
+	w.replaceEnded()
 }
 
 // complain notes what was promised otherwise.
@@ -228,5 +228,5 @@ func (w *chamber) empty() {
 	for _, complaint := range w.complaints {
 		assert.Fail(w.t, complaint)
 	}
-	w.t.Logf("%d messages heard, %d gaps told, %d sessions lost, %d of them given up after connects without an answer; %d subscriptions given up", w.heard, w.gaps, w.lost.claimed, w.lost.givenUp, w.choked)
+	w.t.Logf("%d messages heard, %d gaps told, %d sessions lost, %d of them given up after connects without an answer; %d subscribes and unsubscribes, too", w.heard, w.gaps, w.lost.claimed, w.lost.givenUp, w.chokes.Load())
 }
