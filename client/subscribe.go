@@ -96,8 +96,8 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, neve
 // anything: the server may still be about to take it.
 func (c *Client) register(ctx context.Context, s *Subscription, overran *bool, send func(channels []string)) error {
 	var patience <-chan time.Time
-	for after := true; ; {
-		added, left := c.topics.add(s, c.ID(), after, send)
+	for {
+		added, left := c.topics.add(s, c.ID(), !*overran, send)
 		switch {
 		case added:
 			return nil
@@ -109,7 +109,7 @@ func (c *Client) register(ctx context.Context, s *Subscription, overran *bool, s
 		select {
 		case <-left:
 		case <-patience:
-			after, *overran = false, true
+			*overran = true
 			for _, d := range c.topics.leavingAny(s.channels) {
 				c.withdraw(d.request, lost(bayeux.MetaUnsubscribe, bayeux.ErrTimeout))
 			}

@@ -168,17 +168,23 @@ func (w *chamber) listen(i int) *listener {
 	defer cancel()
 	var err error
 	l.sub, err = l.c.SubscribeFunc(ctx, "/t/*", l.main.hear, client.WithQueue(1<<16, client.Pause), client.WithOnGap(l.main.gap))
-	switch {
-	case errors.Is(err, client.ErrLost):
-		w.chokes.Add(1)
-	case err != nil:
+	if err != nil && !w.choked(err) {
 		w.complain("listener %d (%s) cannot subscribe: %v", i, l.kind, err)
 	}
 	return l
 }
 
-// changeItsMind subscribes once more, or gives that up. It may be lost on the way if its
-// connection breaks in the middle of that request five times.
+// choked counts a subscribe or an unsubscribe that was given up, if err is that: its
+// connection broke five times in the middle of it.
+func (w *chamber) choked(err error) bool {
+	if !errors.Is(err, client.ErrLost) {
+		return false
+	}
+	w.chokes.Add(1)
+	return true
+}
+
+// changeItsMind subscribes once more, or gives that up.
 func (l *listener) changeItsMind(r *rand.Rand) {
 	ctx, cancel := context.WithTimeout(l.w.t.Context(), time.Duration(r.Int64N(int64(2*time.Second))))
 	defer cancel()
@@ -191,10 +197,7 @@ func (l *listener) changeItsMind(r *rand.Rand) {
 		e := newEar(l, "also "+ch)
 		l.extra, err = l.c.SubscribeFunc(ctx, ch, e.hear, client.WithQueue(1<<16, client.Pause), client.WithOnGap(e.gap))
 	}
-	switch {
-	case errors.Is(err, client.ErrLost):
-		l.w.chokes.Add(1)
-	case err != nil && !errors.Is(err, context.DeadlineExceeded):
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !l.w.choked(err) {
 		l.w.complain("listener %s: a subscription more or less: %v", l.tie.who, err)
 	}
 }
@@ -214,18 +217,12 @@ func (l *listener) hearsMore(n int, then *listener, before map[string]int) bool 
 	return len(now) == n
 }
 
-// end ends the client; what it has heard counts. Until now it must have listened,
-// unless its connection broke too often in the middle of that request.
+// end ends the client, which must have listened until now; what it has heard counts.
 func (l *listener) end() {
-	var why error
 	if l.sub != nil {
-		why = l.sub.Err()
-	}
-	switch {
-	case errors.Is(why, client.ErrLost):
-		l.w.chokes.Add(1)
-	case why != nil:
-		l.w.complain("listener %s: the first subscription has ended: %v", l.tie.who, why)
+		if err := l.sub.Err(); err != nil && !l.w.choked(err) {
+			l.w.complain("listener %s: the first subscription has ended: %v", l.tie.who, err)
+		}
 	}
 	l.c.Close()
 	<-l.c.Done()

@@ -119,7 +119,7 @@ type chamber struct {
 	lost   losses
 	scales scales
 
-	chokes atomic.Int64 // requests for more or fewer subscriptions that were given up
+	chokes atomic.Int64 // subscribes and unsubscribes that were given up
 
 	publishers []*publisher
 	publishing sync.WaitGroup
