@@ -30,22 +30,43 @@ import (
 func (srv *Server) ConnState(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		broken, silent := srv.countConn(c)
-		if broken != "" {
-			srv.limited(broken, c.RemoteAddr().String(), nil)
-			c.Close()
-		}
-		if silent > mostSilent {
-			srv.bell.Wait()
-		}
+		srv.opened(c)
 	case http.StateActive:
-		if p := srv.conns.asks(c); p != nil && srv.isLate(p) {
-			srv.refuseHeader(c)
+		if p := srv.conns.asks(c); p != nil {
+			srv.asked(c, p)
 		}
 	case http.StateHijacked, http.StateClosed:
-		if p := srv.conns.close(c); p != nil && srv.isLate(p) && handshakes(c) {
-			srv.limited(limitHeader, c.RemoteAddr().String(), nil)
+		if p := srv.conns.close(c); p != nil {
+			srv.leftSilent(c, p)
 		}
+	}
+}
+
+// opened counts a connection, or closes it. It and what follows are functions of their
+// own for the sake of the stack under a hijack, on which they would have their places
+// too: it would have to grow, which is a twentieth of all that a session costs.
+func (srv *Server) opened(c net.Conn) {
+	broken, silent := srv.countConn(c)
+	if broken != "" {
+		srv.limited(broken, c.RemoteAddr().String(), nil)
+		c.Close()
+	}
+	if silent > mostSilent {
+		srv.bell.Wait()
+	}
+}
+
+// asked sees to a connection whose first header is there.
+func (srv *Server) asked(c net.Conn, p *httpConn) {
+	if srv.isLate(p) {
+		srv.refuseHeader(c)
+	}
+}
+
+// leftSilent sees to a connection that has gone and asked nothing.
+func (srv *Server) leftSilent(c net.Conn, p *httpConn) {
+	if srv.isLate(p) && handshakes(c) {
+		srv.limited(limitHeader, c.RemoteAddr().String(), nil)
 	}
 }
 

@@ -38,21 +38,8 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !srv.allowOrigin(w, r) {
 		return
 	}
-	a := srv.acceptorFor(r)
+	a, slot := srv.letIn(w, r)
 	if a == nil {
-		srv.refuse(w, r, http.StatusBadRequest, "no transport for "+r.Method+" here; use "+strings.Join(srv.types(), ", "))
-		return
-	}
-	if srv.isClosed() {
-		w.Header().Set("Connection", "close") // another one may lead to the next server
-		srv.refuse(w, r, http.StatusServiceUnavailable, "the server is shutting down")
-		return
-	}
-	slot, broken, err := srv.conns.take(r.RemoteAddr, &srv.config)
-	if err != nil {
-		srv.limited(broken, r.RemoteAddr, nil)
-		w.Header().Set("Retry-After", "1")
-		srv.refuse(w, r, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	defer slot.release()
@@ -63,6 +50,28 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer slot.release()
 		srv.ServeConn(c)
 	})
+}
+
+// letIn returns who takes a request, and its slot, or refuses it and returns nil.
+func (srv *Server) letIn(w http.ResponseWriter, r *http.Request) (transport.Acceptor, *connSlot) {
+	a := srv.acceptorFor(r)
+	if a == nil {
+		srv.refuse(w, r, http.StatusBadRequest, "no transport for "+r.Method+" here; use "+strings.Join(srv.types(), ", "))
+		return nil, nil
+	}
+	if srv.isClosed() {
+		w.Header().Set("Connection", "close") // another one may lead to the next server
+		srv.refuse(w, r, http.StatusServiceUnavailable, "the server is shutting down")
+		return nil, nil
+	}
+	slot, broken, err := srv.conns.take(r.RemoteAddr, &srv.config)
+	if err != nil {
+		srv.limited(broken, r.RemoteAddr, nil)
+		w.Header().Set("Retry-After", "1")
+		srv.refuse(w, r, http.StatusServiceUnavailable, err.Error())
+		return nil, nil
+	}
+	return a, slot
 }
 
 // runIn is run for what outlives its request, such as a socket: the request

@@ -3,9 +3,7 @@
 package wsserver
 
 import (
-	"context"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -56,20 +54,11 @@ func (a *acceptor) Serve(w http.ResponseWriter, r *http.Request, o *transport.Ac
 	peer := o.Peer(r)
 	peer.Type = a.Type()
 	if peer.Fresh {
-		http.SetCookie(w, o.BrowserCookie(r, peer))
+		setCookie(w, r, o, peer)
 	}
-	nc, brw, err := http.NewResponseController(w).Hijack()
-	if err != nil {
+	u := a.upgrade(r, o, peer)
+	if !u.hijack(w) {
 		return // the connection is gone
-	}
-	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
-	u := &upgrade{
-		nc: nc, early: slices.Clone(early), header: lines(w.Header()),
-		key: r.Header["Sec-Websocket-Key"][0], protocol: a.subprotocol(r.Header["Sec-Websocket-Protocol"]),
-		ctx: context.WithoutCancel(r.Context()), accept: o, peer: peer,
-	}
-	if a.deflate > 0 {
-		u.deflate = wire.AnswerDeflate(r.Header["Sec-Websocket-Extensions"])
 	}
 	run := func() { a.open(u).run(serve) }
 	if o.Go == nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gocometd/cometd/internal/wire"
@@ -59,6 +60,31 @@ type upgrade struct {
 	ctx                    context.Context
 	accept                 *transport.Accept
 	peer                   *transport.Peer
+}
+
+// upgrade is what is needed of a request.
+func (a *acceptor) upgrade(r *http.Request, o *transport.Accept, peer *transport.Peer) *upgrade {
+	u := &upgrade{
+		key: r.Header["Sec-Websocket-Key"][0], protocol: a.subprotocol(r.Header["Sec-Websocket-Protocol"]),
+		ctx: context.WithoutCancel(r.Context()), accept: o, peer: peer,
+	}
+	if a.deflate > 0 {
+		u.deflate = wire.AnswerDeflate(r.Header["Sec-Websocket-Extensions"])
+	}
+	return u
+}
+
+// hijack takes the connection, or reports that there is none any more.
+func (u *upgrade) hijack(w http.ResponseWriter) bool {
+	u.header = lines(w.Header())
+	nc, brw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return false
+	}
+	u.nc = nc
+	early, _ := brw.Reader.Peek(brw.Reader.Buffered())
+	u.early = slices.Clone(early)
+	return true
 }
 
 // lines is h as it stands in an answer.
@@ -139,4 +165,9 @@ func bound(nc net.Conn, n int) {
 	if c, ok := nc.(interface{ SetWriteBuffer(int) error }); ok && n > 0 {
 		_ = c.SetWriteBuffer(n) // else it has the size that it has
 	}
+}
+
+// setCookie has the stack for a cookie, which Serve then has for a hijack.
+func setCookie(w http.ResponseWriter, r *http.Request, o *transport.Accept, peer *transport.Peer) {
+	http.SetCookie(w, o.BrowserCookie(r, peer))
 }
