@@ -23,8 +23,8 @@ func (f *fake) forgets(ch string) {
 }
 
 // leaves subscribes to ch and unsubscribes, which is not answered.
-func leaves(t *testing.T, c *Client, ch string) {
-	s, err := c.Subscribe(t.Context(), ch)
+func leaves(t *testing.T, c *Client, ch string, opts ...SubOption) {
+	s, err := c.Subscribe(t.Context(), ch, opts...)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
@@ -80,5 +80,26 @@ func TestASubscriptionBeginsBehindAnUnsubscribeThatIsLate(t *testing.T) {
 		require.NoError(t, err)
 		f.publish("/a", "3")
 		assert.Equal(t, []string{"3"}, take(t.Context(), s, 1))
+	})
+}
+
+// An unsubscribe of several channels that is given up for one of them is sent for the
+// others: the server would send events that nobody wants for as long as the session lives.
+func TestAnUnsubscribeThatIsGivenUpForOneChannelIsSentForTheOthers(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = func(_ *wire, m *bayeux.Message) bool {
+				return m.Channel == bayeux.MetaUnsubscribe && slices.Contains(m.Subscription.Channels, "/a")
+			}
+			c := start(t, dialers(d))
+			leaves(t, c, "/b", WithChannels("/a", "/c"))
+			s, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			synctest.Wait()
+			time.Sleep(time.Minute)
+			assert.Equal(t, []int{1, 0, 0}, []int{f.subscribed("/a"), f.subscribed("/b"), f.subscribed("/c")})
+			f.publish("/a", "1")
+			assert.Equal(t, []string{"1"}, take(t.Context(), s, 1))
+		})
 	})
 }

@@ -92,8 +92,9 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, neve
 
 // register adds s to the topics, when no unsubscribe of its channels is under way
 // any more. One that has no answer within Timeouts.NetworkDelay is given up: sent
-// again it would end what s is about to ask for. overran is set then, before s hears
-// anything: the server may still be about to take it.
+// again it would end what s is about to ask for; the channels that it has beside
+// those of s are left anew. overran is set then, before s hears anything: the server
+// may still be about to take it.
 func (c *Client) register(ctx context.Context, s *Subscription, overran *bool, send func(channels []string)) error {
 	var patience <-chan time.Time
 	for {
@@ -112,6 +113,7 @@ func (c *Client) register(ctx context.Context, s *Subscription, overran *bool, s
 			*overran = true
 			for _, d := range c.topics.leavingAny(s.channels) {
 				c.withdraw(d.request, lost(bayeux.MetaUnsubscribe, bayeux.ErrTimeout))
+				c.topics.unwanted(d.request.m.Subscription.Channels, s.channels, func(rest []string) { c.unsubscribe(rest) })
 			}
 		case <-ctx.Done():
 			return ctx.Err()

@@ -115,14 +115,27 @@ func (t *topics) leave(r *request) (left func()) {
 	}
 }
 
-// leavingAny are the departures from any of channels.
+// leavingAny are the departures from any of channels, each once.
 func (t *topics) leavingAny(channels []string) (ds []*departure) {
 	for _, ch := range channels {
-		if d, ok := t.leaving.Load(ch); ok {
+		if d, ok := t.leaving.Load(ch); ok && !slices.Contains(ds, d.(*departure)) {
 			ds = append(ds, d.(*departure))
 		}
 	}
 	return ds
+}
+
+// unwanted sends a request for those of channels that nobody has, and that are not
+// kept for somebody.
+func (t *topics) unwanted(channels, kept []string, send func(rest []string)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	rest := slices.DeleteFunc(slices.Clone(channels), func(ch string) bool {
+		return t.byCh[ch] != nil || slices.Contains(kept, ch)
+	})
+	if len(rest) > 0 {
+		send(rest)
+	}
 }
 
 // end lets no more in and returns those that are.
