@@ -13,7 +13,7 @@ func (t *turn) findSession(v *codec.View) *Session {
 	l := t.link
 	if s := l.session.Load(); s != nil && s.hears(l) {
 		if string(v.ClientID) == s.id {
-			s.attach(l)
+			t.attached = s.attach(l, false)
 		}
 		return s
 	}
@@ -23,7 +23,7 @@ func (t *turn) findSession(v *codec.View) *Session {
 	}
 	l.carry(s)
 	if !l.peer.Once {
-		s.attach(l)
+		t.attached = s.attach(l, false)
 	}
 	return s
 }
@@ -33,6 +33,7 @@ func (l *link) carry(s *Session) {
 	if old := l.session.Swap(s); old != nil && old != s {
 		old.lost(l)
 	}
+	l.carries.Store(l.srv.carried.Add(1))
 	l.unused.Store(0)
 }
 

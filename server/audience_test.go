@@ -2,7 +2,9 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -200,4 +202,35 @@ func TestAShortLazinessDoesNotWaitForALongOne(t *testing.T) {
 		assert.Equal(t, []string{"1", "2"}, c.data(2))
 		assert.Less(t, time.Since(began), 5*time.Second)
 	}, server.WithChannel("/slow", server.ChannelOptions{Lazy: time.Minute}), server.WithChannel("/fast", server.ChannelOptions{Lazy: 100 * time.Millisecond}))
+}
+
+// A session's own Deliver may keep messages from it: nothing that it subscribes to
+// afterwards comes past it, also where many publish meanwhile.
+func TestNothingPassesTheDeliverOfWhoSubscribesBehindIt(t *testing.T) {
+	w := newRealWorld(t, bayeux.LongPolling, server.WithChannel("/a", server.ChannelOptions{Overflow: server.KeepLatest}))
+	defer w.end()
+	join := func() *server.Session { return w.Session(w.client().handshake().ClientID) } // which waits for no connect
+	for range 30 {
+		require.NoError(t, join().Subscribe("/a"))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var publishers sync.WaitGroup
+	defer publishers.Wait()
+	defer cancel()
+	for range 4 {
+		publishers.Go(func() {
+			for ctx.Err() == nil {
+				assert.NoError(t, w.Publish(context.Background(), "/a", 1))
+			}
+		})
+	}
+	refuse := server.Extension{Deliver: func(context.Context, *server.Session, *bayeux.Message) error { return errors.New("not for this one") }}
+	for i := range 200 {
+		s := join()
+		s.Extend(refuse)
+		require.NoError(t, s.Subscribe([]string{"/a", "/**", "/*"}[i%3]))
+		require.NoError(t, w.Publish(t.Context(), "/a", 2))
+		assert.Zero(t, s.Outbox().Len())
+		s.Disconnect()
+	}
 }

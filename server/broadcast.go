@@ -66,22 +66,21 @@ func (p *publishing) encode() (*event, error) {
 // who has subscribed to a new pattern meanwhile is not missed.
 func (p *publishing) deliver(e *event) int {
 	p.mute, p.wakes.taken = p.silent(), 0
-	each := len(p.route.deliver) > 0 || p.srv.personal.Load() > 0
 	var copies map[*Session]*event
-	if each {
-		copies = make(map[*Session]*event)
-	}
 	for {
+		if copies == nil && (len(p.route.deliver) > 0 || p.srv.personal.Load() > 0) {
+			copies = make(map[*Session]*event)
+		}
 		n, ok := 0, false
-		if each {
+		if copies != nil {
 			n, ok = p.queueEach(e, copies)
 		} else {
 			n, ok = p.queue(e)
 		}
 		if ok {
 			p.srv.cast(e, p.wakes.taken)
+			p.unsettle()
 			if p.route.options.SendLast {
-				p.unsettle()
 				p.srv.trimLasts(p.from)
 			}
 			p.wakes.full = p.wakes.full || p.srv.full()
@@ -125,7 +124,10 @@ func (p *publishing) silent() bool {
 	return p.from != nil && (p.route.options.NoEcho || p.srv.noEcho || p.from.noEcho.Load())
 }
 
-// queue puts e into every subscriber's outbox and returns how many there are.
+// queue puts e into every subscriber's outbox and returns how many there are. It
+// does not if a session has an extension that wants to see its own: who subscribes
+// after that has begun may be among the subscribers, so it is looked at when they
+// are settled.
 func (p *publishing) queue(e *event) (n int, ok bool) {
 	ch := p.channel
 	ch.order.Lock()
@@ -133,12 +135,20 @@ func (p *publishing) queue(e *event) (n int, ok bool) {
 	if !p.current() {
 		return 0, false
 	}
+	busiest, patterns := p.heard()
+	if patterns > 1 && len(p.settled) == 0 {
+		p.takeSnapshots()
+	}
+	now := p.subscribers(busiest)
+	if p.srv.personal.Load() > 0 {
+		return 0, false
+	}
 	p.begin(e)
-	switch busiest, patterns := p.heard(); patterns {
+	switch patterns {
 	case 0:
 		return 0, true
 	case 1:
-		return p.queueAll(e, p.subscribers(busiest)), true
+		return p.queueAll(e, now), true
 	default:
 		return p.queueOnce(e, busiest), true
 	}

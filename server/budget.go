@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // What waits in the whole server is counted by what it takes of the memory: a
@@ -139,8 +140,8 @@ func (o *Outbox) backlog() (since uint32, bytes int) {
 	since = o.queue[0].born
 	if o.kept > 0 {
 		t := s.srv.timingFor(s.via, s.timing)
-		patience := uint32((t.Timeout + t.MaxInterval) / s.srv.timing.Sweep)
-		if s.srv.sweeps.Load()-since <= patience {
+		patience := (t.Timeout + t.MaxInterval) / s.srv.timing.Sweep
+		if time.Duration(s.srv.sweeps.Load()-since) <= patience {
 			since = o.queue[min(o.kept, len(o.queue)-1)].born
 		}
 	}

@@ -279,8 +279,10 @@ func (r *registry) drop(ch *channel) {
 	r.count(ch, -1)
 }
 
+// inUse reports whether a channel stays. One whose initializers run does: whoever
+// waits for it would have to make it again, and they would run again, without end.
 func (r *registry) inUse(ch *channel) bool {
-	if ch.subs.len() > 0 || ch.kind != bayeux.Broadcast {
+	if ch.subs.len() > 0 || ch.kind == bayeux.Meta || ch.service.Load() != nil || !ch.ready.Load() {
 		return true
 	}
 	o := r.rules.options(ch.name)
@@ -295,7 +297,7 @@ func (ch *channel) retire() bool {
 	defer ch.order.Unlock()
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	ch.gone = ch.subs.len() == 0 && ch.expected == 0 && ch.idle.Load() >= 3
+	ch.gone = ch.subs.len() == 0 && ch.expected == 0 && ch.service.Load() == nil && ch.idle.Load() >= 3
 	return ch.gone
 }
 

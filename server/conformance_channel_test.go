@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -272,6 +273,27 @@ func TestIdleChannelsAreSweptUnlessSomethingKeepsThem(t *testing.T) {
 	})
 }
 
+// A service keeps its channel, and nothing does once it is removed: programs may have
+// services that come and go.
+func TestAServiceChannelIsSweptWhenItsServiceIsRemoved(t *testing.T) {
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		answer := func(context.Context, *server.Session, *bayeux.Message) (any, error) { return "yes", nil }
+		remove := w.HandleService("/service/a", answer)
+		before := w.Stats().Channels
+		time.Sleep(10 * time.Second)
+		assert.NotNil(t, w.Channel("/service/a"))
+		remove()
+		time.Sleep(10 * time.Second)
+		assert.Nil(t, w.Channel("/service/a"))
+		assert.Equal(t, before-1, w.Stats().Channels)
+		w.HandleService("/service/a", answer)
+		time.Sleep(10 * time.Second)
+		c := w.session()
+		c.send(`{"channel":"/service/a","id":"1","clientId":"$"}`)
+		assert.Equal(t, `"yes"`, string(c.expect("/service/a", "1").Data))
+	})
+}
+
 func TestAMessageOnAChannelSweptUnderItsListenerStillArrives(t *testing.T) {
 	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
 		w.Handle("/*", func(context.Context, *server.Session, *bayeux.Message) error { time.Sleep(8 * time.Second); return nil })
@@ -298,6 +320,21 @@ func TestAChannelIsInitializedBeforeAnybodyUsesIt(t *testing.T) {
 		w.session("/room/1")
 		assert.Equal(t, 1, n)
 		assert.Nil(t, w.Channel("/other"))
+	})
+}
+
+// The sweep leaves a channel alone until it is used: else whoever waits would make it
+// again, and its initializer would run again, without end.
+func TestAChannelWhoseInitializerTakesItsTimeIsMadeOnce(t *testing.T) {
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		var n atomic.Int32
+		w.OnCreate("/a", func(*server.Channel) {
+			if n.Add(1) < 5 {
+				time.Sleep(10 * time.Second)
+			}
+		})
+		require.NoError(t, w.Publish(t.Context(), "/a", 1))
+		assert.EqualValues(t, 1, n.Load())
 	})
 }
 

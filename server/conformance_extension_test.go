@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"io"
 	"regexp"
 	"strings"
 	"sync"
@@ -334,4 +335,32 @@ func TestASessionsOwnDeliverHasAContextWhoeverPublishes(t *testing.T) {
 		assert.Equal(t, []string{"1"}, c.data(1))
 		assert.Equal(t, 1, seen)
 	})
+}
+
+// An extension may use the server as soon as it has it.
+func TestAnExtensionMayUseTheServerWhenItIsOpened(t *testing.T) {
+	var done sync.WaitGroup
+	opens := server.Extension{Name: "opens", Opened: func(srv *server.Server) {
+		c := newWire(&world{Server: srv, t: t, typ: bayeux.WebSocket}, bayeux.WebSocket)
+		conn, err := c.dialer.Dial(context.Background(), c.target)
+		assert.NoError(t, err)
+		begun := make(chan struct{})
+		done.Go(func() {
+			for i := range 200 {
+				assert.NoError(t, conn.Send(rawPayload(`[{"channel":"/a","id":"1","clientId":"nobody"}]`)))
+				r, err := conn.Receive()
+				assert.NoError(t, err)
+				_, err = io.Copy(io.Discard, r)
+				assert.NoError(t, err)
+				if i == 0 {
+					close(begun)
+				}
+			}
+		})
+		<-begun
+	}}
+	srv, err := server.New(server.WithExtension(opens))
+	require.NoError(t, err)
+	done.Wait()
+	srv.Close()
 }

@@ -96,6 +96,17 @@ func TestAuthorizersFiltersAndInitializersAreForNoTemplates(t *testing.T) {
 	}
 }
 
+// The parts of an error on the wire have colons and commas between them.
+func TestAReasonReachesTheClientWhole(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		m := w.session().ask(`{"channel":"/meta/subscribe","id":"1","clientId":"$","subscription":"/a"}`)
+		assert.Equal(t, "403:plan expired; pay; then retry:subscribe_denied", m.Error)
+		assert.Equal(t, []string{"plan expired; pay; then retry"}, bayeux.ParseError(m.Channel, m.Error).Args)
+	}, server.WithPolicy(server.Policy{Subscribe: func(context.Context, *server.Session, string, *bayeux.Message) error {
+		return server.Deny("plan expired: pay, then retry")
+	}}))
+}
+
 // Or each message would panic, at any peer's demand.
 func TestAFunctionThatIsNilPanicsWhereItIsGiven(t *testing.T) {
 	srv, err := server.New()

@@ -18,7 +18,7 @@ type held struct {
 	kick     []byte         // says so to the client before the reply
 	last     *bayeux.Advice // in place of the usual: the session has ended
 	leaving  bool           // its client is told to come to another server
-	stray    bool           // a later one has come before it
+	stray    bool           // a later one has come before it, or its client has moved on
 	refusal  *bayeux.Error
 	until    time.Time // when it is answered at the latest
 	browser  string    // counted in the server's limit per browser
@@ -29,10 +29,7 @@ type held struct {
 // its client knew before others, and comes over a connection that was given up.
 func (t *turn) metaConnect(v *codec.View) {
 	s := t.session
-	s.mu.Lock()
-	stray := s.ids.note(string(v.ID)) && t.link.peer.Once
-	s.mu.Unlock()
-	if !stray {
+	if !t.stray(v) {
 		t.meta(v, t.connected)
 		return
 	}
@@ -42,8 +39,30 @@ func (t *turn) metaConnect(v *codec.View) {
 		t.refuse(m, unknownSession())
 		return
 	}
-	t.answerLast(&held{link: t.link, id: m.ID, advise: m.Advice != nil, stray: true})
+	t.answerLast(&held{link: t.link, id: m.ID, advise: m.Advice != nil && t.link.peer.Once, stray: true})
 }
+
+// stray reports whether a connect was overtaken. On a stream, where all comes in order,
+// that is one whose session has moved to another connection while its payload was under
+// way, or before it, if the ids do not say that it is newer. Such a one takes the session
+// back.
+func (t *turn) stray(v *codec.View) bool {
+	s, l := t.session, t.link
+	s.mu.Lock()
+	overtaken, moved := s.ids.note(string(v.ID)), s.movedFrom(l)
+	s.mu.Unlock()
+	switch {
+	case l.peer.Once:
+		return overtaken
+	case !moved:
+		return false
+	}
+	return t.attached || overtaken || !s.attach(l, true)
+}
+
+// movedFrom reports whether l is a stream that is not the session's any more. The
+// caller holds mu.
+func (s *Session) movedFrom(l *link) bool { return !l.peer.Once && s.stream != l && s.phase != gone }
 
 // connected processes a connect that is no stray: it stops the clock, replaces the
 // connect that is held, and is held itself or answered with this payload.
@@ -59,6 +78,12 @@ func (t *turn) connected(m *bayeux.Message) {
 		} else {
 			t.refuse(m, unknownSession())
 		}
+		return
+	}
+	if s.movedFrom(t.link) { // while an extension looked at it
+		s.mu.Unlock()
+		h.stray, h.advise = true, false
+		t.answerLast(&h)
 		return
 	}
 	old, stuck := s.replaceConnect(t)
@@ -136,8 +161,6 @@ func (s *Session) mayHold(t *turn, m *bayeux.Message, h *held) bool {
 	waiting := s.urgent && s.out.waiting() && s.sender == nil && s.laneFree(laneConnect) <= 0
 	switch {
 	case timeout <= 0, once && !t.alone:
-		return false
-	case !once && s.stream != t.link: // another has just taken its place
 		return false
 	case waiting && (once || s.onConnectOnly(t.link)):
 		return false
@@ -244,6 +267,13 @@ func (s *Session) responseTo(h *held) *response {
 
 // answerOnStream leaves the answer to the stream's writer.
 func (s *Session) answerOnStream(h *held, text []byte) {
+	if h.stray {
+		if text != nil {
+			h.link.add(reply{text: text, session: s})
+		}
+		s.srv.flush(h.link)
+		return
+	}
 	s.mu.Lock()
 	if h.kick != nil {
 		h.link.add(reply{text: h.kick, session: s, after: s.out.end()})

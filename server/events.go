@@ -66,7 +66,7 @@ func (EventsLost) event()     {}
 // server is closed. Any number of loops may run; each sees everything. A loop
 // never delays the server: one that falls more than Limits.Events behind gets
 // EventsLost instead of the oldest ones. Registration happens when Events is
-// called, so nothing is missed between that and the loop.
+// called, so nothing is missed between that and the loop. Range over it once.
 func (srv *Server) Events(ctx context.Context) iter.Seq[Event] {
 	return srv.events.Events(ctx)
 }

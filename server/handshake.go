@@ -159,6 +159,7 @@ func (t *turn) replyHandshake(s *Session, m *bayeux.Message) {
 	t.reply(r)
 	t.ctx = nil
 	if f.taken {
+		t.srv.stats.delivered.Add(uint64(len(f.events)))
 		s.settle(t.link, sent{events: true, ok: true})
 		t.replies = append(t.replies, f.events...)
 	}

@@ -46,6 +46,10 @@ func (p *publishing) settleAudience() {
 	if p.channel.last == nil {
 		p.srv.channels.lasts.add(p.channel)
 	}
+	p.takeSnapshots()
+}
+
+func (p *publishing) takeSnapshots() {
 	p.settled = p.settled[:0]
 	for _, c := range p.route.patterns {
 		p.settled = append(p.settled, c.subs.snapshot())

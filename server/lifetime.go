@@ -25,13 +25,20 @@ func (s *Session) ended() bool {
 	return s.phase == gone
 }
 
-// attach makes l the stream where events leave, unless that may not be any more.
-// The caller does not hold mu.
-func (s *Session) attach(l *link) {
+// attach makes l the stream where events leave, and reports whether it is: unless that
+// may not be any more, or the session has moved on. What is still read from a socket
+// after its client has taken another, or polls, was sent before: only a connect that is
+// newer takes the session back. The caller does not hold mu.
+func (s *Session) attach(l *link, back bool) bool {
 	s.mu.Lock()
-	if s.stream == l || s.phase == gone && !s.noticeDue() || !s.mayCarry(l) {
+	if s.stream == l {
 		s.mu.Unlock()
-		return
+		return true
+	}
+	moved := l.older(s.stream) || l.older(s.held.link)
+	if moved && !back || s.phase == gone && !s.noticeDue() || !s.mayCarry(l) {
+		s.mu.Unlock()
+		return false
 	}
 	var w wakes
 	h := s.held
@@ -55,6 +62,12 @@ func (s *Session) attach(l *link) {
 		busy.close(transport.Replaced) // it may be stuck, and with it the events
 	}
 	w.flush(s.srv)
+	return true
+}
+
+// older reports whether l got its session before the other link, if there is one.
+func (l *link) older(than *link) bool {
+	return than != nil && l.carries.Load() < than.carries.Load()
 }
 
 // detach takes the session off its stream, because it polls now, and returns

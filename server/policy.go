@@ -42,8 +42,13 @@ type Policy struct {
 	Publish func(ctx context.Context, s *Session, p *Publication) error
 }
 
-// Deny refuses with a reason for the client: 403:reason:subscribe_denied.
-func Deny(reason string) error { return &bayeux.Error{Code: 403, Args: []string{reason}} }
+// Deny refuses with a reason for the client: 403:reason:subscribe_denied. Colons and
+// commas, which the wire has between the parts of an error, become semicolons.
+func Deny(reason string) error {
+	return &bayeux.Error{Code: 403, Args: []string{argument.Replace(reason)}}
+}
+
+var argument = strings.NewReplacer(":", ";", ",", ";")
 
 // A Publication is a message that Policy.Publish judges. Its parts are made
 // only when asked for, so a policy that looks at the channel alone costs

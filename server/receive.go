@@ -18,18 +18,19 @@ import (
 // A turn is the processing of one payload: its messages one after the other,
 // their replies collected, and everybody to be woken by what they published.
 type turn struct {
-	srv     *Server
-	link    *link
-	session *Session // nil until the payload turns out to belong to one
-	ctx     context.Context
-	alone   bool   // a single message
-	written string // how a publish has its channel, if not as the application sees it: its reply has it so
-	kind    transport.Kind
-	replies [][]byte
-	connect *held     // to be answered with this payload, last of all
-	holding bool      // the payload is answered later, when its connect is
-	keeping []keeping // publishes that the history has under way
-	joining []func()  // subscriptions that begin with history
+	srv      *Server
+	link     *link
+	session  *Session // nil until the payload turns out to belong to one
+	ctx      context.Context
+	attached bool   // the link was its session's stream when the payload came
+	alone    bool   // a single message
+	written  string // how a publish has its channel, if not as the application sees it: its reply has it so
+	kind     transport.Kind
+	replies  [][]byte
+	connect  *held     // to be answered with this payload, last of all
+	holding  bool      // the payload is answered later, when its connect is
+	keeping  []keeping // publishes that the history has under way
+	joining  []func()  // subscriptions that begin with history
 
 	// join is what the history says to the subscribe at hand, once it was asked.
 	join    func(ch string) (func(*Joining), error)

@@ -48,7 +48,8 @@ type Server struct {
 
 	shards    []*shard
 	nextShard atomic.Uint32
-	bell      lull.Bell // for what must not wait behind peers: accepting and sweeping
+	carried   atomic.Uint64 // how often a link has got a session
+	bell      lull.Bell     // for what must not wait behind peers: accepting and sweeping
 
 	closing chan struct{}           // closed by Close
 	mu      lock.Mutex[lock.Server] // guards closed and serving
@@ -78,14 +79,14 @@ func New(opts ...Option) (*Server, error) {
 	s.events.Init(c.limits.Events, func(n int) Event { return EventsLost{n} })
 	s.origin = newOriginCheck(c.origins)
 	s.accept.Limited = func(r *http.Request, limit string) { s.limited(limit, r.RemoteAddr, nil) }
-	for _, e := range c.extensions {
-		if e.Opened != nil {
-			e.Opened(s)
-		}
-	}
 	s.run(s.sweep)
 	if c.flushDelay == 0 {
 		s.startShards()
+	}
+	for _, e := range c.extensions { // last: it may use the server
+		if e.Opened != nil {
+			e.Opened(s)
+		}
 	}
 	return s, nil
 }

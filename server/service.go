@@ -59,11 +59,22 @@ func (srv *Server) HandleService(ch string, f Service) (remove func()) {
 	if err != nil || c.Kind() != bayeux.Service {
 		panic(fmt.Sprintf("server: not a service channel: %q", ch))
 	}
-	target, _, _ := srv.channels.create(srv, string(c), maker{})
-	if !target.service.CompareAndSwap(nil, &f) {
-		panic(fmt.Sprintf("server: channel already has a service: %q", ch))
+	for {
+		target, _, _ := srv.channels.create(srv, string(c), maker{})
+		switch took, gone := target.takeService(&f); {
+		case took:
+			return func() { target.service.CompareAndSwap(&f, nil) }
+		case !gone:
+			panic(fmt.Sprintf("server: channel already has a service: %q", ch))
+		}
 	}
-	return func() { target.service.CompareAndSwap(&f, nil) }
+}
+
+// takeService makes f the channel's service, unless it has one or has been swept.
+func (ch *channel) takeService(f *Service) (took, gone bool) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return !ch.gone && ch.service.CompareAndSwap(nil, f), ch.gone
 }
 
 // Parallel makes a service that does not keep its session waiting: calls run
@@ -95,6 +106,7 @@ func Parallel(n int, f Service) Service {
 
 // serve runs the service of a channel, if it has one, and answers.
 func (t *turn) serve(v *codec.View, p *publishing) {
+	p.channel.idle.Store(0)
 	f := p.channel.service.Load()
 	if f == nil {
 		t.acknowledge(v, p.route)

@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/server"
+	"github.com/gocometd/cometd/transport"
 )
 
 // A connect that was given up may arrive after the one that was sent in its place.
@@ -91,4 +94,108 @@ func TestConnectsWhoseIDsSayNothingAreAllServed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// moving is a client whose socket is busy with a slow call when it takes another
+// connection: what it has sent over the socket behind the call comes afterwards.
+func moving(t *testing.T, f func(t *testing.T, w *world, c *wire, sends func(rest ...string), ends func())) {
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		c := w.client()
+		c.handshake()
+		c.connect("2")
+		c.expect(bayeux.MetaConnect, "2")
+		c.ask(`{"channel":"/meta/subscribe","id":"3","clientId":"$","subscription":"/a"}`)
+		c.hold("4")
+		first, done := c.stream, make(chan struct{})
+		w.HandleService("/service/slow", func(context.Context, *server.Session, *bayeux.Message) (any, error) {
+			<-done
+			return server.NoAnswer, nil
+		})
+		f(t, w, c, func(rest ...string) {
+			c.stream = first
+			c.send(append([]string{`{"channel":"/service/slow","id":"5","clientId":"$"}`}, rest...)...)
+		}, func() {
+			close(done)
+			synctest.Wait()
+		})
+		first.Close(transport.Normal)
+	})
+}
+
+// lives checks that c's session lives, and what it gets on the socket where its connect
+// is held.
+func (c *wire) lives(id string) {
+	c.t.Helper()
+	assert.True(c.t, c.w.Session(c.id).Holds(id))
+	require.NoError(c.t, c.w.Publish(c.t.Context(), "/a", 1))
+	assert.Equal(c.t, []string{"1"}, c.data(1))
+	time.Sleep(19 * time.Second)
+	assert.NotNil(c.t, c.w.Session(c.id), "its grace is over, but a connect is held")
+	assert.Equal(c.t, bayeux.Succeeded, c.expect(bayeux.MetaConnect, id).Outcome)
+}
+
+// Neither it nor the connect that it dropped was ever answered, and the session expired
+// under a client that waited.
+func TestAConnectThatComesFromTheSocketBeforeLeavesTheHeldOneAlone(t *testing.T) {
+	late := `{"channel":"/meta/connect","id":"6","clientId":"$"}`
+	for name, frames := range map[string][][]string{"in the same payload": {{late}}, "in the next": {{}, {late}}} {
+		t.Run(name, func(t *testing.T) {
+			moving(t, func(t *testing.T, w *world, c *wire, sends func(...string), ends func()) {
+				sends(frames[0]...)
+				for _, more := range frames[1:] {
+					c.send(more...)
+				}
+				c.stream = nil
+				c.hold("7")
+				ends()
+				assert.Equal(t, bayeux.Succeeded, c.expect(bayeux.MetaConnect, "6").Outcome)
+				c.lives("7")
+			})
+		})
+	}
+}
+
+// What is still read from it does not take the session back: events would go to a socket
+// that nobody reads.
+func TestAMessageThatComesFromTheSocketBeforeLeavesTheSessionWhereItIs(t *testing.T) {
+	moving(t, func(t *testing.T, w *world, c *wire, sends func(...string), ends func()) {
+		first := c.stream
+		sends()
+		c.send(`{"channel":"/b","id":"6","clientId":"$","data":2}`)
+		c.stream = nil
+		c.hold("7")
+		ends()
+		assert.Equal(t, bayeux.Succeeded, c.expect("/b", "6").Outcome)
+		first.Close(transport.Normal)
+		c.lives("7")
+	})
+}
+
+func TestWhatComesFromTheSocketBeforeLeavesThePollAlone(t *testing.T) {
+	moving(t, func(t *testing.T, w *world, c *wire, sends func(...string), ends func()) {
+		sends(`{"channel":"/meta/connect","id":"6","clientId":"$"}`)
+		c.send(`{"channel":"/b","id":"6b","clientId":"$","data":2}`)
+		poll := w.clientOn(bayeux.LongPolling)
+		poll.id, poll.target = c.id, c.target
+		poll.hold("7")
+		ends()
+		assert.Equal(t, bayeux.Succeeded, c.expect(bayeux.MetaConnect, "6").Outcome)
+		assert.Equal(t, bayeux.Succeeded, c.expect("/b", "6b").Outcome)
+		require.NoError(t, w.Publish(t.Context(), "/a", 1))
+		assert.Equal(t, []string{"1"}, poll.data(1))
+		assert.Equal(t, bayeux.Succeeded, poll.expect(bayeux.MetaConnect, "7").Outcome)
+	})
+}
+
+// A client may keep both, and go back to the one before.
+func TestANewerConnectTakesTheSessionBackToTheSocketBefore(t *testing.T) {
+	moving(t, func(t *testing.T, w *world, c *wire, sends func(...string), ends func()) {
+		first := c.stream
+		c.stream = nil
+		c.hold("7")
+		c.stream = first
+		c.hold("8")
+		c.lives("8")
+		ends()
+	})
 }

@@ -7,7 +7,7 @@ import (
 
 // Timing is when things happen to a session. The zero value of a field means
 // its default; a negative value means zero, except of Sweep, which it is an error
-// for (docs/protocol.md §12).
+// for, and more than a year is a year (docs/protocol.md §12).
 type Timing struct {
 	Timeout     time.Duration // how long a connect is held; default 20s
 	Interval    time.Duration // the pause advised between two connects; default 0
@@ -49,10 +49,14 @@ func (t Timing) orElse(below Timing) Timing {
 	return t
 }
 
-// settled replaces negative durations, which mean zero, once all layers are merged.
+// year is the longest duration: longer ones would overflow where they are summed up.
+const year = 365 * 24 * time.Hour
+
+// settled replaces negative durations, which mean zero, and those that are too long,
+// once all layers are merged.
 func (t Timing) settled() Timing {
 	for _, d := range []*time.Duration{&t.Timeout, &t.Interval, &t.MaxInterval, &t.MaxPause, &t.Processing, &t.Lazy, &t.Multiple} {
-		*d = max(*d, 0)
+		*d = min(max(*d, 0), year)
 	}
 	return t
 }

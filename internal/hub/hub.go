@@ -103,7 +103,8 @@ type Receiver[E any] struct {
 	over    bool
 }
 
-// Leave has nothing more told to r. It may be called again.
+// Leave has nothing more told to r, and ends its loop when that has what was. It may
+// be called again.
 func (r *Receiver[E]) Leave() {
 	h := r.hub
 	h.mu.Lock()
@@ -116,9 +117,10 @@ func (r *Receiver[E]) Leave() {
 	if r.wants == nil {
 		h.all.Add(-1)
 	}
+	r.end()
 }
 
-// Events yields what was told since Join, until ctx or the hub ends.
+// Events yields what was told since Join, until ctx or the hub ends, or r has left.
 func (r *Receiver[E]) Events(ctx context.Context) iter.Seq[E] {
 	return func(yield func(E) bool) {
 		for ctx.Err() == nil {

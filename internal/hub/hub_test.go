@@ -84,6 +84,19 @@ func TestALoopThatBreaksLeaves(t *testing.T) {
 	assert.False(t, h.Listening())
 }
 
+func TestASecondLoopOverTheSameEventsEnds(t *testing.T) {
+	h := events(3)
+	seen := h.Events(t.Context())
+	h.Tell(1)
+	for range seen {
+		break
+	}
+	h.Tell(2)
+	for range seen {
+		assert.Fail(t, "it has left")
+	}
+}
+
 func TestWhoJoinsAfterTheEndGetsNothing(t *testing.T) {
 	h := events(3)
 	h.End()
