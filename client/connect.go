@@ -255,7 +255,7 @@ func (c *Client) forgetWorked() { c.workingSince, c.workedFor = time.Time{}, 0 }
 // not.
 func (c *Client) answeredWell(l *link, b nextConnect, useful bool) {
 	l.fresh, c.gapTold, c.connected = false, false, true
-	c.count.answered.Add(1)
+	c.count.taken.Add(1)
 	c.setFailure(nil)
 	c.step(bayeux.ConnectOK, l.typ(), c.lesser)
 	c.releaseRequests()
@@ -286,9 +286,9 @@ func (c *Client) expired() bool {
 	if c.advice == nil || c.advice.MaxInterval.Or(0) == 0 {
 		return false
 	}
-	keeps := c.hold() + interval(c.advice) + min(c.advice.MaxInterval.Or(0), longestKept)
+	keeps := c.hold() + interval(c.advice) + min(c.advice.MaxInterval.Or(0), year)
 	return time.Since(c.lastAnswer) > keeps
 }
 
-// longestKept bounds a sum.
-const longestKept = 365 * 24 * time.Hour
+// year bounds what is summed up.
+const year = 365 * 24 * time.Hour

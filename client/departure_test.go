@@ -103,3 +103,37 @@ func TestAnUnsubscribeThatIsGivenUpForOneChannelIsSentForTheOthers(t *testing.T)
 		})
 	})
 }
+
+// Who unsubscribes while a new session is prepared has no session to say it in, and
+// the channel may be among what that session is asked for.
+func TestARenewalThatNobodyWantsAnyMoreIsTakenBack(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d))
+			require.NoError(t, c.Wait(t.Context()))
+			require.True(t, c.outbox.put(laneOther, c.renewal("/a", nil)))
+			c.flow.signal()
+			time.Sleep(time.Minute)
+			assert.Equal(t, 1, f.count(bayeux.MetaSubscribe))
+			assert.Equal(t, 1, f.count(bayeux.MetaUnsubscribe))
+			assert.Zero(t, f.subscribed("/a"))
+		})
+	})
+}
+
+// The server has not taken it, so there is nothing to leave.
+func TestARefusedRenewalIsNotUnsubscribed(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = refuse(bayeux.MetaSubscribe, 2, 100, bayeux.Message{Error: "403::denied"})
+			c := start(t, dialers(d))
+			s, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			f.expel()
+			<-s.Done()
+			assert.ErrorIs(t, s.Err(), bayeux.ErrDenied)
+			time.Sleep(time.Minute)
+			assert.Zero(t, f.count(bayeux.MetaUnsubscribe))
+		})
+	})
+}

@@ -149,7 +149,7 @@ func (l *link) unanswered(rs []*request, err error) {
 	switch {
 	case len(left) == 0:
 	case err == nil:
-		c.postpone(left)
+		c.postpone(left, nil)
 		c.giveBackAll(left, &transport.Error{Type: l.typ(), Op: "receive", Reason: transport.BadPayload, Err: errUnnamed})
 	case whole > 1 && refusedWhole(err):
 		c.cfg.log.Warn("server refuses a batch, sending one message at a time", "transport", l.typ(), "err", err)
@@ -160,7 +160,7 @@ func (l *link) unanswered(rs []*request, err error) {
 	case statusRefuses(err):
 		l.refuse(left, err)
 	default:
-		c.postpone(left)
+		c.postpone(left, err)
 		c.giveBackAll(left, err)
 	}
 	if errors.Is(err, transport.ErrUnauthorized) {

@@ -87,8 +87,8 @@ func (s *Subscription) Chan(ctx context.Context) <-chan *bayeux.Message {
 	return out
 }
 
-// hand gives e to whoever reads out, until ctx or the client ends. A client that
-// drains leaves it to the reader.
+// hand gives e to whoever reads out, until ctx or the client ends, or the subscription
+// with what waits in it. A client that drains leaves it to the reader.
 func (s *Subscription) hand(ctx context.Context, out chan<- *bayeux.Message, e entry) bool {
 	closing := s.c.ctx.Done()
 	for {
@@ -96,8 +96,13 @@ func (s *Subscription) hand(ctx context.Context, out chan<- *bayeux.Message, e e
 		case out <- e.m:
 			e.finish(true)
 			return true
+		case <-s.queue.gone:
+			e.finish(false)
+			return false
 		case <-ctx.Done():
-			s.queue.untake(e)
+			if s.queue.untake(e) {
+				s.c.dropped(s, []entry{e})
+			}
 			return false
 		case <-closing:
 			if !s.c.drained.Load() {

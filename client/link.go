@@ -42,6 +42,8 @@ type link struct {
 	pending      map[uint64]*request // sent, not answered
 	lateConnects []*request          // connects that were given up, and whose replies a stream may still bring: nobody waits, but extensions see them
 	overdue      *time.Timer         // looks after those that stay unanswered
+	looksIn      time.Duration       // what it was set to
+	looksAt      time.Time           // when it does
 	closed       bool
 	heard        time.Time
 }

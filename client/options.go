@@ -88,7 +88,7 @@ func (l *Limits) received() codec.Limits {
 }
 
 // Timeouts are how long a client waits for the network. A field's zero value
-// means its default; a negative one is refused.
+// means its default; a negative one is refused, and more than a year is a year.
 //
 // A transport that has a lesser one behind it gets a third of Open, its handshake
 // included, so that a WebSocket that hangs leaves time for long-polling.
@@ -104,6 +104,9 @@ func (t *Timeouts) defaults() {
 	orDefault(&t.NetworkDelay, 10*time.Second)
 	orDefault(&t.DefaultTimeout, time.Minute)
 	orDefault(&t.Close, 2*time.Second)
+	for _, d := range []*time.Duration{&t.Open, &t.NetworkDelay, &t.DefaultTimeout, &t.Close} {
+		*d = min(*d, year)
+	}
 }
 
 func orDefault[T int | time.Duration](v *T, def T) {
@@ -346,7 +349,8 @@ func WithRehandshakeOnNone() Option {
 
 // WithPublishRetry sends a publish again whose connection broke before the
 // reply, up to attempts times in all and at least every apart, with the same
-// message id. Unless the server knows ids, it may take such a message twice.
+// message id. Unless the server knows ids, it may take such a message twice. Later
+// publishes wait meanwhile, so that theirs is the order in which they were made.
 // The default is one attempt, which may be lost: [ErrLost].
 func WithPublishRetry(attempts int, every time.Duration) Option {
 	return func(c *config) error {

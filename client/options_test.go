@@ -3,11 +3,16 @@ package client
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
 )
 
 func TestOptionsAreChecked(t *testing.T) {
@@ -64,4 +69,22 @@ func TestAnOpaqueURLShowsNoPassword(t *testing.T) {
 	_, err := New("user:secret@host/cometd", WithTransports(board(newFake(), streams)))
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), "secret")
+}
+
+// "For ever" must not become "at once" where durations are summed up.
+func TestTheLongestTimeoutsAreLong(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			const ever = math.MaxInt64
+			c := start(t, dialers(d), WithTimeouts(Timeouts{Open: ever, NetworkDelay: ever, DefaultTimeout: ever, Close: ever}))
+			s, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			time.Sleep(time.Hour)
+			assert.Equal(t, bayeux.Connected, c.State())
+			assert.Zero(t, c.Stats().Reconnects)
+			require.NoError(t, c.Publish(t.Context(), "/a", 1))
+			f.publish("/a", "1")
+			assert.Equal(t, []string{"1"}, take(t.Context(), s, 1))
+		})
+	})
 }

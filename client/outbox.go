@@ -217,28 +217,57 @@ func (o *outbox) ready(lanes []lane) (rs []*request, wait time.Duration) {
 	defer o.mu.Unlock()
 	for _, on := range lanes {
 		waiting := o.lanes[on]
-		if len(waiting) == 0 || on == laneOther && (o.shut || o.apart != nil && waiting[0].kind != transport.Disconnect) {
+		if len(waiting) == 0 || on == laneOther && o.shut {
 			continue
 		}
-		if first := waiting[0]; !first.after.IsZero() {
-			if wait = time.Until(first.after); wait > 0 {
-				continue
+		resting, publishes, pause := rest(waiting)
+		if resting == len(waiting) {
+			if wait == 0 || pause < wait {
+				wait = pause
 			}
+			continue
+		}
+		ready := waiting[resting:]
+		if on == laneOther && o.apart != nil && ready[0].kind != transport.Disconnect {
+			continue
 		}
 		n := 1
 		if on == laneOther {
-			n = o.cut(waiting)
+			n = o.cut(ready, !publishes)
 			o.inHand++
-			if waiting[0].breaks > 0 {
-				o.apart = waiting[0]
+			if ready[0].breaks.count() > 0 {
+				o.apart = ready[0]
 			}
 		}
-		rs = slices.Clone(waiting[:n])
-		o.drop(on, n)
+		rs = slices.Clone(ready[:n])
+		o.drop(on, resting, n)
 		return rs, 0
 	}
 	return nil, wait
 }
+
+// rest is how many requests stand before the first that may be sent now, whether
+// publishes are among them, and if there is none, how long until there is. What waits
+// for its time lets others pass; but no publish passes another.
+func rest(waiting []*request) (resting int, publishes bool, pause time.Duration) {
+	for i, r := range waiting[:min(len(waiting), mostPassed)] {
+		d := time.Duration(0)
+		if !r.after.IsZero() {
+			d = time.Until(r.after)
+		}
+		if d <= 0 && !(publishes && r.m == nil) {
+			return i, publishes, 0
+		}
+		publishes = publishes || r.m == nil
+		if d > 0 && (pause == 0 || d < pause) {
+			pause = d
+		}
+	}
+	return len(waiting), publishes, pause
+}
+
+// mostPassed bounds the search: very many publishes may stand behind one that rests.
+const mostPassed = 1024
 
 // done says that a payload of the ordinary lane is sent, or an exchange over.
 func (o *outbox) done() {
@@ -254,8 +283,9 @@ func (o *outbox) atWork() bool {
 	return o.inHand > 0
 }
 
-// drop forgets the first n of a lane.
-func (o *outbox) drop(on lane, n int) {
+// drop forgets n of a lane, which stand behind those that rest.
+func (o *outbox) drop(on lane, resting, n int) {
+	copy(o.lanes[on][n:], o.lanes[on][:resting])
 	clear(o.lanes[on][:n])
 	if o.lanes[on] = o.lanes[on][n:]; len(o.lanes[on]) == 0 {
 		o.lanes[on] = nil
@@ -265,16 +295,18 @@ func (o *outbox) drop(on lane, n int) {
 }
 
 // cut is how many of waiting go into one payload: as many as fit, and what
-// belongs together in one payload if it fits one at all.
-func (o *outbox) cut(waiting []*request) int {
+// belongs together in one payload if it fits one at all. Those whose exchange has
+// failed share none with others, which would fail with them.
+func (o *outbox) cut(waiting []*request, publishes bool) int {
 	if o.single || alone(waiting[0]) {
 		return 1
 	}
-	whole, bytes := 0, 2
+	whole, bytes, failed := 0, 2, waiting[0].failures > 0
 	for i, r := range waiting {
 		bytes += r.size()
 		over := o.bytes > 0 && bytes > o.bytes || i >= batchMessages || alone(r)
-		if over || i > 0 && !r.after.IsZero() && time.Until(r.after) > 0 {
+		apart := r.failures > 0 != failed || r.m == nil && !publishes
+		if over || apart || i > 0 && !r.after.IsZero() && time.Until(r.after) > 0 {
 			if whole == 0 {
 				whole = max(i, 1)
 			}
@@ -288,7 +320,9 @@ func (o *outbox) cut(waiting []*request) int {
 }
 
 // alone reports whether r has a payload to itself: a failure of it is then r's alone.
-func alone(r *request) bool { return r.kind == transport.Disconnect || r.breaks > 0 }
+func alone(r *request) bool {
+	return r.kind == transport.Disconnect || r.breaks.count() > 0 || r.failures > 1
+}
 
 // size is at least what r takes on the wire, extensions apart.
 func (r *request) size() int {

@@ -9,8 +9,14 @@ import (
 // watch makes sure that somebody looks in d, if that is not zero, whether a
 // reply stayed out. The caller holds l.mu.
 func (l *link) watch(d time.Duration) {
-	if l.overdue == nil && d > 0 && !l.closed {
+	switch {
+	case d <= 0 || l.closed:
+	case l.overdue == nil:
 		l.overdue = time.AfterFunc(d, l.expire)
+		l.looksIn, l.looksAt = d, time.Now().Add(d)
+	case d < l.looksIn && d < time.Until(l.looksAt): // the clock costs something: not for each of many alike
+		l.overdue.Reset(d)
+		l.looksIn, l.looksAt = d, time.Now().Add(d)
 	}
 }
 

@@ -122,6 +122,9 @@ func (c *Client) replied(r *request, m *bayeux.Message) {
 			return
 		}
 	}
+	if err == nil && r.m != nil {
+		c.count.taken.Add(1)
+	}
 	c.settle(r, m, err)
 	if err != nil {
 		c.hub.Tell(Failure{err})

@@ -428,6 +428,27 @@ func TestACallWaitsUntilItsDeadline(t *testing.T) {
 	})
 }
 
+// What was sent before it, and may stay out for longer, gives a call no more time.
+func TestACallsPatienceIsItsOwn(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel != "/service/never" {
+					return false
+				}
+				w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Succeeded})
+				return true
+			}
+			c := start(t, dialers(d))
+			require.NoError(t, c.Publish(t.Context(), "/a", 1))
+			began := time.Now()
+			_, err := c.Call(t.Context(), "/service/never", 1)
+			assert.ErrorIs(t, err, bayeux.ErrTimeout)
+			assert.Equal(t, 10*time.Second, time.Since(began))
+		})
+	})
+}
+
 // A call that nobody waits for any more holds nothing up.
 func TestACallThatEndsLeavesTheWayFree(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {

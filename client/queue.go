@@ -70,6 +70,8 @@ type queue struct {
 	gap    *Gap           // before the head: what was given up there
 	ended  bool
 	err    error
+	gone   chan struct{} // closed when it has ended and given up what waited
+	left   bool          // gone is closed
 }
 
 func (q *queue) at(number int) *entry { return &q.ring[(q.head+number-q.first)%len(q.ring)] }
@@ -85,7 +87,13 @@ func (q *queue) offer(e entry, urgent bool) (taken bool, dropped []entry) {
 		return true, []entry{e}
 	}
 	if old, ok := q.latest[e.m.Channel]; ok {
-		return true, []entry{q.replace(old, e)}
+		dropped = append(dropped, q.replace(old, e))
+		for q.first != old && q.heavy(entry{}) { // e may be larger than what it replaced
+			if e, ok := q.dropHead(); ok {
+				dropped = append(dropped, e)
+			}
+		}
+		return true, dropped
 	}
 	heavy, early := q.heavy(e), q.early.Load()
 	if q.overflow == Pause && !early && (heavy || q.n >= q.most && !urgent) {
@@ -157,13 +165,33 @@ func (q *queue) pop() entry {
 	return e
 }
 
-// untake puts back what was taken last and not handed over.
-func (q *queue) untake(e entry) {
+// untake puts back what was taken last and not handed over, unless a newer one has
+// come that replaces it.
+func (q *queue) untake(e entry) (replaced bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.ended {
-		return
+		return false
 	}
+	if q.overflow == KeepLatest {
+		if _, newer := q.latest[e.m.Channel]; newer {
+			return true
+		}
+	}
+	if gap := q.gap; gap != nil { // it came behind e
+		q.gap = nil
+		q.prepend(entry{gap: gap})
+	}
+	q.prepend(e)
+	if q.overflow == KeepLatest {
+		q.latest[e.m.Channel] = q.first
+	}
+	q.wake()
+	return false
+}
+
+// prepend puts e before all others.
+func (q *queue) prepend(e entry) {
 	if q.n == len(q.ring) {
 		q.grow()
 	}
@@ -172,7 +200,6 @@ func (q *queue) untake(e entry) {
 	q.n++
 	q.ring[q.head] = e
 	q.bytes.Add(int64(e.bytes))
-	q.wake()
 }
 
 // dropHead gives up the oldest message and remembers that in the gap before
@@ -256,6 +283,10 @@ func (q *queue) end(err error, drain bool) (first bool, left []entry) {
 	}
 	if !drain {
 		left = q.empty()
+		if !q.left {
+			q.left = true
+			close(q.gone)
+		}
 	}
 	q.wake()
 	return first, left

@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
 )
 
 func TestAFullQueueDoesWhatItsOverflowSays(t *testing.T) {
@@ -133,4 +136,73 @@ func TestAnEndedSubscriptionWeighsNothing(t *testing.T) {
 		assert.Len(t, take(t.Context(), ended, 10), 10, "it can still be read to its end")
 		assert.Zero(t, c.Stats().WaitingBytes)
 	})
+}
+
+// newQueue makes a queue that keeps the latest of each channel, and what puts so many
+// bytes on a channel.
+func newQueue(maxBytes int64) (q *queue, put func(ch string, n int) (dropped []entry)) {
+	q = &queue{most: 1024, overflow: KeepLatest, bytes: new(atomic.Int64), maxBytes: maxBytes, taken: make(chan struct{}, 1), gone: make(chan struct{}), latest: map[string]int{}}
+	return q, func(ch string, n int) (dropped []entry) {
+		m := &bayeux.Message{Channel: ch, Data: make([]byte, n)}
+		_, dropped = q.offer(entry{m: m, bytes: weight(m)}, false)
+		return dropped
+	}
+}
+
+// A message that takes the place of a smaller one is no way around the bound.
+func TestMessagesThatReplaceOthersKeepTheBoundInBytes(t *testing.T) {
+	q, put := newQueue(1 << 20)
+	for i := range 100 {
+		put(fmt.Sprint("/a/", i), 1)
+	}
+	dropped := 0
+	for i := range 100 {
+		dropped += len(put(fmt.Sprint("/a/", i), 1<<19))
+	}
+	assert.LessOrEqual(t, q.bytes.Load(), q.maxBytes)
+	assert.Equal(t, 200, dropped+q.len(), "each is somewhere")
+	assert.Equal(t, "/a/99", q.at(q.first+q.n-1).m.Channel)
+	assert.NotNil(t, q.gap)
+}
+
+// What was taken and not handed over is the latest no more, if another has come.
+func TestOnlyTheLatestOfAChannelWaitsAlsoBehindWhatWasPutBack(t *testing.T) {
+	q, put := newQueue(1 << 20)
+	put("/a", 1)
+	e, _, _ := q.take()
+	assert.False(t, q.untake(e))
+	assert.Len(t, put("/a", 2), 1)
+	assert.Empty(t, put("/b", 2))
+	e, _, _ = q.take()
+	assert.Equal(t, "/a", e.m.Channel)
+	assert.Empty(t, put("/a", 3))
+	assert.True(t, q.untake(e))
+	assert.Equal(t, 2, q.len())
+	for _, want := range []string{"/b", "/a"} {
+		e, ok, _ := q.take()
+		assert.True(t, ok)
+		assert.Equal(t, want, e.m.Channel)
+	}
+	assert.Zero(t, q.bytes.Load())
+}
+
+// A gap stands between the messages before and those after, also where the one before
+// was taken and put back.
+func TestAGapStaysBehindWhatIsPutBack(t *testing.T) {
+	q := &queue{most: 1, overflow: DropOldest, bytes: new(atomic.Int64), maxBytes: 1 << 20, taken: make(chan struct{}, 1), gone: make(chan struct{})}
+	put := func(id string) { q.offer(entry{m: &bayeux.Message{Channel: "/a", ID: id}}, false) }
+	put("1")
+	e, _, _ := q.take()
+	put("2")
+	put("3")
+	q.untake(e)
+	var got []string
+	for e, ok, _ := q.take(); ok; e, ok, _ = q.take() {
+		if e.gap != nil {
+			got = append(got, fmt.Sprint("gap of ", e.gap.Dropped))
+		} else {
+			got = append(got, e.m.ID)
+		}
+	}
+	assert.Equal(t, []string{"1", "gap of 1", "3"}, got)
 }

@@ -34,8 +34,8 @@ type request struct {
 	tries    int           // how often it may still be sent
 	after    time.Time     // not to be sent before
 	pause    backoff       // between exchanges that failed
-	breaks   int           // how often its connection, or its exchange, has failed; see choked
-	answered uint64        // connects that had been at the last of them
+	failures int           // exchanges that failed in a row
+	breaks   *breaks       // of what carried it; nil for a publish
 
 	abandoned atomic.Bool // nobody waits any more: it is not sent again
 
@@ -56,11 +56,18 @@ func (r *request) supervised() bool {
 }
 
 // postpone has requests that are sent again after a failed exchange wait their
-// time.
-func (c *Client) postpone(rs []*request) {
+// time, all for the same. Others pass them meanwhile.
+func (c *Client) postpone(rs []*request, err error) {
+	pause := retryAfter(err)
 	for _, r := range rs {
 		if r.m != nil && r.tries > 1 {
-			r.after = time.Now().Add(c.pauseOf(r))
+			pause = max(pause, c.pauseOf(r))
+		}
+	}
+	for _, r := range rs {
+		if r.m != nil && r.tries > 1 {
+			r.failures++
+			r.after = time.Now().Add(pause)
 		}
 	}
 }
@@ -91,6 +98,7 @@ func (c *Client) newRequest(ctx context.Context, m *bayeux.Message, kind transpo
 	return &request{
 		ctx: ctx, m: m, channel: m.Channel, kind: kind, id: c.ids.Add(1),
 		patience: c.cfg.timeouts.NetworkDelay, exchange: c.cfg.timeouts.NetworkDelay, tries: 1,
+		breaks: new(breaks),
 	}
 }
 
@@ -213,11 +221,11 @@ func (c *Client) giveBack(r *request, why error) (again bool) {
 		return false
 	}
 	if c.choked(r, why) {
-		r.tries, why = 0, fmt.Errorf("%d times: %w", r.breaks, why)
+		r.tries, why = 0, fmt.Errorf("%d times: %w", r.breaks.count(), why)
 	}
 	if r.tries--; r.tries > 0 && !r.abandoned.Load() {
 		if r.m == nil {
-			r.after = time.Now().Add(c.cfg.publishEvery)
+			r.after = time.Now().Add(max(c.cfg.publishEvery, retryAfter(why)))
 		}
 		return true
 	}
@@ -234,18 +242,32 @@ func (c *Client) giveBack(r *request, why error) (again bool) {
 // no room for, and end the connection instead of refusing it.
 const maxBreaks = 5
 
-// choked counts a failure of what carried r, unless no connect has been answered since
-// the last one, and reports whether it is r's fault by now. After the first it goes
-// out alone, so that nothing else is lost with it. That only its reply stays out of a
-// stream clears it. A publish has its number of attempts, and what stands before a
-// server, or is slow, says nothing about a request.
+// breaks are how often the connection, or the exchange, has failed that carried a request,
+// or one of those that ask for the same channel in one session after the other.
+type breaks struct {
+	times atomic.Int32
+	taken atomic.Uint64 // what the server had taken by the last of them
+}
+
+func (b *breaks) count() int {
+	if b == nil {
+		return 0
+	}
+	return int(b.times.Load())
+}
+
+// choked counts a failure of what carried r, unless the server has taken nothing since
+// the last one, neither a connect nor another request like r, and reports whether it is
+// r's fault by now. After the first it goes out alone, so that nothing else is lost with
+// it. That only its reply stays out of a stream clears it. A publish has its number of
+// attempts, and what stands before a server, or is slow, says nothing about a request.
 func (c *Client) choked(r *request, why error) bool {
 	if r.m == nil || r.tries < endless/2 || r.sent.IsZero() {
 		return false
 	}
 	te, failed := errors.AsType[*transport.Error](why)
 	if !failed {
-		r.breaks = 0
+		r.breaks.times.Store(0)
 		return false
 	}
 	switch te.Status {
@@ -255,11 +277,11 @@ func (c *Client) choked(r *request, why error) bool {
 	if te.Reason == transport.Stalled {
 		return false
 	}
-	if answered := c.count.answered.Load(); r.breaks == 0 || answered > r.answered {
-		r.breaks++
-		r.answered = answered
+	if taken := c.count.taken.Load(); r.breaks.count() == 0 || taken > r.breaks.taken.Load() {
+		r.breaks.times.Add(1)
+		r.breaks.taken.Store(taken)
 	}
-	return r.breaks >= maxBreaks
+	return r.breaks.count() >= maxBreaks
 }
 
 // failRequest settles r with an error that those who hear everything hear, too.

@@ -210,10 +210,14 @@ func TestASubscribeThatIsAskedAgainBeginsWhenItIsTaken(t *testing.T) {
 	})
 }
 
-// turnsAway dials exchanges that answer subscribes with 429, so many times.
+// turnsAway dials exchanges that answer what is on a channel with a status and a pause, so many
+// times.
 type turnsAway struct {
 	transport.Dialer
-	left atomic.Int32
+	channel string
+	status  int
+	left    atomic.Int32
+	seen    atomic.Int32
 }
 
 type turnsAwayConn struct {
@@ -228,8 +232,12 @@ func (d *turnsAway) Dial(ctx context.Context, t *transport.Target) (transport.Co
 
 func (c turnsAwayConn) Send(p *transport.Payload) error {
 	for _, m := range p.Messages {
-		if bytes.Contains(m, []byte(bayeux.MetaSubscribe)) && c.d.left.Add(-1) >= 0 {
-			return &transport.Error{Type: bayeux.LongPolling, Op: "receive", Status: http.StatusTooManyRequests, RetryAfter: 5 * time.Second}
+		if !bytes.Contains(m, []byte(c.d.channel)) {
+			continue
+		}
+		c.d.seen.Add(1)
+		if c.d.left.Add(-1) >= 0 {
+			return &transport.Error{Type: bayeux.LongPolling, Op: "receive", Status: c.d.status, RetryAfter: 5 * time.Second}
 		}
 	}
 	return c.Conn.Send(p)
@@ -239,7 +247,7 @@ func (c turnsAwayConn) Send(p *transport.Payload) error {
 func TestSubscribingAgainIsRetriedWhenTheWholeRequestIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
-		d := &turnsAway{Dialer: memory.NewPollDialer(f.serve)}
+		d := &turnsAway{Dialer: memory.NewPollDialer(f.serve), channel: bayeux.MetaSubscribe, status: http.StatusTooManyRequests}
 		c := start(t, []transport.Dialer{d})
 		sub, err := c.Subscribe(t.Context(), "/a")
 		require.NoError(t, err)
@@ -248,5 +256,36 @@ func TestSubscribingAgainIsRetriedWhenTheWholeRequestIsRefused(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		assert.Equal(t, 1, f.subscribed("/a"))
 		assert.NoError(t, sub.Err())
+	})
+}
+
+// A client whose program does not read stops reading from the server, but not while
+// it waits for a reply, which a repeated subscribe does too.
+func TestASubscribeThatIsRepeatedIsAnsweredThoughNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		refused := false
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			if m.Channel != bayeux.MetaSubscribe || m.Subscription.Channels[0] != "/b" || f.count(bayeux.MetaSubscribe) < 3 || refused {
+				return false
+			}
+			refused = true
+			w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Failed, Error: "503::busy", Subscription: m.Subscription})
+			return true
+		}
+		c := start(t, dialers(board(f, streams)), WithBackoff(time.Second, time.Second))
+		for _, ch := range []string{"/a", "/b"} {
+			_, err := c.Subscribe(t.Context(), ch, WithQueue(1, Pause))
+			require.NoError(t, err)
+		}
+		f.expel()
+		for f.count(bayeux.MetaSubscribe) < 4 {
+			time.Sleep(time.Millisecond)
+		}
+		for range 5 {
+			f.publish("/a", "1")
+		}
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, 5, f.count(bayeux.MetaSubscribe))
 	})
 }

@@ -22,7 +22,7 @@ type Stats struct {
 type counters struct {
 	received, replies, sent, dropped atomic.Uint64
 	connects                         atomic.Uint64 // how often it became connected
-	answered                         atomic.Uint64 // connects that the server took
+	taken                            atomic.Uint64 // connects and other meta messages that the server took
 	heard                            atomic.Int64  // UnixNano
 }
 

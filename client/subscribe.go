@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -80,7 +81,7 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, neve
 	c.flow.signal()
 	select {
 	case a := <-answers:
-		if r.breaks >= maxBreaks {
+		if r.breaks.count() >= maxBreaks {
 			never = r.m.Subscription.Channels
 		}
 		return r.session, never, a.err
@@ -179,7 +180,8 @@ func (c *Client) unsubscribed() {
 
 // resubscribe prepares a new session: what the old one had accepted is asked
 // for again, before all that waits. Each channel has a request of its own, so
-// that a refusal concerns it alone.
+// that a refusal concerns it alone. Those that may have ended the old session come
+// last: what the server takes before them shows whether it was they.
 func (c *Client) resubscribe() {
 	c.unsubscribed()
 	before := make(map[string]*request)
@@ -191,7 +193,6 @@ func (c *Client) resubscribe() {
 	for _, t := range c.topics.accepted() {
 		r := c.renewal(t.channel, t.ext)
 		if b := before[t.channel]; b != nil {
-			r.breaks, r.answered = b.breaks, b.answered // the session may have ended for what it does to the server
 			if r.goneSessions = b.goneSessions; c.goneAlone(b) {
 				r.goneSessions++
 			}
@@ -202,7 +203,9 @@ func (c *Client) resubscribe() {
 		}
 		rs = append(rs, r)
 	}
+	slices.SortStableFunc(rs, func(a, b *request) int { return cmp.Compare(a.breaks.count(), b.breaks.count()) })
 	c.outbox.putFirst(rs)
+	c.flow.signal()
 }
 
 // goneAlone reports whether the session of r, a renewal, was gone for r alone: it has
@@ -217,17 +220,22 @@ func (c *Client) goneAlone(r *request) bool {
 func (c *Client) renewal(ch string, ext bayeux.Ext) *request {
 	r := c.newRequest(c.ctx, &bayeux.Message{Channel: bayeux.MetaSubscribe}, transport.Subscribe)
 	r.tries, r.renewal = endless, true
+	c.topics.renew(ch, r)
 	c.asking.Add(1)
 	r.settled = func(_ *bayeux.Message, err error) {
+		if err == nil { // who has left before there was a session to leave it in did not tell the server
+			c.topics.unwanted([]string{ch}, nil, func(rest []string) { c.unsubscribe(rest) })
+			return
+		}
 		e, answered := refusalOf(err)
-		if c.ctx.Err() == nil && err != nil && (r.breaks >= maxBreaks || r.goneSessions >= maxGoneSessions) {
+		if c.ctx.Err() == nil && (r.breaks.count() >= maxBreaks || r.goneSessions >= maxGoneSessions) {
 			for _, s := range c.topics.subscribers([]string{ch}) {
 				s.fail(err, true, ch)
 			}
 			return
 		}
 		if c.ctx.Err() != nil || !answered && !statusRefuses(err) || errors.Is(err, bayeux.ErrUnknownSession) {
-			return // accepted, or the next session asks again
+			return // the next session asks again
 		}
 		passes, advice := true, (*bayeux.Advice)(nil)
 		if answered {
@@ -240,7 +248,7 @@ func (c *Client) renewal(ch string, ext bayeux.Ext) *request {
 			}
 		}
 		for _, s := range c.topics.subscribers([]string{ch}) {
-			s.fail(err, true)
+			s.fail(err, true, ch)
 		}
 	}
 	c.subscribing(r, []string{ch}, ext)
@@ -261,6 +269,7 @@ func (c *Client) renewLater(session, ch string, ext bayeux.Ext, pause time.Durat
 				if r := c.renewal(ch, ext); !c.outbox.put(laneOther, r) {
 					c.settle(r, nil, c.closedErr())
 				}
+				c.flow.signal()
 			}
 		case <-c.ctx.Done():
 		}

@@ -172,7 +172,7 @@ func (c *Client) newSubscription(ctx context.Context, ch string, listens bool, o
 		}
 	}
 	s.queue = queue{
-		most: cfg.queue, overflow: cfg.overflow, taken: make(chan struct{}, 1),
+		most: cfg.queue, overflow: cfg.overflow, taken: make(chan struct{}, 1), gone: make(chan struct{}),
 		bytes: &c.waitingBytes, maxBytes: int64(c.cfg.limits.QueueBytes),
 	}
 	if cfg.overflow == KeepLatest {

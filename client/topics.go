@@ -23,6 +23,7 @@ type topic struct {
 	asked   time.Time // when it was asked
 	was     bool      // accepted once: the client subscribes again by itself
 	pause   backoff   // between refusals of that, in whatever sessions
+	renewal *request  // that asks, if the server has not taken it yet
 	listens bool      // by Listen: the server knows nothing of it
 }
 
@@ -125,13 +126,14 @@ func (t *topics) leavingAny(channels []string) (ds []*departure) {
 	return ds
 }
 
-// unwanted sends a request for those of channels that nobody has, and that are not
-// kept for somebody.
+// unwanted sends an unsubscribe of those of channels that nobody has, that are not
+// kept for somebody, and that none is under way for.
 func (t *topics) unwanted(channels, kept []string, send func(rest []string)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	rest := slices.DeleteFunc(slices.Clone(channels), func(ch string) bool {
-		return t.byCh[ch] != nil || slices.Contains(kept, ch)
+		d, ok := t.leaving.Load(ch)
+		return t.byCh[ch] != nil || slices.Contains(kept, ch) || ok && !d.(*departure).request.abandoned.Load()
 	})
 	if len(rest) > 0 {
 		send(rest)
@@ -216,13 +218,29 @@ func (t *topics) matching(ch string) iter.Seq[string] {
 	}
 }
 
+// renew makes r the request that asks for ch again. One of the session before may still
+// be on its way: it is not sent again, and what it does to the server counts for r too.
+func (t *topics) renew(ch string, r *request) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tp := t.byCh[ch]
+	if tp == nil {
+		return
+	}
+	if before := tp.renewal; before != nil {
+		before.abandoned.Store(true)
+		r.breaks = before.breaks
+	}
+	tp.renewal = r
+}
+
 // accept notes that session has accepted channels, in reply to a request of then.
 func (t *topics) accept(session string, asked time.Time, channels []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, ch := range channels {
 		if tp := t.byCh[ch]; tp != nil {
-			tp.session, tp.asked, tp.was, tp.pause = session, asked, true, t.pause
+			tp.session, tp.asked, tp.was, tp.pause, tp.renewal = session, asked, true, t.pause, nil
 		}
 	}
 }

@@ -1,0 +1,146 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
+	"github.com/gocometd/cometd/transport/memory"
+)
+
+// A request that the server does not answer, or that something before the server turns
+// away, takes nothing with it, and lets others pass while it waits to be sent again.
+func TestARequestThatComesToNothingLosesNothingElse(t *testing.T) {
+	hangs := func(f *fake) transport.Dialer {
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			is := len(m.Subscription.Channels) > 0 && m.Subscription.Channels[0] == "/bad"
+			if is {
+				w.hang()
+			}
+			return is
+		}
+		return memory.NewPollDialer(f.serve)
+	}
+	turnedAway := func(f *fake) transport.Dialer {
+		d := &turnsAway{Dialer: memory.NewPollDialer(f.serve), channel: `"/bad"`, status: http.StatusServiceUnavailable}
+		d.left.Store(math.MaxInt32)
+		return d
+	}
+	for name, dialer := range map[string]func(*fake) transport.Dialer{"hangs": hangs, "turned away": turnedAway} {
+		for _, leaves := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, " unsubscribe ", leaves), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := newFake()
+					f.hold = 5 * time.Second
+					d := dialer(f)
+					c := start(t, []transport.Dialer{d})
+					require.NoError(t, c.Wait(t.Context()))
+					if leaves {
+						c.unsubscribe([]string{"/bad"})
+					} else {
+						go c.Subscribe(t.Context(), "/bad")
+					}
+					synctest.Wait()
+					for i := range 100 {
+						if i == 50 {
+							f.forget() // a new session asks for nothing else
+						}
+						require.NoError(t, c.Publish(t.Context(), "/good", i))
+						time.Sleep(time.Second)
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					_, err := c.Subscribe(ctx, "/good")
+					require.NoError(t, err)
+				})
+			})
+		}
+	}
+}
+
+// Whoever turns requests away says how long, also for those that are sent again.
+func TestRequestsAreRepeatedNoSoonerThanTheServerSays(t *testing.T) {
+	for name, act := range map[string]func(c *Client) error{
+		"/meta/subscribe": func(c *Client) error { _, err := c.Subscribe(context.Background(), "/a"); return err },
+		"/p":              func(c *Client) error { return c.Publish(context.Background(), "/p", 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				d := &turnsAway{Dialer: memory.NewPollDialer(f.serve), channel: name, status: http.StatusServiceUnavailable}
+				d.left.Store(3)
+				c := start(t, []transport.Dialer{d}, WithPublishRetry(10, time.Millisecond), WithBackoff(time.Millisecond, time.Millisecond))
+				require.NoError(t, c.Wait(t.Context()))
+				began := time.Now()
+				require.NoError(t, act(c))
+				assert.EqualValues(t, 4, d.seen.Load())
+				assert.GreaterOrEqual(t, time.Since(began), 15*time.Second)
+			})
+		})
+	}
+}
+
+// A publish that waits for its next attempt holds later ones up, whose order would
+// change, and nothing else.
+func TestAPublishThatWaitsForItsNextAttemptLetsSubscribesPass(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			lost := false
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel != "/p" || lost {
+					return false
+				}
+				lost = true
+				w.conn.Close(transport.Internal)
+				return true
+			}
+			f.hold = time.Second
+			c := start(t, dialers(d), WithPublishRetry(2, time.Hour))
+			s, err := c.Subscribe(t.Context(), "/p")
+			require.NoError(t, err)
+			for i := range 3 {
+				require.NoError(t, c.PublishFunc("/p", i, func(err error) { assert.NoError(t, err) }))
+				time.Sleep(time.Minute)
+			}
+			began := time.Now()
+			_, err = c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			assert.Less(t, time.Since(began), time.Minute)
+			assert.Equal(t, []string{"0", "1", "2"}, take(t.Context(), s, 3))
+			assert.GreaterOrEqual(t, time.Since(began), 50*time.Minute)
+		})
+	})
+}
+
+// Nobody reads from it any more.
+func TestAChanEndsWithItsSubscription(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d))
+			s, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			messages := s.Chan(t.Context())
+			f.publish("/a", "1")
+			f.publish("/a", "2")
+			assert.Equal(t, "1", string((<-messages).Data))
+			time.Sleep(time.Second)
+			require.NoError(t, s.Unsubscribe(t.Context()))
+			synctest.Wait()
+			select {
+			case m, ok := <-messages:
+				assert.False(t, ok, "%v", m)
+			default:
+				assert.Fail(t, "it is open")
+			}
+		})
+	})
+}
