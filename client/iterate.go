@@ -29,7 +29,7 @@ func (s *Subscription) Messages(ctx context.Context) iter.Seq[*bayeux.Message] {
 }
 
 // Batches is Messages for whoever can use several at once: all that wait, at
-// most max, at least one. The slice is the receiver's until it asks again.
+// most max, at least one, also if max is less. The slice is the receiver's until it asks again.
 func (s *Subscription) Batches(ctx context.Context, max int) iter.Seq[[]*bayeux.Message] {
 	return func(yield func([]*bayeux.Message) bool) {
 		var entries []entry

@@ -317,7 +317,8 @@ func WithTimeouts(t Timeouts) Option {
 //   - Each failure doubles the pause, up to max.
 //   - A pause is drawn evenly from half to one and a half of that; max, where it is
 //     made again and again, from itself to a hundredth more.
-//   - The time for which a connection has worked counts as paused.
+//   - The time for which a connection has worked counts as paused; the shortest pause is
+//     made all the same.
 //   - After one that has worked for max, or for 30 seconds if that is less, pauses
 //     begin at min again.
 //   - If a connection breaks in the interval that the server has advised, or just

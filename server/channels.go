@@ -328,7 +328,7 @@ func (ch *channel) unsubscribe(sub *subscription) {
 	}
 }
 
-// Channels yields the channels and patterns that exist now: those with
+// Channels yields the channels and patterns that exist when the loop begins: those with
 // subscribers, those used not long ago, and those that stay, because they are
 // Persistent, have a latest message, a service or a listener, and were used once.
 // To configure a channel does not make it. It holds no lock
@@ -336,7 +336,7 @@ func (ch *channel) unsubscribe(sub *subscription) {
 func (srv *Server) Channels() iter.Seq[ChannelInfo] {
 	return func(yield func(ChannelInfo) bool) {
 		for _, ch := range srv.channels.snapshot(nil) {
-			info := ChannelInfo{Name: ch.name, Subscribers: ch.subs.len(), Published: ch.published.Load(), Options: srv.channels.options(ch.name)}
+			info := ChannelInfo{Name: ch.name, Subscribers: ch.subs.len(), Published: ch.published.Load(), Options: srv.channels.rules.options(ch.name)}
 			if ch.kind != bayeux.Meta && !yield(info) {
 				return
 			}
@@ -357,7 +357,7 @@ func (r *registry) snapshot(in []*channel) []*channel {
 }
 
 // Subscribers yields the sessions that are subscribed to exactly ch, which may
-// be a pattern. It costs nothing to the traffic of the channel.
+// be a pattern, when the loop begins. It costs nothing to the traffic of the channel.
 func (srv *Server) Subscribers(ch string) iter.Seq[*Session] {
 	if c := srv.channels.named(ch); c != nil {
 		return c.subs.all()

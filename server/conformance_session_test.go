@@ -136,11 +136,13 @@ func TestASessionKnowsHowItsLastMessageCame(t *testing.T) {
 		c.hold("c2")
 		assert.Equal(t, bayeux.LongPolling, how(c, "3"))
 
-		assert.Equal(t, bayeux.WebSocket, how(ws, "4"))
+		assert.Equal(t, bayeux.LongPolling, how(ws, "4"), "the poll is held, and newer")
+		ws.connect("c3")
+		assert.Equal(t, bayeux.WebSocket, how(ws, "5"))
 		ws.cut()
 		ws.eventually(func() bool { return w.Stats().Conns == 0 })
 		assert.Equal(t, bayeux.WebSocket, s.Transport(), "nobody has said anything since")
-		assert.Equal(t, bayeux.LongPolling, how(c, "5"))
+		assert.Equal(t, bayeux.LongPolling, how(c, "6"))
 	}, server.WithTrustedSessionIDs())
 }
 

@@ -98,7 +98,7 @@ func (ch *channel) subscribe(sub *subscription) (listed bool) {
 // What user code makes of it for the session is made while others publish. What is
 // published then comes to the subscription, and takes its place.
 func (srv *Server) giveLast(ch *channel, sub *subscription, wanted func(ch string) bool, w *wakes) (takes bool) {
-	o := srv.channels.options(ch.name)
+	o := srv.channels.rules.options(ch.name)
 	if !o.SendLast || wanted != nil && !wanted(ch.name) {
 		return true
 	}

@@ -272,7 +272,7 @@ func WithSimpleClients() Option {
 
 // WithConnectOnly delivers events only together with connect replies, for all
 // sessions that use one of these connection types, or for all sessions if none
-// is named. The default does that for callback-polling only: a WebSocket gets
+// is named; several such options add up. The default does that for callback-polling only: a WebSocket gets
 // events at once, and a long-polling client what its own request has brought it
 // before the reply to that. A network that keeps such a reply for more than a
 // tenth of a second may have it overtaken by the events of a connect; with this

@@ -42,8 +42,10 @@ type Policy struct {
 	Publish func(ctx context.Context, s *Session, p *Publication) error
 }
 
-// Deny refuses with a reason for the client: 403:reason:subscribe_denied. Colons and
-// commas, which the wire has between the parts of an error, become semicolons.
+// Deny refuses with a reason for the client: 403:reason:subscribe_denied, or
+// handshake_denied, publish_denied, create_denied (at a subscribe) or
+// channel_create_denied (at a publish), whichever it judged. Colons and commas, which
+// the wire has between the parts of an error, become semicolons.
 func Deny(reason string) error {
 	return &bayeux.Error{Code: 403, Args: []string{argument.Replace(reason)}}
 }
@@ -139,11 +141,8 @@ func (srv *Server) Authorize(pattern string, f Authorizer) (remove func()) {
 	return attach(&srv.channels, &srv.channels.rules.authorizers, &rule[Authorizer]{match: p.Covers, at: string(p), f: f})
 }
 
-// authorize asks all authorizers of a route.
+// authorize asks all authorizers of a route, which has some.
 func (r *route) authorize(ctx context.Context, s *Session, op Op, ch string) error {
-	if len(r.authorizers) == 0 {
-		return nil
-	}
 	granted := false
 	for _, a := range r.authorizers {
 		switch d, reason := a.f(ctx, s, op, ch); d {

@@ -155,8 +155,6 @@ func optionsFor(rules []channelRule, name string) (o ChannelOptions) {
 	return o
 }
 
-func (r *registry) options(name string) ChannelOptions { return r.rules.options(name) }
-
 func (r *rules) options(name string) ChannelOptions {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -210,6 +210,6 @@ func (srv *Server) sendReply(s *Session, r *bayeux.Message) error {
 	if err != nil {
 		return err
 	}
-	s.deliver(srv.eventOf(text), ChannelOptions{})
+	s.deliver(srv.eventOf(text))
 	return nil
 }

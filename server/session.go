@@ -164,19 +164,23 @@ func (s *Session) Outbox() *Outbox { return &s.out }
 // Send delivers data to this session alone, on ch, subscribed or not. It waits
 // for nobody. It fails if ch is not a broadcast or service channel or data
 // cannot be encoded, and does nothing if the session has ended.
+//
+// It is no publish: no policy, listener, filter, extension, history or
+// Hooks.Published sees it, and the [ChannelOptions] of ch do not hold. An outbox that is
+// full ends the session.
 func (s *Session) Send(ch string, data any) error {
 	text, err := s.srv.encodeEvent(ch, data)
 	if err != nil {
 		return err
 	}
-	s.deliver(s.srv.eventOf(text), ChannelOptions{})
+	s.deliver(s.srv.eventOf(text))
 	return nil
 }
 
 // deliver queues one event for this session alone.
-func (s *Session) deliver(e *event, o ChannelOptions) {
+func (s *Session) deliver(e *event) {
 	w := wakes{cause: s}
-	s.pushAlone(e, &o, &w)
+	s.pushAlone(e, &ChannelOptions{}, &w)
 	w.flush(s.srv)
 }
 

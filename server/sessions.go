@@ -155,5 +155,8 @@ func (t *sessionTable) forget(s *Session) {
 // Session returns the session of that id, nil if there is none now.
 func (srv *Server) Session(id string) *Session { return srv.sessions.get([]byte(id)) }
 
-// Sessions yields the sessions of one moment; walking them blocks no traffic.
-func (srv *Server) Sessions() iter.Seq[*Session] { return slices.Values(srv.sessions.all(nil)) }
+// Sessions yields the sessions that there are when the loop begins; walking them blocks
+// no traffic.
+func (srv *Server) Sessions() iter.Seq[*Session] {
+	return func(yield func(*Session) bool) { slices.Values(srv.sessions.all(nil))(yield) }
+}

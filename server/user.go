@@ -20,9 +20,9 @@ func (s *Session) User() string {
 	return s.user
 }
 
-// UserSessions yields the sessions of one user.
+// UserSessions yields the sessions that one user has when the loop begins.
 func (srv *Server) UserSessions(name string) iter.Seq[*Session] {
-	return slices.Values(srv.users.of(name))
+	return func(yield func(*Session) bool) { slices.Values(srv.users.of(name))(yield) }
 }
 
 // SendUser delivers data on ch to all sessions of one user, as [Session.Send]
@@ -38,7 +38,7 @@ func (srv *Server) SendUser(name, ch string, data any) error {
 	}
 	e := srv.eventOf(text)
 	for _, x := range srv.users.of(name) {
-		x.deliver(e, ChannelOptions{})
+		x.deliver(e)
 	}
 	return nil
 }

@@ -87,11 +87,11 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// Redacted is u for people: without its password, and without the values of its
-// query, which may be secrets too.
+// Redacted is u for people: without its password, and without its fragment and the
+// values of its query, which may be secrets too.
 func Redacted(u *url.URL) string {
 	shown := *u
-	shown.RawQuery = names(u.RawQuery)
+	shown.RawQuery, shown.Fragment, shown.RawFragment = names(u.RawQuery), "", ""
 	return shown.Redacted()
 }
 
@@ -99,8 +99,10 @@ func Redacted(u *url.URL) string {
 func shown(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
-		before, _, _ := strings.Cut(raw, "?")
-		return before
+		if i := strings.IndexAny(raw, "?#"); i >= 0 {
+			return raw[:i]
+		}
+		return raw
 	}
 	return Redacted(u)
 }

@@ -258,6 +258,7 @@ func TestRedactedShowsNamesOnly(t *testing.T) {
 		"http://u:secret@host/a?x=secret&y=":   "http://u:xxxxx@host/a?x=xxxxx&y=xxxxx",
 		"http://host/a?secret":                 "http://host/a?xxxxx",
 		"https://host/a?token=sec=ret&=secret": "https://host/a?token=xxxxx&=xxxxx",
+		"https://host/a#token=secret":          "https://host/a",
 	} {
 		u, err := url.Parse(raw)
 		require.NoError(t, err)
@@ -267,8 +268,10 @@ func TestRedactedShowsNamesOnly(t *testing.T) {
 		assert.NotContains(t, e.Error(), "secret")
 		assert.Contains(t, e.Error(), strconv.Quote(want))
 	}
-	e := &Error{Type: "x", Op: "dial", Status: 302, Location: "http://[/?secret"}
-	assert.NotContains(t, e.Error(), "secret")
+	for _, raw := range []string{"http://[/?secret", "http://[/#secret"} {
+		e := &Error{Type: "x", Op: "dial", Status: 302, Location: raw}
+		assert.NotContains(t, e.Error(), "secret")
+	}
 }
 
 func TestRetryAfterIsBounded(t *testing.T) {
