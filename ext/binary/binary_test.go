@@ -43,6 +43,21 @@ func TestEveryLengthSurvives(t *testing.T) {
 	}
 }
 
+// A caller may have something behind the slice that is appended to.
+func TestNothingIsWrittenBehindWhatIsAppended(t *testing.T) {
+	for n := range 67 {
+		in := bytes.Repeat([]byte{0xff}, n)
+		buf := bytes.Repeat([]byte{'_'}, 200)
+		text := binary.AppendEncode(buf[:1], in)
+		assert.Equal(t, strings.Repeat("_", 200-len(text)), string(buf[len(text):]), "%d bytes encoded", n)
+
+		buf = bytes.Repeat([]byte{'_'}, 200)
+		out, err := binary.AppendDecode(buf[:1], text[1:])
+		require.NoError(t, err)
+		assert.Equal(t, strings.Repeat("_", 200-len(out)), string(buf[len(out):]), "%d bytes decoded", n)
+	}
+}
+
 func TestWhatIsNotZ85IsRefused(t *testing.T) {
 	for _, text := range []string{"0", "000000", "0000\x00", "000~0", "#####", "%nSc1", "00000,1", "00 ", "~~"} {
 		out, err := binary.AppendDecode([]byte("kept"), []byte(text))

@@ -51,8 +51,8 @@ func DecodedLen(n int) int { return n/5*4 + max(0, n%5-1) }
 // characters for four bytes, and for a tail of n bytes n+1.
 func AppendEncode(dst, src []byte) []byte {
 	at := len(dst)
-	dst = slices.Grow(dst, EncodedLen(len(src))+slack)
-	out := dst[at : at+EncodedLen(len(src))+slack]
+	dst = slices.Grow(dst, EncodedLen(len(src)))
+	out := dst[at : at+EncodedLen(len(src))] // what is behind it is the caller's
 	i, o := 0, 0
 	for ; i+8 <= len(src) && o+13 <= len(out); i, o = i+8, o+10 {
 		v := binary.BigEndian.Uint64(src[i:])
@@ -62,13 +62,12 @@ func AppendEncode(dst, src []byte) []byte {
 	for ; i < len(src); i, o = i+4, o+5 {
 		var word [4]byte
 		copy(word[:], src[i:])
-		binary.LittleEndian.PutUint64(out[o:], encode(binary.BigEndian.Uint32(word[:])))
+		var text [8]byte
+		binary.LittleEndian.PutUint64(text[:], encode(binary.BigEndian.Uint32(word[:])))
+		copy(out[o:], text[:5])
 	}
 	return dst[:at+EncodedLen(len(src))]
 }
-
-// slack is how far beyond its end a word may be written.
-const slack = 8
 
 // encode returns five characters, the first one lowest.
 func encode(v uint32) uint64 {
@@ -84,8 +83,8 @@ func encode(v uint32) uint64 {
 // character, and then returns dst as it was.
 func AppendDecode(dst, src []byte) ([]byte, error) {
 	start := len(dst)
-	dst = slices.Grow(dst, DecodedLen(len(src))+slack)
-	out := dst[start : start+DecodedLen(len(src))+slack]
+	dst = slices.Grow(dst, DecodedLen(len(src)))
+	out := dst[start : start+DecodedLen(len(src))] // what is behind it is the caller's
 	i, o := 0, 0
 	for ; i+10 <= len(src) && o+8 <= len(out); i, o = i+10, o+8 {
 		g := src[i : i+10 : i+10]
@@ -102,7 +101,9 @@ func AppendDecode(dst, src []byte) ([]byte, error) {
 		if v>>32 != 0 || n == 1 {
 			return dst[:start], fmt.Errorf("binary: not Z85 at character %d: %q", i, src[i:i+n])
 		}
-		binary.BigEndian.PutUint32(out[o:], uint32(v))
+		var bytes [4]byte
+		binary.BigEndian.PutUint32(bytes[:], uint32(v))
+		copy(out[o:], bytes[:])
 	}
 	return dst[:start+DecodedLen(len(src))], nil
 }

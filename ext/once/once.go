@@ -1,8 +1,8 @@
 // Package once lets a publish that is sent again be taken once: each has a key,
 // which stays the same when the client sends it again after a break, and a
 // server that knows the key answers as it did the first time. It is this
-// module's own extension; the server's half is package onceserver, and other
-// servers ignore it.
+// module's own extension; the server's half is package onceserver. Other servers
+// take no notice of the key, and may pass it on to subscribers.
 //
 //	c, err := cometd.Dial(ctx, url, client.WithPublishRetry(5, time.Second),
 //		client.WithExtension(once.Client()))

@@ -1,6 +1,7 @@
 package replay_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -39,4 +40,35 @@ func TestASubscribeThatIsSentAgainGoesOnWhereTheFirstOneGot(t *testing.T) {
 	require.NoError(t, e.Incoming(t.Context(), &bayeux.Message{Channel: "/a", Data: []byte(`{"event":{"replayId":7}}`)}))
 	assert.JSONEq(t, `{"/a":7,"/b":-2}`, ask("1", own))
 	assert.Equal(t, own, ask("2", own), "another subscribe is the program's own wish")
+}
+
+// A program may subscribe to one channel after the other for as long as it runs. What
+// a later subscribe needs is remembered: that something came, which the store need not
+// know yet, and that a position was refused.
+func TestAChannelOnWhichNothingCameIsForgottenWithItsSubscription(t *testing.T) {
+	e, remembered := replay.Remembering(replay.Config{})
+	shake(t, e, "true")
+	ask := func(ch string) string {
+		m := &bayeux.Message{Channel: bayeux.MetaSubscribe, ID: ch, ClientID: "c", Subscription: bayeux.Subscription{Channels: []string{ch}}}
+		require.NoError(t, e.Outgoing(t.Context(), m))
+		return string(m.Ext[replay.Name])
+	}
+	reply := func(ch string, m *bayeux.Message) {
+		m.Channel, m.ID = bayeux.MetaSubscribe, ch
+		require.NoError(t, e.Incoming(t.Context(), m))
+	}
+	for i := range 100 {
+		ch := fmt.Sprintf("/quiet/%d", i)
+		ask(ch)
+		reply(ch, &bayeux.Message{Outcome: bayeux.Succeeded})
+		e.Unsubscribed(ch)
+	}
+	assert.Zero(t, remembered())
+	assert.JSONEq(t, `{"/quiet/1":-1}`, ask("/quiet/1"), "as if for the first time")
+
+	ask("/busy")
+	reply("/busy", &bayeux.Message{Outcome: bayeux.Succeeded})
+	require.NoError(t, e.Incoming(t.Context(), &bayeux.Message{Channel: "/busy", Data: []byte(`{"event":{"replayId":7}}`)}))
+	e.Unsubscribed("/busy")
+	assert.JSONEq(t, `{"/busy":6}`, ask("/busy"), "it was not handled")
 }

@@ -45,7 +45,9 @@ type Config struct {
 //
 // A message that has come has its id in the "replay" field of its Ext, also
 // where its data is not an object.
-func Client(c Config) client.Extension {
+func Client(c Config) client.Extension { return newExtension(c).functions() }
+
+func newExtension(c Config) *extension {
 	x := &extension{Config: c, session: &session{began: true}, keys: map[string]*position{}, numbers: map[int64]string{}}
 	if x.Store == nil {
 		x.Store = new(Memory)
@@ -57,6 +59,10 @@ func Client(c Config) client.Extension {
 	if x.Failed == nil {
 		x.Failed = func(string, error) {}
 	}
+	return x
+}
+
+func (x *extension) functions() client.Extension {
 	return client.Extension{
 		Name:         "replay",
 		Requests:     []string{bayeux.MetaHandshake, bayeux.MetaConnect, bayeux.MetaSubscribe},
@@ -260,13 +266,16 @@ func positionRefused(m *bayeux.Message) bool {
 }
 
 // unsubscribed forgets what had been received: what of it was not handled is
-// given up, and who subscribes again goes on after what is stored.
+// given up, and who subscribes again goes on after what is stored. Of a channel on
+// which nothing ever came nothing is remembered: programs may subscribe to very many.
 func (x *extension) unsubscribed(key string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if p := x.keys[key]; p != nil {
 		delete(x.numbers, p.number)
-		*p = position{first: p.first, heard: p.heard, refused: p.refused}
+		if *p = (position{first: p.first, heard: p.heard, refused: p.refused}); *p == (position{}) {
+			delete(x.keys, key)
+		}
 	}
 }
 

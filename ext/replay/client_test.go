@@ -2,6 +2,7 @@ package replay_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -210,6 +211,31 @@ func TestAnExpiredPositionCostsNoOtherChannelItsOwn(t *testing.T) {
 		}
 		assert.ElementsMatch(t, []string{"/a 2", "/b 2"}, got)
 		assert.Equal(t, []string{"/a"}, gaps)
+		c.Close()
+		srv.Close()
+	})
+}
+
+// The envelope is the server's: what a publisher calls by its name stays in the data.
+func TestDataThatLooksLikeAnEnvelopeArrivesAsItWasPublished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, replayserver.NewMemory(replayserver.Rule{Pattern: "/**"}))
+		published := []string{
+			`{"replay.data":5}`, `{"replay.data":null}`, `{"replay\u002edata":5}`,
+			`{"event":{"replayId":7},"replay.data":"of another server"}`, `{"a":1,"replay.data":5}`,
+		}
+		for _, text := range published {
+			require.NoError(t, srv.Publish(t.Context(), "/a", json.RawMessage(text)))
+		}
+		c := dial(t, srv, replay.Config{First: replay.All})
+		sub, err := c.Subscribe(t.Context(), "/a")
+		require.NoError(t, err)
+		for m := range sub.Messages(t.Context()) {
+			assert.JSONEq(t, published[0], string(m.Data))
+			if published = published[1:]; len(published) == 0 {
+				break
+			}
+		}
 		c.Close()
 		srv.Close()
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -91,4 +92,67 @@ func TestAPositionThatCannotBeSavedLeavesTheOneBefore(t *testing.T) {
 	assert.Len(t, left, 1, "what was to take its place")
 	_, err = replay.File(path)
 	assert.ErrorContains(t, err, path, "a directory is no file of positions")
+}
+
+// What is killed while it saves leaves one file at most, which is in nobody's way.
+func TestAKilledSaveLeavesNothingThatStays(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "p.json")
+	s, err := replay.File(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path+".tmp", []byte(`{"/a":`), 0o400)) // as it was killed
+	require.NoError(t, s.Save(t.Context(), "/a", 1))
+	names, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, names, 1)
+	again, err := replay.File(path)
+	require.NoError(t, err)
+	id, _, err := again.Load(t.Context(), "/a")
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, id)
+
+	require.NoError(t, os.MkdirAll(filepath.Join(path+".tmp", "full"), 0o700))
+	assert.ErrorContains(t, s.Save(t.Context(), "/a", 2), path+".tmp", "not ours to remove")
+}
+
+// Whoever lets others read the file, or keeps it elsewhere, has that stay so.
+func TestASaveKeepsModeAndPlaceOfTheFile(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no modes, and links are for administrators")
+	}
+	dir := t.TempDir()
+	for _, sub := range []string{"etc", "data", "data/deep"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, sub), 0o700))
+	}
+	for name, link := range map[string]string{"a": filepath.Join(dir, "data/a"), "b": "../data/b", "c": "../link/c"} {
+		for _, there := range []bool{false, true} {
+			path, target := filepath.Join(dir, "etc", name), filepath.Join(dir, "data", name)
+			if name == "c" { // by the way of a directory's link
+				target = filepath.Join(dir, "data/deep", name)
+				_ = os.Symlink("data/deep", filepath.Join(dir, "link"))
+			}
+			_ = os.Remove(path)
+			require.NoError(t, os.Symlink(link, path))
+			want := os.FileMode(0o600)
+			if there {
+				want = 0o640
+				require.NoError(t, os.WriteFile(target, []byte("{}"), want))
+				require.NoError(t, os.Chmod(target, want))
+			}
+			s, err := replay.File(path)
+			require.NoError(t, err)
+			for id := range replay.ID(2) {
+				require.NoError(t, s.Save(t.Context(), "/a", id))
+			}
+			info, err := os.Lstat(path)
+			require.NoError(t, err)
+			assert.NotZero(t, info.Mode()&os.ModeSymlink, "%s is a link no more", path)
+			info, err = os.Lstat(target)
+			require.NoError(t, err)
+			assert.Equal(t, want, info.Mode())
+			text, err := os.ReadFile(target)
+			require.NoError(t, err)
+			assert.JSONEq(t, `{"/a":1}`, string(text))
+		}
+	}
 }

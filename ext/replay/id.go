@@ -33,8 +33,9 @@ type Mark struct {
 	Live int64 `json:"live"`
 }
 
-// Envelope is the field of data that is not an object and therefore stands in an
-// envelope, beside its event.replayId. It is package replayserver's own.
+// Envelope is the field of data that has no place for an id and therefore stands in
+// an envelope, beside its event.replayId: data that is not an object, or is one with
+// this field or an event that is none. It is package replayserver's own.
 const Envelope = "replay.data"
 
 // ParseID reads an id as it stands in JSON: a number, or the digits of one in a

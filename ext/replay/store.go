@@ -53,8 +53,10 @@ func (m *Memory) Save(_ context.Context, ch string, id ID) error {
 // File makes a [Store] in a file, a JSON object of channels and ids that a
 // person can read and change while no program uses it. Each Save replaces the
 // file as a whole and waits for the disk, so that at any moment, also after a
-// crash, it has all the positions of one moment. It fails, and names the file,
-// if there is one that cannot be read or is no such object.
+// crash, it has all the positions of one moment. What is to take its place is
+// written beside it, with ".tmp" at the end of the name, and has its mode, 0600 if
+// there is no file yet; of a symbolic link the target is replaced. File fails, and
+// names the file, if there is one that cannot be read or is no such object.
 func File(path string) (Store, error) {
 	f := &file{path: path, positions: map[string]ID{}}
 	text, err := os.ReadFile(path)
@@ -105,23 +107,48 @@ func (f *file) Save(_ context.Context, ch string, id ID) error {
 	return fmt.Errorf("replay: position of %s: %w", ch, err)
 }
 
-// replace writes a file beside path and puts it in path's place once it is on
-// the disk.
+// replace writes a file beside the one that path leads to, and puts it in its place
+// once it is on the disk. Its name is always the same: what a process that was killed
+// has left is the next one's.
 func replace(path string, text []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	path = followed(path)
+	name := path + ".tmp"
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	tmp, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // not what a stranger has put there
 	if err != nil {
 		return err
 	}
 	_, err = tmp.Write(text)
+	if info, none := os.Stat(path); none == nil {
+		err = errors.Join(err, tmp.Chmod(info.Mode().Perm()))
+	}
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), path)
+		err = os.Rename(name, path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
+		return errors.Join(err, os.Remove(name))
 	}
 	if dir, err := os.Open(filepath.Dir(path)); err == nil {
 		_ = errors.Join(dir.Sync(), dir.Close()) // the name, too; not every system can
 	}
 	return nil
+}
+
+// followed is where path leads if it is a symbolic link, also to a file that is yet
+// to be made.
+func followed(path string) string {
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		return to
+	}
+	to, err := os.Readlink(path)
+	if err != nil {
+		return path
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil && !filepath.IsAbs(to) {
+		to = filepath.Join(dir, to)
+	}
+	return to
 }

@@ -59,7 +59,8 @@ func openFile(path string) (db *bolt.DB, file *os.File, err error) {
 		}
 		return err
 	}
-	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > 0 {
 		if err := open(true); err != nil {
 			return nil, nil, blamed(err)
 		}
@@ -68,8 +69,25 @@ func openFile(path string) (db *bolt.DB, file *os.File, err error) {
 			return nil, nil, err
 		}
 	}
-	err = open(false)
+	isNew := errors.Is(err, fs.ErrNotExist)
+	if err = open(false); err != nil && !errors.Is(err, berrors.ErrTimeout) { // of a timeout: another process has made it
+		switch {
+		case isNew:
+			err = errors.Join(err, removed(path))
+		case info != nil && info.Size() == 0:
+			err = errors.Join(err, os.Truncate(path, 0))
+		}
+	}
 	return db, file, err
+}
+
+// removed removes a file of which bbolt could not write enough to open it ever again,
+// if it could make it.
+func removed(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // blamed says whether it is the file that bbolt did not open for, or the system.

@@ -21,3 +21,6 @@ func InFile(s *Store) (c Contents, err error) {
 	})
 	return c, err
 }
+
+// Largest has messages with more than n bytes of data not fit into the file.
+func Largest(s *Store, n int) { s.largest = n }

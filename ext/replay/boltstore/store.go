@@ -10,6 +10,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/gocometd/cometd/ext/replay"
 	"github.com/gocometd/cometd/ext/replay/internal/dropped"
@@ -30,6 +31,8 @@ type Store struct {
 	index  index
 	trim   trimming
 	done   chan struct{}
+
+	largest int // data of a message that fits into the file
 
 	mu      lock.Mutex[lock.Writes]
 	more    sync.Cond
@@ -88,7 +91,7 @@ func Open(path string, rules ...replayserver.Rule) (*Store, error) {
 	if err != nil {
 		return nil, named(err, path)
 	}
-	s := &Store{db: db, file: file, rules: rules, done: make(chan struct{})}
+	s := &Store{db: db, file: file, rules: rules, done: make(chan struct{}), largest: bolt.MaxValueSize - timeBytes}
 	s.more.L = &s.mu
 	s.index.channels, s.index.empty, s.index.full = map[string]*channel{}, map[string]bool{}, map[string]int{}
 	s.trim.due = map[string]bool{}
@@ -103,8 +106,11 @@ func Open(path string, rules ...replayserver.Rule) (*Store, error) {
 
 // named says which file it was.
 func named(err error, path string) error {
-	if errors.Is(err, ErrDamaged) {
+	switch {
+	case errors.Is(err, ErrDamaged):
 		return fmt.Errorf("%w: %s", err, path)
+	case errors.Is(err, berrors.ErrTimeout):
+		return fmt.Errorf("boltstore: %s is in use by another process: %w", path, err)
 	}
 	return fmt.Errorf("boltstore: %w: %s", err, path)
 }

@@ -135,7 +135,7 @@ func trim(tx *bolt.Tx, c *channel, now time.Time, most int) (int, error) {
 		}
 		ids = append(ids, idOf(k))
 		c.count--
-		c.bytes -= int64(max(len(v)-8, 0))
+		c.bytes -= int64(max(len(v)-timeBytes, 0))
 		if !over || !c.rule.Supersedes() || c.count == 0 {
 			c.gone = idOf(k)
 		}

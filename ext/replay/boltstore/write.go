@@ -2,10 +2,12 @@ package boltstore
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/gocometd/cometd/ext/replay"
 	"github.com/gocometd/cometd/ext/replay/replayserver"
@@ -24,7 +26,7 @@ func (s *Store) write() {
 		if look {
 			s.trim.find(&s.index, now)
 		}
-		if taken := s.admit(all); len(taken) > 0 || s.trim.busy() {
+		if taken := s.compose(s.admit(all)); len(taken) > 0 || s.trim.busy() {
 			err := s.commit(taken, now)
 			for _, m := range taken {
 				m.err = err
@@ -36,13 +38,17 @@ func (s *Store) write() {
 	}
 }
 
-// admit returns the messages that may be written. The others would be the first on
-// more channels than their rules allow.
+// admit returns the messages that may be written. The others are on channels whose
+// names do not fit into the file, or would be the first on more channels than their
+// rules allow.
 func (s *Store) admit(all []*message) []*message {
 	taken := all[:0:0]
 	first := map[string]bool{} // channels
 	more := map[string]int{}   // of them, by the rule's pattern
 	for _, m := range all {
+		if m.err = fits(m.channel); m.err != nil {
+			continue
+		}
 		if c := s.index.channels[m.channel]; c != nil && c.full() || first[m.channel] {
 			taken = append(taken, m)
 			continue
@@ -55,6 +61,35 @@ func (s *Store) admit(all []*message) []*message {
 		}
 	}
 	return taken
+}
+
+// fits says what is wrong with the name of a channel. In a transaction it would fail
+// all that is written with it.
+func fits(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("boltstore: channel without a name: %w", berrors.ErrKeyRequired)
+	case len(name) > bolt.MaxKeySize:
+		return fmt.Errorf("boltstore: channel with a name of %d bytes, the most is %d: %w", len(name), bolt.MaxKeySize, berrors.ErrKeyTooLarge)
+	}
+	return nil
+}
+
+// compose gives the messages their ids and makes their data; it returns those that
+// fit into the file. Ids are never given again, whatever becomes of the messages.
+func (s *Store) compose(all []*message) []*message {
+	fit := all[:0]
+	for _, m := range all {
+		s.last++
+		m.id = s.last
+		m.data = m.compose(m.id)
+		if len(m.data) > s.largest {
+			m.err = fmt.Errorf("boltstore: message of %d bytes, the most is %d: %w", len(m.data), s.largest, berrors.ErrValueTooLarge)
+			continue
+		}
+		fit = append(fit, m)
+	}
+	return fit
 }
 
 // take waits for messages, or for something to delete; ok is false at the end.
@@ -70,14 +105,8 @@ func (s *Store) take() (all []*message, look, ok bool) {
 	return all, look, len(all) > 0 || !s.closed
 }
 
-// commit gives the messages their ids and writes them. If that fails none of
-// them is kept, and their ids are never given again.
+// commit writes the messages. If that fails none of them is kept.
 func (s *Store) commit(all []*message, now time.Time) error {
-	for _, m := range all {
-		s.last++
-		m.id = s.last
-		m.data = m.compose(m.id)
-	}
 	w := &writing{store: s, now: now, changed: map[string]*channel{}}
 	err := s.update(func(tx *bolt.Tx) error {
 		w.tx = tx
@@ -154,22 +183,25 @@ func (w *writing) put(m *message) error {
 	c.bytes += int64(len(m.data))
 	c.last = m.id
 	b.FillPercent = 0.9 // ids grow: pages need no room for what comes between
-	value := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(m.data)), uint64(w.now.UnixNano()))
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, timeBytes+len(m.data)), uint64(w.now.UnixNano()))
 	return b.Put(key(m.id), append(value, m.data...))
 }
+
+// timeBytes is the time at which a message was published, before its data.
+const timeBytes = 8
 
 // parse copies a message out of the file.
 func parse(ch string, k, v []byte) replayserver.Message {
 	m := replayserver.Message{ID: idOf(k), Channel: ch, At: at(v)}
-	if len(v) >= 8 {
-		m.Data = slices.Clone(v[8:])
+	if len(v) >= timeBytes {
+		m.Data = slices.Clone(v[timeBytes:])
 	}
 	return m
 }
 
 // at is when a message was published.
 func at(v []byte) time.Time {
-	if len(v) < 8 {
+	if len(v) < timeBytes {
 		return time.Time{}
 	}
 	return time.Unix(0, int64(binary.BigEndian.Uint64(v)))

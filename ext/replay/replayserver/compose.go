@@ -9,17 +9,20 @@ import (
 )
 
 // withID puts a message's id into its data, where Salesforce has it:
-// data.event.replayId. Data that is not an object, or has an event of its own
-// that is none, goes into an envelope.
+// data.event.replayId. Data that is not an object, has an event of its own that
+// is none, or would look like an envelope, goes into one.
 func withID(data []byte, id replay.ID) []byte {
 	number := strconv.AppendInt(nil, int64(id), 10)
 	if len(data) == 0 || data[0] != '{' {
 		return envelope(data, number)
 	}
-	if bytes.Contains(data, []byte(`"event"`)) || bytes.IndexByte(data, '\\') >= 0 {
+	if bytes.Contains(data, []byte(`"event"`)) || bytes.Contains(data, []byte(`"`+replay.Envelope+`"`)) || bytes.IndexByte(data, '\\') >= 0 {
 		var fields map[string]json.RawMessage
 		if json.Unmarshal(data, &fields) != nil {
 			return envelope(data, number)
+		}
+		if _, ok := fields[replay.Envelope]; ok {
+			return envelope(data, number) // or a client would take it off
 		}
 		if event, ok := fields["event"]; ok {
 			return withinEvent(data, fields, event, number)

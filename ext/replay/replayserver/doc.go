@@ -19,8 +19,9 @@
 //
 // # What clients see
 //
-// Each message has an id at data.event.replayId. Data that is not an object
-// stands in an envelope, {"event":{"replayId":7},"replay.data":"hello"}, which
+// Each message has an id at data.event.replayId. Data that has no place for it,
+// since it is not an object, or is an object with an event that is none or with a
+// "replay.data", stands in an envelope, {"event":{"replayId":7},"replay.data":"hello"}, which
 // package replay takes off again. A subscribe may say where to begin, in
 // ext.replay: {"/orders/new":7} is after that message, -2 all that is retained,
 // -1, like no position at all, what is published from now on. A position whose
@@ -37,5 +38,7 @@
 // a gap and without a repeat. A subscription to a pattern gets the past of all
 // its channels in the order in which it was published. If something of it goes
 // before its turn has come, because the client is slow or the rule strict, the
-// session ends; the client asks again from where it is, and is told.
+// session ends; the client asks again from where it is, and is told. So it is with a
+// message that a damaged store no longer has as it was published: who goes on from
+// before it is told, once, and for who asks for all that is retained it is gone.
 package replayserver

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -43,7 +44,8 @@ type lastRule struct {
 // is one server's. Close the store after the server. It fails if the store
 // cannot be read, or for a bad option.
 func New(store Store, opts ...Option) (server.Option, error) {
-	h := &history{store: store, readings: map[*server.Session][]*reading{}}
+	h := &history{store: store, log: slog.New(slog.DiscardHandler)}
+	h.readings, h.lost, h.reports = map[*server.Session][]*reading{}, map[string]replay.ID{}, map[string]*reports{}
 	var err error
 	if _, h.delivered, err = store.Bounds("/**"); err != nil {
 		return nil, fmt.Errorf("replayserver: %w", err)
@@ -70,6 +72,7 @@ func New(store Store, opts ...Option) (server.Option, error) {
 
 type history struct {
 	store   Store
+	log     *slog.Logger
 	last    []lastRule
 	readers sync.WaitGroup
 
@@ -80,6 +83,8 @@ type history struct {
 
 	turns    lock.Mutex[lock.Turns]
 	readings map[*server.Session][]*reading // those whose turn it is not, of sessions that have a reader
+	lost     map[string]replay.ID           // the last message of a channel of the store that was found to be spoiled
+	reports  map[string]*reports            // by their text
 }
 
 var (
@@ -174,7 +179,7 @@ func (h *history) beginning(ch string, a *asking) (b beginning, err error) {
 	if err != nil {
 		return b, err
 	}
-	if id < gone || id > last {
+	if id < max(gone, h.lostOver(ch)) || id > last {
 		return b, invalid(string(fmt.Append(nil, int64(id))))
 	}
 	return beginning{after: id}, nil

@@ -2,6 +2,8 @@ package replayserver
 
 import (
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -80,10 +82,7 @@ func (h *history) waits(s *server.Session) bool {
 }
 
 // read delivers the past, at the pace of the session, until it has reached the
-// present, and returns nil, or the reading to go on with. When it cannot, its
-// session ends as one that has expired does: its client makes a new one, asks
-// again from where it is, and is told if that is gone. Rather that than a gap
-// that nobody hears of.
+// present, and returns nil, or the reading to go on with.
 func (h *history) read(r *reading) (unfinished *reading) {
 	if r.Room() != nil {
 		return nil
@@ -92,18 +91,20 @@ func (h *history) read(r *reading) (unfinished *reading) {
 	upTo := h.delivered
 	near := r.rounds >= rounds && (upTo-r.after <= few || r.last > 0)
 	if upTo <= r.after || near {
-		defer h.mu.Unlock()
 		err := h.send(r, upTo, r.HasRoom)
-		switch {
-		case err != nil:
-			r.fail(err) // not live before: what follows would hide what is missing
-		case r.after < upTo:
-			return r // when there is room again
-		default:
+		reached := err == nil && r.after >= upTo
+		if reached {
 			r.sendMark()
 			r.Live()
 		}
-		return nil
+		h.mu.Unlock()
+		if err != nil {
+			return h.failed(r, err) // not live before: what follows would hide what is missing
+		}
+		if reached {
+			return nil
+		}
+		return r // when there is room again
 	}
 	h.mu.Unlock()
 	n := 0
@@ -112,33 +113,85 @@ func (h *history) read(r *reading) (unfinished *reading) {
 		return r.Room() == nil && (n <= turn || !h.waits(r.Session))
 	})
 	if err != nil || r.ended() {
-		r.fail(err)
-		return nil
+		return h.failed(r, err)
 	}
 	return r
 }
 
-// fail ends the session, unless the subscription has ended before.
-func (r *reading) fail(err error) {
-	if err != nil && !r.ended() {
-		r.Session.Expire(time.Now(), 0)
+// failed says how a reading goes on after err. Where a message is missing its session
+// ends as one that has expired does: its client makes a new one, asks again from where
+// it is, and is told if that is gone. Rather that than a gap that nobody hears of.
+func (h *history) failed(r *reading, err error) (unfinished *reading) {
+	if r.ended() {
+		return nil
 	}
+	if s, is := errors.AsType[*spoiled](err); is {
+		h.report("message of the history is spoiled", slog.String("channel", s.of.Channel), slog.Int64("id", int64(s.of.ID)), slog.Any("err", s.why))
+		if !r.goesOn() {
+			return r // what can be read is all there is
+		}
+		h.lose(s.of)
+	} else if !errors.Is(err, ErrTrimmed) {
+		h.report("history cannot be read", slog.String("channel", r.Channel), slog.Any("err", err))
+	}
+	r.Session.Expire(time.Now(), 0)
+	return nil
+}
+
+// goesOn reports whether the client has been somewhere: it misses what is missing.
+func (r *reading) goesOn() bool { return r.beginning.after > 0 }
+
+// spoiled is why a message is not sent that is kept, but is not what was kept.
+type spoiled struct {
+	of  Message
+	why error
+}
+
+func (s *spoiled) Error() string { return s.why.Error() }
+
+// lose has a message that is spoiled count as gone, so that positions before it are
+// refused.
+func (h *history) lose(m Message) {
+	h.turns.Lock()
+	defer h.turns.Unlock()
+	h.lost[m.Channel] = max(h.lost[m.Channel], m.ID)
+}
+
+// lostOver is the last id that is lost of the channels that match pattern.
+func (h *history) lostOver(pattern string) (id replay.ID) {
+	h.turns.Lock()
+	defer h.turns.Unlock()
+	for ch, lost := range h.lost {
+		if ch == pattern || bayeux.Channel(pattern).Match(ch) {
+			id = max(id, lost)
+		}
+	}
+	return id
 }
 
 // send sends the messages up to an id, as long as may says so before each. It
-// fails if some have gone meanwhile.
+// fails if some have gone meanwhile, and where one is spoiled: who goes on leaves
+// that out.
 func (h *history) send(r *reading, upTo replay.ID, may func() bool) error {
 	if r.after >= upTo {
 		return nil
 	}
 	all := true
+	var bad *spoiled
 	err := h.between(r, upTo, func(m Message) bool {
-		if all = may(); all {
-			r.send(m)
-			r.after = m.ID
+		if !may() {
+			all = false
+			return false
 		}
-		return all
+		r.after = m.ID
+		if err := r.send(m); err != nil {
+			bad = &spoiled{m, err}
+		}
+		return bad == nil
 	})
+	if bad != nil {
+		return bad
+	}
 	if err == nil && all {
 		r.after = upTo
 		r.rounds++
@@ -161,19 +214,28 @@ func (h *history) between(r *reading, upTo replay.ID, f func(Message) bool) erro
 	return err
 }
 
-// send sends one message, with its number to a client that has given it one.
-func (r *reading) send(m Message) {
+// send sends one message, with its number to a client that has given it one. It fails
+// if the data is not the JSON that it was when it was published.
+func (r *reading) send(m Message) error {
+	if len(m.Data) == 0 {
+		return errNoData
+	}
 	if r.number == 0 {
-		if raw, err := codec.Encode(json.RawMessage(m.Data)); err == nil {
+		raw, err := codec.Encode(json.RawMessage(m.Data))
+		if err == nil {
 			r.Send(m.Channel, raw)
 		}
-		return
+		return err
 	}
 	past := &bayeux.Message{Channel: m.Channel, Data: m.Data}
-	if past.Ext.Set(replay.Marks, r.number) == nil {
-		_ = r.SendMessage(past) // it was JSON when it was published
+	err := past.Ext.Set(replay.Marks, r.number)
+	if err == nil {
+		err = r.SendMessage(past)
 	}
+	return err
 }
+
+var errNoData = errors.New("message without data")
 
 // sendMark says that the past ends here.
 func (r *reading) sendMark() {

@@ -60,19 +60,20 @@ func (s *socket) subscribe(ch string) {
 	s.say(fmt.Sprintf(`{"channel":"/meta/subscribe","id":"s","clientId":"$","subscription":%q,"ext":{"replay":{%q:-2}}}`, ch, ch))
 }
 
-// data are the numbers in the next n events, by channel.
+// data are the numbers in the next n events, by channel, whatever marks are between.
 func (s *socket) data(n int) map[string][]int {
 	got := map[string][]int{}
 	for n > 0 {
 		for _, m := range s.hear() {
-			if m.Data == nil {
+			if m.Data == nil || m.Channel == replay.Channel {
 				continue
 			}
 			var d struct {
-				Number int `json:"replay.data"`
+				Enveloped int `json:"replay.data"`
+				Number    int `json:"number"` // in an object
 			}
 			require.NoError(s.t, m.Decode(&d))
-			got[m.Channel] = append(got[m.Channel], d.Number)
+			got[m.Channel] = append(got[m.Channel], d.Enveloped+d.Number)
 			n--
 		}
 	}
@@ -153,7 +154,7 @@ func TestTheEndOfThePastLeavesAtThePaceOfItsReader(t *testing.T) {
 				if read > 4 {
 					return
 				}
-				data := map[string]any{"replay.data": total, "filled": strings.Repeat("x", 2000)}
+				data := map[string]any{"number": total, "filled": strings.Repeat("x", 2000)}
 				require.NoError(t, srv.Publish(t.Context(), "/a", data))
 				total++
 			}

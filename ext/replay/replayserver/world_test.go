@@ -73,11 +73,12 @@ var everything = []replayserver.Rule{{Pattern: "/**"}}
 func TestThePastComesAsSalesforceHasIt(t *testing.T) {
 	onStores(t, everything, func(t *testing.T, s replayserver.Store) {
 		srv := serve(t, s)
-		for _, v := range []any{map[string]int{"a": 1}, map[string]any{}, "text", nil, map[string]any{"event": 5}, map[string]any{"event": map[string]int{"x": 1}}} {
+		for _, v := range []any{map[string]int{"a": 1}, map[string]any{}, "text", nil, map[string]any{"event": 5}, map[string]any{"event": map[string]int{"x": 1}},
+			map[string]any{"replay.data": 5}, json.RawMessage(`{"replay\u002edata":5,"a":1}`), map[string]any{"a": map[string]int{"replay.data": 5}}} {
 			require.NoError(t, srv.Publish(t.Context(), "/event/Order", v))
 		}
 		c := dial(t, srv)
-		ids, data := from(t, c, "/event/Order", -2, 6)
+		ids, data := from(t, c, "/event/Order", -2, 9)
 		for i, want := range []string{
 			`{"event":{"replayId":%d},"a":1}`,
 			`{"event":{"replayId":%d}}`,
@@ -85,12 +86,15 @@ func TestThePastComesAsSalesforceHasIt(t *testing.T) {
 			`{"event":{"replayId":%d},"replay.data":null}`,
 			`{"event":{"replayId":%d},"replay.data":{"event":5}}`,
 			`{"event":{"replayId":%d,"x":1}}`,
+			`{"event":{"replayId":%d},"replay.data":{"replay.data":5}}`,
+			`{"event":{"replayId":%d},"replay.data":{"replay\u002edata":5,"a":1}}`,
+			`{"event":{"replayId":%d},"a":{"replay.data":5}}`,
 		} {
 			assert.Equal(t, fmt.Sprintf(want, ids[i]), data[i])
 			assert.True(t, i == 0 || ids[i] > ids[i-1])
 		}
 		c2 := dial(t, srv)
-		after, _ := from(t, c2, "/event/Order", fmt.Sprint(ids[2]), 3) // as a string, as elastic does
+		after, _ := from(t, c2, "/event/Order", fmt.Sprint(ids[2]), 6) // as a string, as elastic does
 		assert.Equal(t, ids[3:], after)
 		c.Close()
 		c2.Close()
