@@ -12,7 +12,10 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-const mostPerSecond = 1_000_000 // publishes: more than one process can make
+const (
+	mostPerSecond  = 1_000_000 // publishes: more than one process can make
+	leastPerSecond = 1.0 / 3600
+)
 
 type benchCmd struct {
 	connection
@@ -27,7 +30,7 @@ type benchCmd struct {
 	Stalled int           `placeholder:"N" help:"Additional subscribers that never read, in every second run; the runs between are the control. In the end both are compared."`
 	PID     int           `name:"pid" placeholder:"PID" help:"The server's process, if it runs on this machine: its memory is told too. Linux only."`
 	JSON    bool          `name:"json" help:"Print one JSON object per run instead of text and drawing, and with --stalled a last one that compares."`
-	SVG     string        `name:"svg" placeholder:"FILE" help:"Draw latency by percentile into this file."`
+	SVG     string        `name:"svg" placeholder:"FILE" help:"Draw latency by percentile into this file; of runs that a signal cut short or in which nothing arrived only if there are no others."`
 }
 
 // benchLoad is what depends on what is to be seen, unless it is given.
@@ -53,7 +56,8 @@ func (b *benchCmd) Help() string {
 that was lost, repeated or out of order makes exit status 1. Latency counts from when a message was due, also if
 it was sent late, to when a subscriber's handler has it. SIGINT ends the measuring; what there is is printed.
 Published and delivered are the messages that were due while it measured, and deliveries per second count until the
-last of them has arrived; faults are told of the warm-up too.
+last of them has arrived; faults are told of the warm-up too. For repeats it stays a moment longer: four times the
+p99, from 200ms to a second.
 
 Every client is this module's own, as a program would use it, and in one process: from some 200,000 deliveries a
 second on (look at the process) it is the clients that are measured. What a delivery costs the server is told by
@@ -63,7 +67,8 @@ address: cometd serve has --max-per-address.
 With --stalled the end is a table: the p99 of the others in the runs with and without, whether it is worse by more
 than the runs without differ, the server's memory, and what has become of those who did not read. A server that
 cannot tell them why, because nothing more goes into their sockets, is asked when they come back: cometd serve
-knows for ten seconds, and has it in its log.`
+knows for ten seconds, and has it in its log. Numbers of a run that a signal cut short, or in which nothing arrived,
+are not compared.`
 }
 
 // AfterApply fills in what was not given, and refuses numbers that make no
@@ -84,8 +89,8 @@ func (b *benchCmd) AfterApply(k *kong.Context) error {
 	switch {
 	case b.Clients < b.Channels:
 		return fmt.Errorf("--clients is %d, want one for each of the %d channels", b.Clients, b.Channels)
-	case b.Rate < 0 || b.Rate > mostPerSecond:
-		return fmt.Errorf("--rate is %v, want 0 to %d", b.Rate, mostPerSecond)
+	case b.Rate != 0 && !(b.Rate >= leastPerSecond && b.Rate <= mostPerSecond): // which is true of NaN
+		return fmt.Errorf("--rate is %v, want 0, or from one message an hour (%.4f) to %d", b.Rate, leastPerSecond, mostPerSecond)
 	case b.Stalled < 0:
 		return fmt.Errorf("--stalled is %d, want 0 or more", b.Stalled)
 	case b.Stalled > 0 && b.Transport == "long-polling":
@@ -98,6 +103,9 @@ func (b *benchCmd) AfterApply(k *kong.Context) error {
 		return fmt.Errorf("--duration is %v, want more than 0", b.Duration)
 	case b.WarmUp < 0:
 		return fmt.Errorf("--warm-up is %v, want 0 or more", b.WarmUp)
+	}
+	if _, err := parseChannel(b.Prefix + "/0"); err != nil {
+		return fmt.Errorf("--prefix is %q, of which no channel can be made: %w", b.Prefix, err)
 	}
 	if b.PID > 0 {
 		if _, err := resident(b.PID); err != nil {
@@ -131,9 +139,6 @@ func (b *benchCmd) fill(flags []*kong.Flag) {
 }
 
 func (b *benchCmd) Run(ctx context.Context, tty console) error {
-	if err := checkChannel(b.Prefix); err != nil {
-		return err
-	}
 	var done []*benchReport
 	var failed error
 	runs := b.runs()
@@ -154,13 +159,17 @@ func (b *benchCmd) Run(ctx context.Context, tty console) error {
 			break
 		}
 	}
-	if len(done) > 1 && b.Stalled > 0 {
-		if err := b.print(tty, compare(done)); err != nil {
+	if c, ok := compare(done); ok && b.Stalled > 0 {
+		if err := b.print(tty, c); err != nil {
 			return err
 		}
 	}
 	if b.SVG != "" && len(done) > 0 {
-		if err := os.WriteFile(b.SVG, drawLatency(done), 0o666); err != nil {
+		drawn := whole(done)
+		if len(drawn) == 0 {
+			drawn = done
+		}
+		if err := os.WriteFile(b.SVG, drawLatency(drawn), 0o666); err != nil {
 			return errors.Join(failed, err)
 		}
 	}

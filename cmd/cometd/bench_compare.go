@@ -13,8 +13,8 @@ type benchComparison struct {
 	Stalled     int           `json:"stalled"`
 	Control     benchSide     `json:"control"`
 	WithStalled benchSide     `json:"with_stalled"`
-	Fates       []stalledFate `json:"stalled_ended"` // of all runs
-	benchFaults
+	Fates       []stalledFate `json:"stalled_ended"` // of all runs, also those that were cut short
+	benchFaults               // of all runs, too
 
 	// Worse is the median p99 with stalled subscribers less that of the control,
 	// in µs, and Spread the most that the control differs from itself. Within is
@@ -24,7 +24,7 @@ type benchComparison struct {
 	Within *bool `json:"within_spread,omitempty"`
 }
 
-// A benchSide is of all runs of a kind.
+// A benchSide is of all whole runs of a kind.
 type benchSide struct {
 	Runs   int         `json:"runs"`
 	P99    benchRange  `json:"p99_us"`
@@ -37,17 +37,33 @@ type benchRange struct {
 	Most   int64 `json:"max"`
 }
 
-// compare is of runs of both kinds.
-func compare(runs []*benchReport) *benchComparison {
+// whole are the runs that can be compared: nothing cut them short, and something
+// has arrived in them.
+func whole(runs []*benchReport) (rs []*benchReport) {
+	for _, r := range runs {
+		if !r.cut && r.Delivered > 0 {
+			rs = append(rs, r)
+		}
+	}
+	return rs
+}
+
+// compare is of runs of both kinds. It is false if there is no whole one of either.
+func compare(runs []*benchReport) (*benchComparison, bool) {
 	var c benchComparison
 	var control, stalled []*benchReport
-	for _, r := range runs {
+	for _, r := range whole(runs) {
 		if r.Stalled == 0 {
 			control = append(control, r)
 		} else {
 			stalled = append(stalled, r)
 			c.Stalled = r.Stalled
 		}
+	}
+	if len(control) == 0 || len(stalled) == 0 {
+		return nil, false
+	}
+	for _, r := range runs {
 		c.Clients = r.Clients
 		c.Fates = append(c.Fates, r.Fates...)
 		c.Lost, c.Disorder, c.Repeated = c.Lost+r.Lost, c.Disorder+r.Disorder, c.Repeated+r.Repeated
@@ -59,7 +75,7 @@ func compare(runs []*benchReport) *benchComparison {
 		within := c.Worse <= c.Spread
 		c.Within = &within
 	}
-	return &c
+	return &c, true
 }
 
 func sideOf(runs []*benchReport) benchSide {

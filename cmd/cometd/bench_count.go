@@ -223,11 +223,25 @@ func (s *latencyShard) record(ns int64) {
 	_ = s.h.RecordValue(min(max(ns/1000, 1), longestLatency.Microseconds())) // within its bounds
 }
 
-// latency is that of all measured deliveries.
+// latency is that of all measured deliveries until now.
 func (c *benchCount) latency() *hdrhistogram.Histogram {
 	all := newLatency()
 	for _, s := range c.shards {
-		all.Merge(s.h)
+		s.addTo(all)
 	}
 	return all
+}
+
+// encore is how long a repeat of the last message is waited for. It takes as long as
+// any message, and whoever sends it needs a while to do so.
+func (c *benchCount) encore() time.Duration {
+	const least, most = 200 * time.Millisecond, time.Second
+	p99 := time.Duration(c.latency().ValueAtQuantile(99)) * time.Microsecond
+	return min(max(least, 4*p99), most)
+}
+
+func (s *latencyShard) addTo(all *hdrhistogram.Histogram) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all.Merge(s.h)
 }

@@ -33,6 +33,7 @@ type benchReport struct {
 	benchMeasured
 
 	latency *hdrhistogram.Histogram
+	cut     bool // it has not measured for as long as it should have
 }
 
 // benchMeasured is of the messages that were due in the measured time, however
@@ -68,13 +69,15 @@ type benchFaults struct {
 // report is of a run whose clients have ended.
 func (r *benchRun) report(fates []stalledFate, memory int64) *benchReport {
 	c := r.count
-	p := &benchReport{URL: r.URL, Transport: r.transports(), Clients: r.Clients, Publishers: r.Publishers,
+	p := &benchReport{URL: r.shownURL(), Transport: r.transports(), Clients: r.Clients, Publishers: r.Publishers,
 		Channels: r.Channels, Stalled: len(fates), Fates: fates, Memory: memory, Size: r.Size, Rate: r.Rate,
 		WarmUp: r.WarmUp.Seconds(), latency: c.latency()}
 	if r.Rate == 0 {
 		p.Window = r.Window
 	}
-	p.Seconds = max(0, time.Duration(c.to.Load()-c.from.Load()).Seconds()) // it may have ended before it began
+	measured := time.Duration(c.to.Load() - c.from.Load())
+	p.cut = measured < r.Duration
+	p.Seconds = max(0, measured.Seconds()) // it may have ended before it began
 	for _, s := range c.streams {
 		p.Published += s.measured.Load()
 		p.Lost += s.backlog()

@@ -146,7 +146,7 @@ func (r *benchRun) subscribe(ctx context.Context, i int, c *client.Client) error
 		l.hear(m.Data)
 		return nil
 	})
-	return err
+	return r.unanswered("the subscribe to "+r.channel(channel), err)
 }
 
 // work publishes for the warm-up and the duration, or until ctx ends.
@@ -198,8 +198,13 @@ func (r *benchRun) watch(ctx context.Context) error {
 	return nil
 }
 
-// settle waits for what is under way, as long as it keeps coming.
-func (r *benchRun) settle() { r.silent(func() bool { return r.count.backlog() == 0 }) }
+// settle waits for what is under way, as long as it keeps coming. Once all has come
+// it stays for what may come again.
+func (r *benchRun) settle() {
+	if !r.silent(func() bool { return r.count.backlog() == 0 }) {
+		time.Sleep(r.count.encore())
+	}
+}
 
 // silent looks at what comes until done. It returns true as soon as something is
 // under way and nothing has come for --wait.

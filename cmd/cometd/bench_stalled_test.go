@@ -150,7 +150,8 @@ func TestBenchJudgesByTheSpreadOfTheControl(t *testing.T) {
 			for i := range c.control {
 				runs = append(runs, reportOf(c.control[i], 0), reportOf(c.stalled[i], 1))
 			}
-			x := compare(runs)
+			x, ok := compare(runs)
+			require.True(t, ok)
 			assert.Equal(t, c.says, x.verdict())
 			var parsed map[string]any
 			text, err := json.Marshal(x)
@@ -159,20 +160,45 @@ func TestBenchJudgesByTheSpreadOfTheControl(t *testing.T) {
 			assert.Equal(t, c.within, parsed["within_spread"])
 		})
 	}
-	x := compare([]*benchReport{reportOf(4, 0), reportOf(1, 1), reportOf(2, 0)})
+	x, _ := compare([]*benchReport{reportOf(4, 0), reportOf(1, 1), reportOf(2, 0)})
 	assert.Equal(t, benchRange{2, 3, 4}, x.Control.P99, "the median of two is between them")
 }
 
 func reportOf(p99 int64, stalled int) *benchReport {
-	return &benchReport{Stalled: stalled, benchMeasured: benchMeasured{Latency: latencies{P99: p99}}}
+	return &benchReport{Stalled: stalled, benchMeasured: benchMeasured{Delivered: 1, Latency: latencies{P99: p99}}}
+}
+
+// Numbers of a run that was cut short, or had no deliveries, say nothing of the
+// others; what was lost in it, and what became of the stalled, they do.
+func TestBenchComparesWholeRunsOnly(t *testing.T) {
+	cut, empty := reportOf(0, 1), reportOf(0, 0)
+	cut.cut, cut.Lost, cut.Fates = true, 1, []stalledFate{{Socket: "cut"}}
+	empty.Delivered = 0
+	control, stalled := reportOf(10, 0), reportOf(12, 1)
+	x, ok := compare([]*benchReport{control, stalled, empty, cut})
+	require.True(t, ok)
+	assert.Equal(t, benchSide{Runs: 1, P99: benchRange{10, 10, 10}}, x.Control)
+	assert.Equal(t, benchSide{Runs: 1, P99: benchRange{12, 12, 12}}, x.WithStalled)
+	assert.EqualValues(t, 1, x.Lost)
+	assert.Len(t, x.Fates, 1)
+	for _, runs := range [][]*benchReport{{control, cut}, {empty, stalled}, {control, control}, nil} {
+		_, ok := compare(runs)
+		assert.False(t, ok, "there is one kind at most")
+	}
+
+	r := &benchRun{benchCmd: &benchCmd{benchLoad: benchLoad{Duration: time.Hour}}, count: newBenchCount(1, 16)}
+	r.count.measure(r.count.began, time.Hour)
+	assert.False(t, r.report(nil, 0).cut)
+	r.count.cutShort(r.count.began.Add(time.Minute))
+	assert.True(t, r.report(nil, 0).cut)
 }
 
 func TestBenchTablesWhatBothKindsOfRunsHad(t *testing.T) {
-	x := compare([]*benchReport{
-		{Clients: 9, benchMeasured: benchMeasured{Latency: latencies{P99: 12_345}}, Memory: 30 << 20},
-		{Clients: 9, benchMeasured: benchMeasured{Latency: latencies{P99: 10_000}}, Memory: 31 << 20, Stalled: 1, Fates: []stalledFate{{Socket: "cut"}}, benchFaults: benchFaults{Lost: 1}},
-		{Clients: 9, benchMeasured: benchMeasured{Latency: latencies{P99: 20_000}}, Memory: 40 << 20, benchFaults: benchFaults{Repeated: 2}},
-		{Clients: 9, benchMeasured: benchMeasured{Latency: latencies{P99: 16_000}}, Memory: 41 << 20, Stalled: 1, Fates: []stalledFate{{Socket: "cut"}}},
+	x, _ := compare([]*benchReport{
+		{Clients: 9, benchMeasured: benchMeasured{Delivered: 1, Latency: latencies{P99: 12_345}}, Memory: 30 << 20},
+		{Clients: 9, benchMeasured: benchMeasured{Delivered: 1, Latency: latencies{P99: 10_000}}, Memory: 31 << 20, Stalled: 1, Fates: []stalledFate{{Socket: "cut"}}, benchFaults: benchFaults{Lost: 1}},
+		{Clients: 9, benchMeasured: benchMeasured{Delivered: 1, Latency: latencies{P99: 20_000}}, Memory: 40 << 20, benchFaults: benchFaults{Repeated: 2}},
+		{Clients: 9, benchMeasured: benchMeasured{Delivered: 1, Latency: latencies{P99: 16_000}}, Memory: 41 << 20, Stalled: 1, Fates: []stalledFate{{Socket: "cut"}}},
 	})
 	assert.Equal(t, `9 clients, 2 runs with 1 stalled and 2 without, in turn
 

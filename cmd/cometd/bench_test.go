@@ -2,7 +2,9 @@ package main
 
 import (
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -44,6 +46,33 @@ func TestBenchSeesEveryFault(t *testing.T) {
 			r := benchFaults{count.backlog(), l.disorder, l.repeated}
 			assert.Equal(t, name != "all", r.failure() != nil)
 		})
+	}
+}
+
+// The last message may be repeated like any other: a run ends a moment after all
+// has come.
+func TestBenchSeesARepeatOfTheLastMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &benchRun{benchCmd: &benchCmd{connection: connection{Wait: time.Minute}}, count: newBenchCount(1, 16)}
+		stream, l := r.count.streams[0], r.count.listener(0, func(int64) bool { return true })
+		stream.subscribers = 1
+		stream.sent.Store(1)
+		var heard sync.WaitGroup
+		heard.Go(func() {
+			for range 2 {
+				time.Sleep(150 * time.Millisecond)
+				l.hear(r.count.appendData(nil, 0, 0, time.Now(), 128))
+			}
+		})
+		r.settle()
+		assert.InDelta(t, 350*time.Millisecond, time.Since(r.count.began), float64(20*time.Millisecond))
+		heard.Wait()
+		assert.EqualValues(t, 1, l.repeated)
+	})
+	for p99, want := range map[time.Duration]time.Duration{0: 200, 10 * time.Millisecond: 200, 100 * time.Millisecond: 400, time.Minute: 1000} {
+		count := newBenchCount(1, 16)
+		count.shards[0].record(int64(p99))
+		assert.InDelta(t, want*time.Millisecond, count.encore(), float64(time.Millisecond), p99)
 	}
 }
 

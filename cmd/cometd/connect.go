@@ -49,7 +49,7 @@ type connection struct {
 func (c *connection) AfterApply() error {
 	u, err := url.Parse(c.URL)
 	if err != nil {
-		return fmt.Errorf("URL: %w", err)
+		return fmt.Errorf("URL: %s, want %s", withoutSecrets(err), wantedURL)
 	}
 	switch u.Scheme {
 	case "ws", "wss":
@@ -58,11 +58,33 @@ func (c *connection) AfterApply() error {
 	}
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return fmt.Errorf("URL is %q, want http://HOST/PATH or https://HOST/PATH", c.URL)
+		return fmt.Errorf("URL is %q, want %s", redacted(u), wantedURL)
 	case c.Wait <= 0:
 		return fmt.Errorf("--wait is %v, want more than 0", c.Wait)
 	}
 	return nil
+}
+
+const wantedURL = "http://HOST/PATH or https://HOST/PATH"
+
+// withoutSecrets is why a URL cannot be read: without its text, and without the
+// piece that net/url quotes, which is of a password that has a slash or a percent
+// sign in it.
+func withoutSecrets(err error) string {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	reason, _, _ := strings.Cut(err.Error(), ` "`)
+	return reason
+}
+
+// redacted is u without what may be secret, also where http:// was forgotten.
+func redacted(u *url.URL) string {
+	shown := *u
+	if at := strings.LastIndex(u.Opaque, "@"); at >= 0 {
+		shown.Opaque = "xxxxx" + u.Opaque[at:]
+	}
+	return transport.Redacted(&shown)
 }
 
 // dial returns a connected client, or says within c.Wait why there is none.
@@ -116,6 +138,14 @@ func answered(err error) bool {
 	return refused || e != nil && e.Status > 0
 }
 
+// unanswered says of a wait that has lasted c.Wait what was not answered.
+func (c *connection) unanswered(request string, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no answer from %s within %v to %s", c.shownURL(), c.Wait, request)
+	}
+	return err
+}
+
 // shownURL is the URL without what may be secret.
 func (c *connection) shownURL() string {
 	u, err := url.Parse(c.URL)
@@ -147,6 +177,9 @@ func (c *connection) options(tty console) ([]client.Option, error) {
 	if err != nil {
 		return nil, err
 	}
+	if token != (client.Token{}) && header["Authorization"] != nil {
+		return nil, badUsage("--header Authorization can't be used together with --bearer or --basic")
+	}
 	for key, values := range header {
 		for _, value := range values {
 			opts = append(opts, client.WithHeader(key, value))
@@ -167,6 +200,8 @@ func (c *connection) options(tty console) ([]client.Option, error) {
 func (c *connection) token() (client.Token, error) {
 	user, password, ok := strings.Cut(c.Basic, ":")
 	switch {
+	case !legalValue(c.Bearer):
+		return client.Token{}, badUsage("--bearer has a line break or another control character")
 	case c.Bearer != "":
 		return client.Bearer(c.Bearer), nil
 	case c.Basic == "":
@@ -181,12 +216,30 @@ func (c *connection) header() (http.Header, error) {
 	header := http.Header{}
 	for _, line := range c.Header {
 		key, value, ok := strings.Cut(line, ":")
-		if !ok || key == "" {
-			return nil, badUsage("--header is %q, want 'KEY: VALUE'", line)
+		value = strings.TrimSpace(value)
+		switch at := strings.IndexFunc(key, notInName); {
+		case !ok: // and what it has may be a secret
+			return nil, badUsage("--header has no colon, want 'KEY: VALUE'")
+		case key == "":
+			return nil, badUsage("--header has no name before its colon, want 'KEY: VALUE'")
+		case at >= 0:
+			return nil, badUsage("--header has a name with an illegal character at byte %d, want 'KEY: VALUE'", at+1)
+		case !legalValue(value):
+			return nil, badUsage("--header %s has a line break or another control character in its value", key)
 		}
-		header.Add(key, strings.TrimSpace(value))
+		header.Add(key, value)
 	}
 	return header, nil
+}
+
+// notInName reports whether a header's or a cookie's name cannot have r (RFC 9110 §5.6.2).
+func notInName(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+}
+
+// legalValue reports whether a header can have s as its value (RFC 9110 §5.5).
+func legalValue(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
 // trusting is an HTTP client for servers whose certificate comes from file.
@@ -217,11 +270,21 @@ func (c *connection) cookies() ([]*http.Cookie, error) {
 	for _, pair := range c.Cookie {
 		parsed, err := http.ParseCookie(pair)
 		if err != nil {
-			return nil, badUsage("--cookie is %q, want NAME=VALUE: %w", pair, err)
+			return nil, badUsage("--cookie%s: %w, want NAME=VALUE", named(pair), err)
 		}
 		cookies = append(cookies, parsed...)
 	}
 	return cookies, nil
+}
+
+// named is the name of a cookie, behind a space, if it is one: all else may be a
+// secret.
+func named(pair string) string {
+	name, _, ok := strings.Cut(pair, "=")
+	if !ok || name == "" || strings.ContainsFunc(name, notInName) {
+		return ""
+	}
+	return " " + name
 }
 
 func (c *connection) dialers() []transport.Dialer {

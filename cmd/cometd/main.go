@@ -5,9 +5,9 @@
 //	cometd pub http://127.0.0.1:8080/cometd /chat/lobby '"hello"'
 //	cometd bench http://127.0.0.1:8080/cometd      # how fast it is, and whether all arrives
 //
-// Messages go to stdout, everything said about them to stderr. The exit status
-// is 0 when all went well, 1 when a server refused or could not be reached, and
-// 2 when the command line was wrong.
+// Messages and results go to stdout, everything else to stderr. The exit status
+// is 0 when all went well, 1 when a server refused or could not be reached, or
+// when something here did not work, and 2 when the command line was wrong.
 package main
 
 import (
@@ -40,6 +40,12 @@ type commands struct {
 	PrintVersion kong.VersionFlag `name:"version" help:"Say which version this is."`
 }
 
+const about = `CometD (Bayeux 1.0) on the command line: a server, a subscriber, a publisher, a load.
+
+The exit status is 0 when all went well, 1 when a server refused or could not be reached, or when
+something here did not work, and 2 when the command line was wrong. Messages and results go to
+stdout, everything else to stderr.`
+
 // A console is where a command reads and writes.
 type console struct {
 	in       io.Reader
@@ -59,7 +65,7 @@ func status() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	return run(ctx, os.Args[1:], console{os.Stdin, stdout(), os.Stderr})
+	return run(ctx, os.Args[1:], console{os.Stdin, os.Stdout, os.Stderr})
 }
 
 // run is the whole program: it reads args, does what they say until ctx ends,
@@ -80,7 +86,7 @@ func execute(ctx context.Context, args []string, tty console) error {
 	answered := false // --help or --version: all is said
 	parser, err := kong.New(&commands{},
 		kong.Name("cometd"),
-		kong.Description("CometD (Bayeux 1.0) on the command line: a server, a subscriber, a publisher, a load."),
+		kong.Description(about),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 96}),
 		kong.Vars{"version": version()},
 		kong.Writers(tty.out, tty.err),

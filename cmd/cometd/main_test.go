@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -81,6 +83,7 @@ func params(dir, transport string) testscript.Params {
 			"repeat":      repeat,
 			"silent":      silent,
 			"swallower":   swallower,
+			"deaf":        deaf,
 			"certificate": certificate,
 		},
 	}
@@ -165,7 +168,9 @@ func finish(ts *testscript.TestScript, _ bool, args []string) {
 // exits STATUS COMMAND…: like exec, with the status that it must end with.
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	var stdout, stderr bytes.Buffer
-	cmd := exec.Command(args[1], args[2:]...)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, args[1], args[2:]...)
 	cmd.Dir = ts.Getenv("WORK")
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); cmd.ProcessState == nil {
@@ -215,6 +220,27 @@ func swallower(ts *testscript.TestScript, _ bool, args []string) {
 			<-r.Context().Done()
 			return
 		}
+		srv.ServeHTTP(w, r)
+	}))
+	ts.Defer(func() {
+		srv.Close()
+		hs.Close()
+	})
+	ts.Setenv(args[0], hs.Listener.Addr().String())
+}
+
+// deaf VARIABLE: the address of a server that polls reach, unless they are about
+// channels that begin with /a.
+func deaf(ts *testscript.TestScript, _ bool, args []string) {
+	srv, err := cometd.NewServer()
+	ts.Check(err)
+	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || bytes.Contains(body, []byte(`"/a`)) {
+			<-r.Context().Done()
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		srv.ServeHTTP(w, r)
 	}))
 	ts.Defer(func() {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/client"
@@ -33,9 +34,9 @@ type pubCmd struct {
 }
 
 func (p *pubCmd) Help() string {
-	return `It ends with status 0 only after the server has accepted every message. Lines of stdin are sent
-without waiting for each answer, in their order; a refusal stops it. What begins with a hyphen
-comes after two of them: cometd pub URL /a -- -5`
+	return `It ends with status 0 only after the server has accepted every message. Lines of stdin, of
+16 MiB at most, are sent without waiting for each answer, in their order; a refusal stops it.
+What begins with a hyphen comes after two of them: cometd pub URL /a -- -5`
 }
 
 // AfterApply refuses a number of attempts that publishes nothing.
@@ -47,8 +48,11 @@ func (p *pubCmd) AfterApply() error {
 }
 
 func (p *pubCmd) Run(ctx context.Context, tty console) error {
-	if err := checkChannel(p.Channel); err != nil {
-		return err
+	switch ch, err := parseChannel(p.Channel); {
+	case err != nil:
+		return badUsage("CHANNEL: %w", err)
+	case ch.IsWild():
+		return badUsage("CHANNEL has a wildcard, which only sub can use: %s", ch)
 	}
 	source := tty.in
 	if p.JSON != "-" {
@@ -80,7 +84,7 @@ func (p *pubCmd) publish(ctx context.Context, c *client.Client, data []byte) err
 	ctx, cancel := context.WithTimeout(ctx, p.Wait)
 	defer cancel()
 	if err := c.Publish(ctx, p.Channel, json.RawMessage(data)); err != nil {
-		return p.refused(err)
+		return p.refused(p.unanswered("the publish to "+p.shown(), err))
 	}
 	return nil
 }
@@ -198,7 +202,11 @@ func readLines(ctx context.Context, r io.Reader) <-chan textLine {
 				return
 			}
 		}
-		if err := scan.Err(); err != nil {
+		err := scan.Err()
+		if errors.Is(err, bufio.ErrTooLong) {
+			err = fmt.Errorf("longer than %d MiB, the most that a line may have", maxLine>>20)
+		}
+		if err != nil {
 			put(textLine{err: fmt.Errorf("line %d of stdin: %w", number, err)})
 		}
 	}()
@@ -210,12 +218,24 @@ func checkJSON(place string, text []byte) error {
 	var v json.RawMessage
 	err := json.Unmarshal(text, &v)
 	if err == nil {
-		return nil
+		return checkUTF8(place, text)
 	}
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return badUsage("%s is not JSON at byte %d: %w: %s", place, syntax.Offset, err, excerpt(text, syntax.Offset))
 	}
 	return badUsage("%s is not JSON: %w", place, err)
+}
+
+// checkUTF8 finds what package json lets pass within strings.
+func checkUTF8(place string, text []byte) error {
+	for at := 0; at < len(text); {
+		r, n := utf8.DecodeRune(text[at:])
+		if r == utf8.RuneError && n == 1 {
+			return badUsage("%s is not JSON at byte %d: no UTF-8: %s", place, at+1, excerpt(text, int64(at)))
+		}
+		at += n
+	}
+	return nil
 }
 
 // excerpt is the text around an offset, quoted and short.

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 
+	"github.com/alecthomas/kong"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -28,19 +30,19 @@ import (
 type serveCmd struct {
 	Listen      string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen; port 0 picks one. Default: ${default}."`
 	Path        string        `default:"/cometd" help:"Where Bayeux is; the paths below it too. Default: ${default}."`
-	Transports  []string      `default:"websocket,long-polling" enum:"websocket,long-polling,callback-polling" placeholder:"TYPE,…" help:"What clients may use, best first. Default: ${default}; callback-polling only when named."`
+	Transports  []string      `default:"websocket,long-polling" enum:"websocket,long-polling,callback-polling" placeholder:"TYPE" help:"What clients may use, best first. Default: ${default}; callback-polling only when named."`
 	AllowOrigin []string      `placeholder:"ORIGIN" help:"Let pages of this origin in, such as https://example.org or https://*.example.org; may be repeated. Default: the server's own; where --listen is the loopback, of localhost alone."`
 	Chat        bool          `default:"true" negatable:"" help:"Serve the chat page at /. Default: yes."`
 	TLSCert     string        `name:"tls-cert" type:"existingfile" and:"tls" placeholder:"FILE" help:"Speak TLS, with this certificate (PEM, its chain behind it). The files are read again when they change."`
 	TLSKey      string        `name:"tls-key" type:"existingfile" and:"tls" placeholder:"FILE" help:"The certificate's key (PEM)."`
 	Compress    size          `placeholder:"BYTES" help:"Compress WebSocket payloads of this size and more, such as 1KiB, for clients that can (permessage-deflate). It costs CPU. Default: never."`
-	Extensions  []string      `default:"ack,timesync" enum:"ack,timesync,once,timestamp" placeholder:"NAME,…" help:"Extensions for clients that ask for them, of ack, timesync and once (which costs each publish a little), and timestamp, which is on all replies of sessions. Default: ${default}."`
+	Extensions  []string      `default:"ack,timesync" enum:"ack,timesync,once,timestamp" placeholder:"NAME" help:"Extensions for clients that ask for them, of ack, timesync and once (which costs each publish a little), and timestamp, which is on all replies of sessions. Default: ${default}."`
 	LogLevel    slog.Level    `default:"warn" placeholder:"LEVEL" help:"What to log to stderr: debug, info, warn or error. Default: ${default}."`
 	Pprof       string        `placeholder:"HOST:PORT" help:"Serve Go's profiles of this process at /debug/pprof/ there, an address of the loopback. Default: nowhere."`
 	Grace       time.Duration `default:"10s" help:"How long a stop may take; who takes longer is cut off. Default: ${default}."`
 
 	history `group:"History:"`
-	timing  `group:"Timing:"`
+	timing  `group:"Timing (0s is the default, -1s is no time at all: --max-pause=-1s):"`
 	limits
 	tolerate `group:"Clients:"`
 }
@@ -66,7 +68,7 @@ with the caller's own data. SIGTERM and SIGINT stop it: clients are told, then c
 }
 
 // AfterApply refuses what no server could be made of.
-func (s *serveCmd) AfterApply() error {
+func (s *serveCmd) AfterApply(k *kong.Context) error {
 	switch {
 	case !isPath(s.Path):
 		return fmt.Errorf("--path is %q, want a path such as /cometd", s.Path)
@@ -84,10 +86,24 @@ func (s *serveCmd) AfterApply() error {
 			return fmt.Errorf("%s is %d, want a positive number", flag.name, flag.n)
 		}
 	}
+	switch {
+	case s.Compress > 0 && !slices.Contains(s.Transports, "websocket"):
+		return errors.New("--compress is of no use without websocket in --transports")
+	case s.MaxCallback > 0 && !slices.Contains(s.Transports, "callback-polling"):
+		return errors.New("--max-callback is of no use without callback-polling in --transports")
+	}
+	for i, name := range s.Extensions {
+		if slices.Contains(s.Extensions[:i], name) {
+			return fmt.Errorf("--extensions has %s twice", name)
+		}
+	}
 	if s.Pprof != "" {
 		if err := checkProfiles(s.Pprof); err != nil {
 			return err
 		}
+	}
+	if err := s.history.check(k.Path); err != nil {
+		return err
 	}
 	return checkAddress(s.Listen)
 }
@@ -100,7 +116,7 @@ func isPath(p string) bool {
 
 func (s *serveCmd) Run(ctx context.Context, tty console) (err error) {
 	log := newLogger(tty.err, s.LogLevel)
-	past, forget, err := s.history.open(s.Chat)
+	past, forget, err := s.history.open(s.Chat, log)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
@@ -20,7 +21,7 @@ type subCmd struct {
 	connection
 
 	Count   uint64   `placeholder:"N" help:"End after this many messages. Default: never."`
-	Replay  *int64   `placeholder:"ID" help:"Begin after the message with this id; -2: with all that the server keeps; -1: with what is published from now on. For servers with a history."`
+	Replay  *int64   `placeholder:"ID" help:"Begin after the message with this id, 1 or more; -2: with all that the server keeps; -1: with what is published from now on. For servers with a history."`
 	Channel []string `arg:"" help:"The channels, such as /chat/lobby, '/chat/*' or '/chat/**'."`
 }
 
@@ -35,10 +36,18 @@ does not take within a second of the signal what has come. Characters that a ter
 written as \u….`
 }
 
+// AfterApply refuses positions that no server has.
+func (s *subCmd) AfterApply() error {
+	if s.Replay != nil && (*s.Replay == 0 || *s.Replay < int64(replay.All)) {
+		return fmt.Errorf("--replay is %d, want the id of a message, 1 or more, or %d or %d", *s.Replay, replay.All, replay.New)
+	}
+	return s.connection.AfterApply()
+}
+
 func (s *subCmd) Run(ctx context.Context, tty console) error {
 	for _, ch := range s.Channel {
-		if err := checkChannel(ch); err != nil {
-			return err
+		if _, err := parseChannel(ch); err != nil {
+			return badUsage("CHANNEL: %w", err)
 		}
 	}
 	c, err := s.dial(ctx, tty, s.extensions()...)
@@ -69,16 +78,18 @@ func (s *subCmd) extensions() []client.Option {
 	return opts
 }
 
-// subscribe asks for all channels with one request, so that their messages are
-// one stream in the server's order.
+// subscribe asks for all channels with one request, so that what is published on
+// them is one stream in the server's order. With --replay each channel begins with
+// its own past, and there is no order between two of them until both pasts have come.
 func (s *subCmd) subscribe(ctx context.Context, c *client.Client, tty console) (*client.Subscription, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Wait)
 	defer cancel()
-	return c.Subscribe(ctx, s.Channel[0],
+	sub, err := c.Subscribe(ctx, s.Channel[0],
 		client.WithChannels(s.Channel[1:]...),
 		client.WithOnGap(func(g client.Gap) {
 			fmt.Fprintf(tty.err, "messages may be missing on %s %s: %v\n", plain(g.Channel), during(g), g.Reason)
 		}))
+	return sub, s.unanswered("the subscribe to "+strings.Join(s.Channel, ", "), err)
 }
 
 // during is when a gap was.
@@ -90,11 +101,37 @@ func during(g client.Gap) string {
 	return "between " + g.From.Format(time.TimeOnly) + " and " + to
 }
 
-// print writes messages until ctx or the subscription ends, or --count is
-// reached (done). What arrived together is flushed together.
+// lastWrite is how long stdout may take what waits after a signal.
+const lastWrite = time.Second
+
+// print is write, and ends lastWrite after ctx at the latest. Not all that stdout may
+// be lets a write be interrupted: one that still waits then is left behind, and ends
+// with the process.
 func (s *subCmd) print(ctx context.Context, sub *client.Subscription, w io.Writer) (done bool, err error) {
+	written := make(chan struct{})
+	var ok bool
+	var failed error
+	go func() {
+		defer close(written)
+		ok, failed = s.write(ctx, sub, w)
+	}()
+	select {
+	case <-written:
+		return ok, failed
+	case <-ctx.Done():
+	}
+	select {
+	case <-written:
+		return ok, failed
+	case <-time.After(lastWrite):
+		return false, fmt.Errorf("stdout has not taken within %v of the signal what has come", lastWrite)
+	}
+}
+
+// write writes messages until ctx or the subscription ends, or --count is
+// reached (done). What arrived together is flushed together.
+func (s *subCmd) write(ctx context.Context, sub *client.Subscription, w io.Writer) (done bool, err error) {
 	const most = 256
-	defer limitWrites(ctx, w)()
 	out := bufio.NewWriterSize(w, 64<<10)
 	lines := json.NewEncoder(lineWriter{out})
 	lines.SetEscapeHTML(false)
@@ -113,20 +150,6 @@ func (s *subCmd) print(ctx context.Context, sub *client.Subscription, w io.Write
 		}
 	}
 	return false, nil
-}
-
-// lastWrite is how long stdout may take what waits after a signal.
-const lastWrite = time.Second
-
-// limitWrites ends writes to w that still wait lastWrite after ctx has ended, if
-// w can have a deadline; if it cannot, it takes a second signal.
-func limitWrites(ctx context.Context, w io.Writer) (stop func() bool) {
-	d, ok := w.(interface{ SetWriteDeadline(time.Time) error })
-	return context.AfterFunc(ctx, func() {
-		if ok {
-			_ = d.SetWriteDeadline(time.Now().Add(lastWrite))
-		}
-	})
 }
 
 // A line is a message as sub prints it.
@@ -157,11 +180,12 @@ func endedBySignal(ctx context.Context, err error) error {
 	return err
 }
 
-// checkChannel refuses what cannot be a channel anywhere. All else is the
-// server's to judge: Salesforce takes "/topic/T?Field=Value".
-func checkChannel(ch string) error {
-	if len(ch) < 2 || ch[0] != '/' {
-		return badUsage("CHANNEL is %q, want one that begins with a slash, such as /chat/lobby", ch)
+// parseChannel refuses what a client does, because no server takes it. All else is
+// the server's to judge: Salesforce takes "/topic/T?Field=Value".
+func parseChannel(ch string) (bayeux.Channel, error) {
+	c, err := bayeux.ParseRemote(ch)
+	if err == nil && c.Kind() == bayeux.Meta {
+		err = fmt.Errorf("meta channels are the protocol's own: %s", c)
 	}
-	return nil
+	return c, err
 }
