@@ -56,7 +56,8 @@ func serve() {
 func web(srv *server.Server, log slog.Handler) *http.Server {
 	return &http.Server{
 		Handler: srv, ConnState: srv.ConnState, ErrorLog: slog.NewLogLogger(ours{log}, slog.LevelError),
-		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
+		ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second,
 		HTTP2: &http.HTTP2Config{WriteByteTimeout: 10 * time.Second}, TLSConfig: &tls.Config{Certificates: certificates()},
 	}
 }

@@ -76,7 +76,7 @@ func run(ctx context.Context, ln net.Listener, cert, key, origin string, logger 
 		// by this alone.
 		HTTP2:          &http.HTTP2Config{WriteByteTimeout: 10 * time.Second},
 		ConnState:      srv.ConnState,
-		MaxHeaderBytes: 16 << 10,
+		MaxHeaderBytes: 32 << 10,
 		TLSConfig:      &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.GetCertificate},
 		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
