@@ -170,7 +170,7 @@ func TestAnUnsubscribeThatTheServerChokesOnIsGivenUp(t *testing.T) {
 			c := start(t, dialers(d))
 			bad, err := c.Subscribe(t.Context(), "/bad")
 			require.NoError(t, err)
-			synctest.Wait() // for the first connect, or the session would be given up, and all with it
+			synctest.Wait() // until it is connected
 			x.set()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 			defer cancel()

@@ -196,15 +196,17 @@ func (s *Subscription) Err() error { return s.queue.error() }
 
 // Unsubscribe ends the subscription at once; messages still in its queue are
 // given up. If it was the last one to its channel the server is told, and
-// Unsubscribe waits for the reply as long as there is a session and ctx allows. The
-// error is the server's refusal, or [ErrLost] if it failed over the request again and
-// again, or if it has not answered and somebody subscribes anew, see [Client.Subscribe].
+// Unsubscribe waits for the reply as long as there is a session and ctx allows, unless
+// there is no connection when it is called. The error is the server's refusal, or
+// [ErrLost] if it failed over the request again and again, or if it has not answered and
+// somebody subscribes anew, see [Client.Subscribe].
 func (s *Subscription) Unsubscribe(ctx context.Context) error {
 	if !s.end(nil, false) {
 		return nil
 	}
+	away := s.c.State() == bayeux.Unconnected // or it may be the request that ends the connection
 	r := s.leave()
-	if r == nil || s.c.State() == bayeux.Unconnected {
+	if r == nil || away {
 		return nil
 	}
 	select {
