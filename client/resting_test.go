@@ -144,3 +144,26 @@ func TestAChanEndsWithItsSubscription(t *testing.T) {
 		})
 	})
 }
+
+// Of each channel only the newest waits, also where a Chan had offered an older one.
+func TestWhatAChanOffersIsReplacedLikeWhatWaits(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d))
+			s, err := c.Subscribe(t.Context(), "/a", WithQueue(8, KeepLatest))
+			require.NoError(t, err)
+			ctx, cancel := context.WithCancel(t.Context())
+			messages := s.Chan(ctx)
+			for _, data := range []string{"1", "2"} {
+				f.publish("/a", data)
+				time.Sleep(time.Second)
+			}
+			cancel()
+			synctest.Wait()
+			_, open := <-messages
+			assert.False(t, open)
+			assert.Equal(t, []string{"2"}, take(t.Context(), s, 1))
+			assert.EqualValues(t, 1, c.Stats().Dropped)
+		})
+	})
+}

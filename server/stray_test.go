@@ -199,3 +199,26 @@ func TestANewerConnectTakesTheSessionBackToTheSocketBefore(t *testing.T) {
 		ends()
 	})
 }
+
+// An extension may take its time to look at a connect, and its client another socket
+// meanwhile.
+func TestAConnectThatAnExtensionHoldsUpLeavesTheHeldOneAlone(t *testing.T) {
+	var looks chan struct{}
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		looks = make(chan struct{})
+		c := w.session("/a")
+		first := c.stream
+		c.connect("slow")
+		c.stream = nil
+		c.hold("7")
+		close(looks)
+		assert.Equal(t, bayeux.Succeeded, c.expect(bayeux.MetaConnect, "slow").Outcome)
+		c.lives("7")
+		first.Close(transport.Normal)
+	}, server.WithExtension(server.Extension{Incoming: func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+		if m.ID == "slow" {
+			<-looks
+		}
+		return nil
+	}}))
+}

@@ -99,9 +99,8 @@ func Redacted(u *url.URL) string {
 func shown(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
-		if i := strings.IndexAny(raw, "?#"); i >= 0 {
-			return raw[:i]
-		}
+		raw, _, _ = strings.Cut(raw, "#")
+		raw, _, _ = strings.Cut(raw, "?")
 		return raw
 	}
 	return Redacted(u)
