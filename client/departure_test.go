@@ -137,3 +137,24 @@ func TestARefusedRenewalIsNotUnsubscribed(t *testing.T) {
 		})
 	})
 }
+
+// The request of the session before makes way while it is in hand: the server has not
+// taken it.
+func TestARenewalThatMakesWayIsNotTakenForAccepted(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d))
+			_, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			before := c.renewal("/a", nil)
+			r := c.renewal("/a", nil) // of the next session
+			tp := func() topic { c.topics.mu.Lock(); defer c.topics.mu.Unlock(); return *c.topics.byCh["/a"] }
+			require.Same(t, r, tp().renewal)
+			before.session = "gone"
+			c.requeue(before) // as unreached and notSent do
+			assert.Same(t, r, tp().renewal)
+			assert.NotEqual(t, "gone", tp().session)
+			c.settle(r, nil, lost(r.channel, errOver))
+		})
+	})
+}

@@ -179,7 +179,7 @@ func (c *Client) requeue(rs ...*request) {
 		case !back:
 			c.settle(r, nil, c.closedErr())
 		case r.abandoned.Load() && c.outbox.remove(r): // in this order: from now on they are found
-			c.settle(r, nil, r.ctx.Err())
+			c.settle(r, nil, withdrawn(r))
 		}
 	}
 }

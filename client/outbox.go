@@ -59,8 +59,33 @@ func (o *outbox) put(to lane, rs ...*request) bool {
 		}
 	}
 	o.lanes[to] = append(o.lanes[to], rs...)
+	if to == laneOther && len(rs) > 0 && rs[0].m != nil {
+		o.letPass()
+	}
 	o.signal(to)
 	return true
+}
+
+// letPass puts what is no publish before publishes of which the first rests: those
+// behind it may be very many. The caller holds mu.
+func (o *outbox) letPass() {
+	waiting := o.lanes[laneOther]
+	first := slices.IndexFunc(waiting, func(r *request) bool { return r.m == nil })
+	if first < 0 || waiting[first].rests() <= 0 {
+		return
+	}
+	var passing, publishes []*request
+	for _, r := range waiting[first:] {
+		if r.m == nil {
+			publishes = append(publishes, r)
+			continue
+		}
+		r.place = waiting[first].place - 1 // or the lane would be out of order
+		passing = append(passing, r)
+	}
+	if len(passing) > 0 {
+		o.lanes[laneOther] = slices.Concat(waiting[:first], passing, publishes)
+	}
 }
 
 // close takes nothing more and returns what waits.
@@ -93,6 +118,7 @@ func (o *outbox) putBack(rs []*request) bool {
 		}
 	}
 	o.lanes[laneOther] = waiting
+	o.letPass()
 	if slices.Contains(rs, o.apart) {
 		o.apart = nil
 	}
@@ -155,6 +181,7 @@ func (o *outbox) remove(r *request) bool {
 	for on := range o.lanes {
 		if i := slices.Index(o.lanes[on], r); i >= 0 {
 			o.lanes[on] = slices.Delete(o.lanes[on], i, i+1)
+			o.signal(lane(on)) // others may have waited for it
 			return true
 		}
 	}
@@ -185,6 +212,7 @@ func (o *outbox) clear(match func(*request) bool) (rs []*request) {
 			}
 			return false
 		})
+		o.signal(lane(on)) // others may have waited for them
 	}
 	return rs
 }
@@ -251,10 +279,7 @@ func (o *outbox) ready(lanes []lane) (rs []*request, wait time.Duration) {
 // for its time lets others pass; but no publish passes another.
 func rest(waiting []*request) (resting int, publishes bool, pause time.Duration) {
 	for i, r := range waiting[:min(len(waiting), mostPassed)] {
-		d := time.Duration(0)
-		if !r.after.IsZero() {
-			d = time.Until(r.after)
-		}
+		d := r.rests()
 		if d <= 0 && !(publishes && r.m == nil) {
 			return i, publishes, 0
 		}
@@ -266,7 +291,16 @@ func rest(waiting []*request) (resting int, publishes bool, pause time.Duration)
 	return len(waiting), publishes, pause
 }
 
-// mostPassed bounds the search: very many publishes may stand behind one that rests.
+// rests is how long r waits for its time.
+func (r *request) rests() time.Duration {
+	if r.after.IsZero() {
+		return 0
+	}
+	return time.Until(r.after)
+}
+
+// mostPassed bounds the search: very many publishes may stand behind one that rests, but
+// what may pass them stands before (letPass).
 const mostPassed = 1024
 
 // done says that a payload of the ordinary lane is sent, or an exchange over.

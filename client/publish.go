@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,6 +104,10 @@ func (c *Client) withdraw(r *request, why error) {
 		c.settle(r, nil, why)
 	}
 }
+
+// withdrawn is why r, which was on its way, is not sent any more: who waited for it has
+// gone, or it is asked anew in another session.
+func withdrawn(r *request) error { return cmp.Or(r.ctx.Err(), lost(r.channel, errOver)) }
 
 // replied settles r with its reply. What was refused because the session is gone
 // was not taken: it goes into the next one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -164,6 +165,155 @@ func TestWhatAChanOffersIsReplacedLikeWhatWaits(t *testing.T) {
 			assert.False(t, open)
 			assert.Equal(t, []string{"2"}, take(t.Context(), s, 1))
 			assert.EqualValues(t, 1, c.Stats().Dropped)
+		})
+	})
+}
+
+// A lane loses nothing and takes nothing twice, publishes keep their order whatever
+// comes back, and whoever waits for requests is woken in time, also for those that rest.
+func TestTheOutboxKeepsItsOrderWhateverComesBack(t *testing.T) {
+	for seed := range uint64(300) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			o := newOutbox(100000)
+			o.openOrdinary()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Hour)
+			defer cancel()
+			total, id := 200, uint64(0)
+			lastPublish := uint64(0)
+			got := map[*request]bool{}
+			made := 0
+			r2 := rand.New(rand.NewPCG(seed, 2))
+			add := func() {
+				r := r2
+				var rs []*request
+				n := 1 + r.IntN(3)
+				pub := r.IntN(2) == 0
+				for i := range n {
+					id++
+					q := &request{id: id, ctx: ctx, channel: "/p"}
+					if pub {
+						q.more = i < n-1
+					} else {
+						q.m, q.kind, q.breaks = &bayeux.Message{Channel: "/meta/subscribe"}, transport.Subscribe, new(breaks)
+					}
+					rs = append(rs, q)
+				}
+				made += n
+				o.put(laneOther, rs...)
+			}
+			go func() {
+				for range total {
+					add()
+					time.Sleep(time.Duration(r2.IntN(3)) * time.Second)
+				}
+			}()
+			idle := 0
+			for idle < 50 {
+				c2, stop := context.WithTimeout(ctx, 5*time.Minute)
+				rs := o.take(c2, laneConnect, laneOther)
+				stop()
+				if rs == nil {
+					break
+				}
+				o.done()
+				// what waits with an earlier place among publishes?
+				o.mu.Lock()
+				for _, q := range rs {
+					require.False(t, q.after.After(time.Now()))
+					if q.m == nil {
+						for _, w := range o.lanes[laneOther] {
+							require.False(t, w.m == nil && w.place < q.place, "order")
+						}
+					}
+				}
+				for i := 1; i < len(o.lanes[laneOther]); i++ {
+					require.LessOrEqual(t, o.lanes[laneOther][i-1].place, o.lanes[laneOther][i].place)
+				}
+				o.mu.Unlock()
+				var back []*request
+				fail := r.IntN(4) == 0
+				for _, q := range rs {
+					if fail {
+						q.after = time.Now().Add(time.Duration(1+r.IntN(60)) * time.Second)
+						if q.m != nil {
+							q.failures++
+							if r.IntN(3) == 0 {
+								q.breaks.times.Add(1)
+							}
+						}
+						back = append(back, q)
+					} else {
+						require.False(t, got[q])
+						got[q] = true
+						if q.m == nil {
+							require.Greater(t, q.place, lastPublish)
+							lastPublish = q.place
+						}
+						o.goOn(q)
+					}
+				}
+				if len(back) > 0 {
+					o.putBack(back)
+				}
+			}
+			require.Len(t, got, made)
+		})
+	}
+}
+
+// Those behind it are sent as soon as nobody waits for the first any more.
+func TestAPublishThatRestsAndIsWithdrawnFreesThoseBehindIt(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			lost := false
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel != "/p" || lost {
+					return false
+				}
+				lost = true
+				w.conn.Close(transport.Internal)
+				return true
+			}
+			f.hold = 10 * time.Minute
+			c := start(t, dialers(d), WithPublishRetry(2, time.Hour))
+			require.NoError(t, c.Wait(t.Context()))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			go c.Publish(ctx, "/p", 0)
+			time.Sleep(30 * time.Second) // it rests now
+			began := time.Now()
+			require.NoError(t, c.Publish(t.Context(), "/p", 1))
+			assert.Less(t, time.Since(began), 31*time.Second)
+		})
+	})
+}
+
+// However many wait.
+func TestManyPublishesThatWaitLetASubscribePass(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			lost := false
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel != "/p" || lost {
+					return false
+				}
+				lost = true
+				w.conn.Close(transport.Internal)
+				return true
+			}
+			c := start(t, dialers(d), WithPublishRetry(2, time.Hour))
+			require.NoError(t, c.Wait(t.Context()))
+			for i := range 1100 {
+				require.NoError(t, c.PublishFunc("/p", i, func(err error) {}))
+				if i == 0 {
+					time.Sleep(time.Minute)
+				}
+			}
+			began := time.Now()
+			_, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			assert.Less(t, time.Since(began), time.Minute)
 		})
 	})
 }

@@ -203,7 +203,8 @@ func (c *Client) resubscribe() {
 		}
 		rs = append(rs, r)
 	}
-	slices.SortStableFunc(rs, func(a, b *request) int { return cmp.Compare(a.breaks.count(), b.breaks.count()) })
+	suspicion := func(r *request) int { return r.breaks.count() + r.goneSessions }
+	slices.SortStableFunc(rs, func(a, b *request) int { return cmp.Compare(suspicion(a), suspicion(b)) })
 	c.outbox.putFirst(rs)
 	c.flow.signal()
 }

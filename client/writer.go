@@ -40,7 +40,7 @@ func (w *writer) send(l *link, conn transport.Conn, rs []*request) (sent bool, e
 		start = end
 	}
 	for _, r := range l.expect(conn, &w.requests, &w.messages) {
-		l.c.settle(r, nil, r.ctx.Err())
+		l.c.settle(r, nil, withdrawn(r))
 	}
 	if len(w.requests) == 0 {
 		return false, nil

@@ -113,6 +113,7 @@ func (s *Session) replaceConnect(t *turn) (old, stuck *link) {
 		old = l
 	}
 	if t.link.peer.Once {
+		s.goesOver(t.link)
 		s.via = t.link.peer.Type
 		s.seen(laneConnect)
 		stuck = s.detach(&t.wakes)

@@ -27,7 +27,7 @@ func (s *Session) ended() bool {
 
 // attach makes l the stream where events leave, and reports whether it is: unless that
 // may not be any more, or the session has moved on. What is still read from a socket
-// after its client has taken another, or polls, was sent before: only a connect that is
+// after its client has taken another, or polled, was sent before: only a connect that is
 // newer takes the session back. The caller does not hold mu.
 func (s *Session) attach(l *link, back bool) bool {
 	s.mu.Lock()
@@ -35,11 +35,15 @@ func (s *Session) attach(l *link, back bool) bool {
 		s.mu.Unlock()
 		return true
 	}
-	moved := l.older(s.stream) || l.older(s.held.link)
+	moved := s.newest != 0 && l.olderThan(s.newest)
 	if moved && !back || s.phase == gone && !s.noticeDue() || !s.mayCarry(l) {
 		s.mu.Unlock()
 		return false
 	}
+	if moved {
+		l.carries.Store(s.srv.carried.Add(1)) // the one that it comes back from is the older now
+	}
+	s.goesOver(l)
 	var w wakes
 	h := s.held
 	if h.link != nil && h.link != l {
@@ -65,10 +69,16 @@ func (s *Session) attach(l *link, back bool) bool {
 	return true
 }
 
-// older reports whether l got its session before the other link, if there is one.
-func (l *link) older(than *link) bool {
-	return than != nil && l.carries.Load() < than.carries.Load()
+// goesOver notes that l is the way of the session now. The caller holds mu.
+func (s *Session) goesOver(l *link) {
+	if s.newest == 0 || !l.olderThan(s.newest) {
+		s.newest = l.carries.Load()
+	}
 }
+
+// olderThan reports whether l got its session before the link of that number. Numbers
+// begin again after four thousand millions; those that are compared are near.
+func (l *link) olderThan(number uint32) bool { return int32(l.carries.Load()-number) < 0 }
 
 // detach takes the session off its stream, because it polls now, and returns
 // the stream if it is sending: it may be stuck, and with it the events. The

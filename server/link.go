@@ -29,7 +29,7 @@ type link struct {
 	round   uint64            // of the shard, in which it last did. Whoever has the token has this too
 
 	session atomic.Pointer[Session] // whose messages it carries; nil: nobody's yet
-	carries atomic.Uint64           // its place among links, in the order in which they got their sessions
+	carries atomic.Uint32           // its place among links, in the order in which they got their sessions
 	unused  atomic.Int64            // since when a stream is of no use, by package clock; 0: it is
 	polled  bool                    // events leave with connect replies only
 	dirty   atomic.Bool             // the flush token: whoever sets it sees to a flush (writer.go)

@@ -48,7 +48,7 @@ type Server struct {
 
 	shards    []*shard
 	nextShard atomic.Uint32
-	carried   atomic.Uint64 // how often a link has got a session
+	carried   atomic.Uint32 // how often a link has got a session
 	bell      lull.Bell     // for what must not wait behind peers: accepting and sweeping
 
 	closing chan struct{}           // closed by Close

@@ -54,6 +54,7 @@ type Session struct {
 	turn lock.Turn[lock.Processing]
 
 	noEcho atomic.Bool
+	newest uint32 // link.carries of the newest link that was its stream, or brought a connect; 0: none. Under mu
 	own    atomic.Pointer[[]Extension]
 
 	held         held

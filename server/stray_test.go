@@ -222,3 +222,76 @@ func TestAConnectThatAnExtensionHoldsUpLeavesTheHeldOneAlone(t *testing.T) {
 		return nil
 	}}))
 }
+
+// Back on the first of two sockets, the second is the one before.
+func TestWhatComesFromTheSocketInBetweenLeavesTheSessionWhereItIs(t *testing.T) {
+	moving(t, func(t *testing.T, w *world, c *wire, sends func(...string), ends func()) {
+		first := c.stream
+		c.stream = nil
+		c.hold("7") // over a second socket
+		second := c.stream
+		c.stream = first
+		c.hold("8") // newer: back on the first
+		c.stream = second
+		c.send(`{"channel":"/b","id":"7b","clientId":"$","data":2}`)
+		synctest.Wait()
+		c.stream = first
+		second.Close(transport.Normal)
+		synctest.Wait()
+		c.lives("8")
+		ends()
+	})
+}
+
+// Between two polls nothing is held, and still the client polls.
+func TestWhatComesFromTheSocketBeforeBetweenTwoPollsDoesNotTakeTheSession(t *testing.T) {
+	for _, late := range []string{`{"channel":"/b","id":"6","clientId":"$","data":2}`, `{"channel":"/meta/connect","id":"6","clientId":"$"}`} {
+		t.Run(late[12:25], func(t *testing.T) {
+			moving(t, func(t *testing.T, w *world, c *wire, sends func(...string), ends func()) {
+				sends()
+				c.send(late)
+				poll := w.clientOn(bayeux.LongPolling)
+				poll.id, poll.target = c.id, c.target
+				poll.hold("7")
+				require.NoError(t, w.Publish(t.Context(), "/a", 1))
+				assert.Equal(t, []string{"1"}, poll.data(1))
+				assert.Equal(t, bayeux.Succeeded, poll.expect(bayeux.MetaConnect, "7").Outcome)
+				ends() // between two polls
+				require.NoError(t, w.Publish(t.Context(), "/a", 2))
+				synctest.Wait()
+				poll.connect("8")
+				synctest.Wait()
+				time.Sleep(21 * time.Second)
+				var got []string
+				for _, m := range poll.all() {
+					got = append(got, fmt.Sprint(m.Channel, " ", string(m.Data)))
+				}
+				assert.Contains(t, got, "/a 2")
+			})
+		})
+	}
+}
+
+// Nor does it where the newer socket has broken: its client will open another.
+func TestWhatComesFromTheSocketBeforeDoesNotTakeTheSessionWhenTheNewerOneHasEnded(t *testing.T) {
+	moving(t, func(t *testing.T, w *world, c *wire, sends func(...string), ends func()) {
+		sends()
+		c.send(`{"channel":"/b","id":"6","clientId":"$","data":2}`)
+		c.stream = nil
+		c.hold("7")
+		c.stream.Close(transport.Normal)
+		synctest.Wait()
+		ends()
+		require.NoError(t, w.Publish(t.Context(), "/a", 2))
+		synctest.Wait()
+		c.all()
+		c.stream = nil
+		c.connect("8")
+		synctest.Wait()
+		var got []string
+		for _, m := range c.all() {
+			got = append(got, fmt.Sprint(m.Channel, " ", string(m.Data)))
+		}
+		assert.Contains(t, got, "/a 2")
+	})
+}
