@@ -245,8 +245,9 @@ const maxBreaks = 5
 // breaks are how often the connection, or the exchange, has failed that carried a request,
 // or one of those that ask for the same channel in one session after the other.
 type breaks struct {
-	times atomic.Int32
-	taken atomic.Uint64 // what the server had taken by the last of them
+	times  atomic.Int32
+	taken  atomic.Uint64 // what the server had taken by the last of them
+	latest atomic.Uint64 // the last one's place among those of all requests, counted here or not; 0: there was none
 }
 
 func (b *breaks) count() int {
@@ -277,6 +278,7 @@ func (c *Client) choked(r *request, why error) bool {
 	if te.Reason == transport.Stalled {
 		return false
 	}
+	r.breaks.latest.Store(c.count.breaks.Add(1))
 	if taken := c.count.taken.Load(); r.breaks.count() == 0 || taken > r.breaks.taken.Load() {
 		r.breaks.times.Add(1)
 		r.breaks.taken.Store(taken)

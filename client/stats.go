@@ -23,6 +23,7 @@ type counters struct {
 	received, replies, sent, dropped atomic.Uint64
 	connects                         atomic.Uint64 // how often it became connected
 	taken                            atomic.Uint64 // connects and other meta messages that the server took
+	breaks                           atomic.Uint64 // of what carried requests, once for each
 	heard                            atomic.Int64  // UnixNano
 }
 

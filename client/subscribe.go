@@ -181,7 +181,8 @@ func (c *Client) unsubscribed() {
 // resubscribe prepares a new session: what the old one had accepted is asked
 // for again, before all that waits. Each channel has a request of its own, so
 // that a refusal concerns it alone. Those that may have ended the old session come
-// last: what the server takes before them shows whether it was they.
+// last, the latest of them last of all: what the server takes before shows whether it
+// was they.
 func (c *Client) resubscribe() {
 	c.unsubscribed()
 	before := make(map[string]*request)
@@ -203,8 +204,9 @@ func (c *Client) resubscribe() {
 		}
 		rs = append(rs, r)
 	}
-	suspicion := func(r *request) int { return r.breaks.count() + r.goneSessions }
-	slices.SortStableFunc(rs, func(a, b *request) int { return cmp.Compare(suspicion(a), suspicion(b)) })
+	slices.SortStableFunc(rs, func(a, b *request) int {
+		return cmp.Or(cmp.Compare(a.breaks.latest.Load(), b.breaks.latest.Load()), cmp.Compare(a.goneSessions, b.goneSessions))
+	})
 	c.outbox.putFirst(rs)
 	c.flow.signal()
 }
