@@ -71,7 +71,6 @@ type queue struct {
 	ended  bool
 	err    error
 	gone   chan struct{} // closed when it has ended and given up what waited
-	left   bool          // gone is closed
 }
 
 func (q *queue) at(number int) *entry { return &q.ring[(q.head+number-q.first)%len(q.ring)] }
@@ -283,8 +282,9 @@ func (q *queue) end(err error, drain bool) (first bool, left []entry) {
 	}
 	if !drain {
 		left = q.empty()
-		if !q.left {
-			q.left = true
+		select {
+		case <-q.gone:
+		default:
 			close(q.gone)
 		}
 	}

@@ -90,20 +90,25 @@ func TestRequestsAreRepeatedNoSoonerThanTheServerSays(t *testing.T) {
 	}
 }
 
+// breaksOnce has a fake break the connection of the first message on ch.
+func breaksOnce(ch string) func(*wire, *bayeux.Message) bool {
+	broken := false
+	return func(w *wire, m *bayeux.Message) bool {
+		if m.Channel != ch || broken {
+			return false
+		}
+		broken = true
+		w.conn.Close(transport.Internal)
+		return true
+	}
+}
+
 // A publish that waits for its next attempt holds later ones up, whose order would
 // change, and nothing else.
 func TestAPublishThatWaitsForItsNextAttemptLetsSubscribesPass(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {
-			lost := false
-			f.first = func(w *wire, m *bayeux.Message) bool {
-				if m.Channel != "/p" || lost {
-					return false
-				}
-				lost = true
-				w.conn.Close(transport.Internal)
-				return true
-			}
+			f.first = breaksOnce("/p")
 			f.hold = time.Second
 			c := start(t, dialers(d), WithPublishRetry(2, time.Hour))
 			s, err := c.Subscribe(t.Context(), "/p")
@@ -266,15 +271,7 @@ func TestTheOutboxKeepsItsOrderWhateverComesBack(t *testing.T) {
 func TestAPublishThatRestsAndIsWithdrawnFreesThoseBehindIt(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {
-			lost := false
-			f.first = func(w *wire, m *bayeux.Message) bool {
-				if m.Channel != "/p" || lost {
-					return false
-				}
-				lost = true
-				w.conn.Close(transport.Internal)
-				return true
-			}
+			f.first = breaksOnce("/p")
 			f.hold = 10 * time.Minute
 			c := start(t, dialers(d), WithPublishRetry(2, time.Hour))
 			require.NoError(t, c.Wait(t.Context()))
@@ -293,15 +290,7 @@ func TestAPublishThatRestsAndIsWithdrawnFreesThoseBehindIt(t *testing.T) {
 func TestManyPublishesThatWaitLetASubscribePass(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {
 		synctest.Test(t, func(t *testing.T) {
-			lost := false
-			f.first = func(w *wire, m *bayeux.Message) bool {
-				if m.Channel != "/p" || lost {
-					return false
-				}
-				lost = true
-				w.conn.Close(transport.Internal)
-				return true
-			}
+			f.first = breaksOnce("/p")
 			c := start(t, dialers(d), WithPublishRetry(2, time.Hour))
 			require.NoError(t, c.Wait(t.Context()))
 			for i := range 1100 {
