@@ -227,18 +227,12 @@ func (c *Client) setFailure(err error) {
 // tries at once; over an open connection it wants an answer within a second. A
 // handshake that is under way goes on.
 func (c *Client) Nudge() {
-	select {
-	case c.nudged <- struct{}{}:
-	default:
-	}
+	wake(c.nudged)
 }
 
 // doubt makes the supervisor ask for an answer over the stream that it is on.
 func (c *Client) doubt() {
-	select {
-	case c.doubts <- struct{}{}:
-	default:
-	}
+	wake(c.doubts)
 }
 
 // String describes the client without any secret.
@@ -281,8 +275,13 @@ func (c *Client) lose(session string, why error) {
 
 // tellLoss wakes the supervisor.
 func (c *Client) tellLoss() {
+	wake(c.losses)
+}
+
+// wake tells whoever waits for ch, which holds one, that there is something to see.
+func wake(ch chan<- struct{}) {
 	select {
-	case c.losses <- struct{}{}:
+	case ch <- struct{}{}:
 	default:
 	}
 }

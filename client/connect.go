@@ -34,7 +34,7 @@ type nextConnect struct {
 // handshake.
 func (c *Client) keep(l *link) verdict {
 	if c.advice.ShouldStop() { // the handshake's, though it was granted
-		return c.endKeep(l, c.none(verdict{}), false)
+		return c.endKeep(l, c.none(verdict{}), false, false)
 	}
 	b := nextConnect{soon: true}
 	var s streak
@@ -76,7 +76,7 @@ func (c *Client) keep(l *link) verdict {
 			}
 		default:
 			v.rested = b.rested
-			return c.endKeep(l, v, told && wantsHandshake(m, err))
+			return c.endKeep(l, v, told, wantsHandshake(m, err))
 		}
 	}
 }
@@ -103,17 +103,26 @@ func (c *Client) afterBreak(l *link, b nextConnect, v verdict, s *streak) (*link
 	return l, nextConnect{soon: true, rested: !b.probe}, v
 }
 
-// endKeep is for a session that ends over l, which is left open if the server has just
-// asked over it for another one, and if it can be.
-func (c *Client) endKeep(l *link, v verdict, asked bool) verdict {
+// endKeep is for a session that ends over l, told by the server or not; l is left open
+// if a connect's reply over it has asked for another one, and if it can be.
+func (c *Client) endKeep(l *link, v verdict, told, asked bool) verdict {
+	if told {
+		c.outbox.shutOrdinary()
+		l.settleDown(lastAnswers)
+	}
 	if c.ctx.Err() != nil {
 		return c.leave(l)
 	}
-	if !asked || !c.keepStream(l) {
+	if !told || !asked || !c.keepStream(l) {
 		l.close(v.err)
 	}
 	return v
 }
+
+// lastAnswers is for how long what is under way in a session that the server does not
+// know any more is awaited: what comes back goes into the next one, or was taken, and
+// what is cut is lost.
+const lastAnswers = time.Second
 
 // connect sends one connect and waits for its reply.
 func (c *Client) connect(l *link, b nextConnect) (*bayeux.Message, error) {

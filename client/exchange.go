@@ -30,10 +30,7 @@ func (l *link) exchanges(on lane, spare transport.Conn) {
 		if on == laneOther {
 			l.c.outbox.done()
 		}
-		select {
-		case l.free <- struct{}{}:
-		default:
-		}
+		wake(l.free)
 	}
 }
 

@@ -27,7 +27,7 @@ type link struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 	begun  atomic.Bool   // since the last connect the server has sent something, whole or not
-	free   chan struct{} // an exchange has ended
+	free   chan struct{} // less is under way
 	turn   chan struct{} // held by who handles a payload: two lanes take turns
 	// complete is closed when all events that the last handshake's reply
 	// announced are here. The reader makes it before it hands over such a reply.
@@ -99,6 +99,8 @@ func (l *link) settleDown(d time.Duration) bool {
 		select {
 		case <-l.free:
 		case <-timer.C:
+			return false
+		case <-l.ctx.Done():
 			return false
 		case <-l.c.ctx.Done():
 			return false
@@ -223,6 +225,7 @@ func (l *link) write() {
 		_, err := out.send(l, l.conn, rs)
 		if !own {
 			l.c.outbox.done()
+			wake(l.free)
 		}
 		if err != nil {
 			l.unsent(err)

@@ -145,10 +145,7 @@ func (o *outbox) putFirst(rs []*request) {
 }
 
 func (o *outbox) signal(on lane) {
-	select {
-	case o.wake[on] <- struct{}{}:
-	default:
-	}
+	wake(o.wake[on])
 }
 
 // openOrdinary lets ordinary requests through.

@@ -319,10 +319,7 @@ func (q *queue) forget() (left []entry) {
 }
 
 func (q *queue) wake() {
-	select {
-	case q.taken <- struct{}{}:
-	default:
-	}
+	wake(q.taken)
 }
 
 func (q *queue) error() error {

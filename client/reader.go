@@ -193,6 +193,7 @@ func (l *link) claim(v *codec.View, result bool) *request {
 		return nil // the result is still to come (docs/protocol.md §14)
 	}
 	delete(l.pending, r.id)
+	wake(l.free)
 	if r.kind == transport.Connect {
 		l.lateConnects = nil // older ones have no reply on its way any more
 	}

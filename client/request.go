@@ -190,10 +190,7 @@ func (c *Client) release(r *request) {
 // answered counts a request that asks no more; Drain waits for the last one.
 func (c *Client) answered() {
 	if c.asking.Add(-1) == 0 {
-		select {
-		case c.idle <- struct{}{}:
-		default:
-		}
+		wake(c.idle)
 	}
 }
 

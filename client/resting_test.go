@@ -68,6 +68,42 @@ func TestARequestThatComesToNothingLosesNothingElse(t *testing.T) {
 	}
 }
 
+// What is under way when the server says that it does not know the session is not cut:
+// its answer says whether it goes into the next one.
+func TestAPublishUnderWayWhenItsSessionIsGoneIsNotLost(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		both(t, func(t *testing.T, f *fake, d *switchboard) {
+			synctest.Test(t, func(t *testing.T) {
+				f.first = func(w *wire, m *bayeux.Message) bool {
+					if m.Channel != "/p" || f.count("/p") > 1 {
+						return false
+					}
+					reply := &bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Succeeded}
+					if !taken {
+						reply.Outcome, reply.Error = bayeux.Failed, "402::session_unknown"
+					}
+					f.expel()
+					time.Sleep(lastAnswers / 2)
+					w.send(reply)
+					return true
+				}
+				c := start(t, dialers(d))
+				require.NoError(t, c.Wait(t.Context()))
+				elapse(time.Minute)
+				began := time.Now()
+				require.NoError(t, c.Publish(t.Context(), "/p", 1))
+				want := 1
+				if !taken {
+					want = 2
+				}
+				assert.Equal(t, want, f.count("/p"))
+				elapse(lastAnswers - time.Since(began))
+				assert.Equal(t, bayeux.Connected, c.State(), "no longer than it needs")
+			})
+		})
+	}
+}
+
 // Whoever turns requests away says how long, also for those that are sent again.
 func TestRequestsAreRepeatedNoSoonerThanTheServerSays(t *testing.T) {
 	for name, act := range map[string]func(c *Client) error{

@@ -17,7 +17,6 @@ func (c *Client) keepStream(l *link) bool {
 	if l.conn == nil || l.ctx.Err() != nil || !c.connected {
 		return false
 	}
-	c.outbox.shutOrdinary()
 	if l.busy() {
 		return false
 	}

@@ -183,8 +183,8 @@ func TestAStreamThatIsClosedAfterTheRefusalIsReplacedAtOnce(t *testing.T) {
 	}
 }
 
-// While the old session owes an answer its stream is not used for another: the
-// answer could be taken for one of the new session.
+// While the old session owes an answer, for longer than is waited for it, its stream is
+// not used for another: the answer could be taken for one of the new session.
 func TestAStreamThatOwesAnAnswerIsNotUsedForAnotherSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
@@ -206,7 +206,7 @@ func TestAStreamThatOwesAnAnswerIsNotUsedForAnotherSession(t *testing.T) {
 		go func() { published <- c.Publish(t.Context(), "/b", 1) }()
 		synctest.Wait()
 		f.expel()
-		synctest.Wait()
+		elapse(lastAnswers + time.Second)
 		swallowed.Load().send(&bayeux.Message{Channel: "/b", ID: id, Outcome: bayeux.Failed, Error: "402::session_unknown"})
 		require.NoError(t, <-published)
 		require.Equal(t, bayeux.Connected, c.State())
