@@ -1,7 +1,6 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -265,7 +264,9 @@ func (c *Client) lose(session string, why error) {
 	current := session != "" && session == c.session.id
 	if current {
 		c.outbox.shutOrdinary()
-		c.loss = cmp.Or(c.loss, why)
+		if c.loss == nil || errors.Is(why, errKicked) {
+			c.loss = why
+		}
 	}
 	c.mu.Unlock()
 	if current {

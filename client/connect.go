@@ -109,6 +109,9 @@ func (c *Client) endKeep(l *link, v verdict, told, asked bool) verdict {
 	if told {
 		c.outbox.shutOrdinary()
 		l.settleDown(lastAnswers)
+		if errors.Is(c.takeLoss(), errKicked) {
+			v = c.none(verdict{})
+		}
 	}
 	if c.ctx.Err() != nil {
 		return c.leave(l)
@@ -199,14 +202,18 @@ func (c *Client) watchFor(l *link, answers <-chan answer, patience time.Duration
 			}
 		case <-c.losses:
 			err := c.takeLoss()
-			if kicked == nil && errors.Is(err, errKicked) && connect {
-				kicked = err
-				timer.Reset(probePatience) // the connect's reply may say more
-			} else if err != nil && connect {
+			switch {
+			case err == nil || !connect:
+			case !errors.Is(err, errKicked) && !(l.conn == nil && errors.Is(err, bayeux.ErrUnknownSession)):
 				return nil, err
+			case kicked == nil:
+				kicked = err
+				timer.Reset(probePatience) // the connect's reply may say more, and bring the last events
+			case errors.Is(err, errKicked):
+				kicked = err
 			}
 		case <-c.nudged:
-			if connect && kicked == nil { // else the end is near anyway, and final
+			if connect && kicked == nil { // else the end is near anyway
 				return nil, errNudged
 			}
 		case <-c.doubts:
@@ -233,6 +240,9 @@ func afterKick(a answer, kicked error) (*bayeux.Message, error) {
 		return a.m, a.err
 	}
 	silent := a.err == nil && (a.m == nil || a.m.Advice == nil)
+	if !errors.Is(kicked, errKicked) { // another exchange was told that the session is gone
+		silent = a.err == nil && (a.m == nil || !a.m.Advice.ShouldStop())
+	}
 	e, refused := refusalOf(a.err)
 	if silent || refused && errors.Is(e, bayeux.ErrUnknownSession) && !e.Advice.ShouldStop() {
 		return nil, kicked

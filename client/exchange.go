@@ -160,9 +160,6 @@ func (l *link) unanswered(rs []*request, err error) {
 		c.postpone(left, err)
 		c.giveBackAll(left, err)
 	}
-	if errors.Is(err, transport.ErrUnauthorized) {
-		c.lose(c.ID(), err)
-	}
 }
 
 // errUnnamed is the end of an exchange whose answer had other things to say.
@@ -188,7 +185,8 @@ func (l *link) leftOf(rs []*request, err error) []*request {
 }
 
 // refuse handles requests that the server did not take. After a 401 they go
-// again, once, with the next token.
+// again, once, in a new session with the next token. The supervisor judges by itself
+// what its own, a handshake for another session for example, are told.
 func (l *link) refuse(rs []*request, err error) {
 	renew := errors.Is(err, transport.ErrUnauthorized) && l.c.cfg.tokenSource != nil
 	var again []*request
@@ -202,6 +200,7 @@ func (l *link) refuse(rs []*request, err error) {
 	}
 	if len(again) > 0 {
 		l.notSent(again, err)
+		l.c.lose(again[0].session, err) // the next one's handshake has the next token
 	}
 }
 

@@ -266,6 +266,7 @@ func TestASessionIsKeptInMindWhateverIsSaidMeanwhile(t *testing.T) {
 	}{
 		"a proxy without a server":     {unavailable, &transport.Error{Type: bayeux.LongPolling, Op: "receive", Status: 502}},
 		"a refusal of another session": {errRefused, nil},
+		"a gateway that wants a token": {unavailable, &transport.Error{Type: bayeux.LongPolling, Op: "receive", Status: 401, Err: transport.ErrUnauthorized}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

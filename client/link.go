@@ -44,6 +44,7 @@ type link struct {
 	overdue      *time.Timer         // looks after those that stay unanswered
 	looksIn      time.Duration       // what it was set to
 	looksAt      time.Time           // when it does
+	owes         bool                // a reply to an ordinary request may still come that nobody waits for
 	closed       bool
 	heard        time.Time
 }
@@ -99,7 +100,7 @@ func (l *link) settleDown(d time.Duration) bool {
 		select {
 		case <-l.free:
 		case <-timer.C:
-			return false
+			return !l.busy()
 		case <-l.ctx.Done():
 			return false
 		case <-l.c.ctx.Done():
@@ -116,6 +117,13 @@ func (l *link) busy() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.pending) > 0
+}
+
+// inDebt reports whether a stream may still bring replies that nobody waits for.
+func (l *link) inDebt() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.owes
 }
 
 // awaitsResult reports whether the result of a call is to come.
@@ -288,9 +296,16 @@ func (l *link) forget(r *request) (was bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if was = l.pending[r.id] == r; was {
-		delete(l.pending, r.id)
+		l.giveUp(r)
 	}
 	return was
+}
+
+// giveUp takes a request out whose reply may still come. The caller holds l.mu.
+func (l *link) giveUp(r *request) {
+	delete(l.pending, r.id)
+	l.owes = true
+	wake(l.free)
 }
 
 // mostLateConnects bounds what is remembered of Nudge after Nudge.

@@ -37,13 +37,13 @@ func (l *link) expire() {
 	var late, hanging []*request
 	var next time.Duration
 	silent := false
-	for id, r := range l.pending {
+	for _, r := range l.pending {
 		if r.patience <= 0 {
 			continue
 		}
 		left := l.patience(r) - now.Sub(r.sent)
 		if left <= 0 {
-			delete(l.pending, id)
+			l.giveUp(r)
 			if r.accepted {
 				hanging = append(hanging, r)
 			} else {

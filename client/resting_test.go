@@ -104,6 +104,58 @@ func TestAPublishUnderWayWhenItsSessionIsGoneIsNotLost(t *testing.T) {
 	}
 }
 
+// That a publish is told first that the session is gone does not cut the poll that brings
+// its last messages and the server's last word.
+func TestAKickIsHeardWhateverAPublishIsToldMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := board(f, polls)
+		c := start(t, dialers(d))
+		s, err := c.Subscribe(t.Context(), "/a")
+		require.NoError(t, err)
+		elapse(time.Minute)
+		id := c.ID()
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			if m.Channel != "/p" {
+				return false
+			}
+			w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Failed, Error: "402::session_unknown"})
+			time.AfterFunc(time.Millisecond, func() {
+				f.mu.Lock()
+				held := f.sessions[id]
+				held.queue = append(held.queue, event("/a", "9"))
+				f.mu.Unlock()
+				f.kick(id)
+			})
+			return true
+		}
+		heard := make(chan []string, 1)
+		go func() { heard <- take(t.Context(), s, 1) }()
+		require.ErrorIs(t, c.Publish(t.Context(), "/p", 1), ErrClosed)
+		assert.Equal(t, []string{"9"}, <-heard)
+		<-c.Done()
+		assert.ErrorIs(t, c.Err(), errKicked)
+		assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+	})
+}
+
+// A publish that something before the server wants a token for says nothing about the
+// session, if there is none to be had.
+func TestAPublishThatWantsATokenEndsNoSessionWithoutASourceOfTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := &turnsAway{Dialer: memory.NewPollDialer(f.serve), channel: `"/p"`, status: http.StatusUnauthorized}
+		d.left.Store(math.MaxInt32)
+		c := start(t, []transport.Dialer{d})
+		require.NoError(t, c.Wait(t.Context()))
+		for range 3 {
+			require.ErrorIs(t, c.Publish(t.Context(), "/p", 1), transport.ErrUnauthorized)
+			elapse(time.Second)
+		}
+		assert.Equal(t, 1, f.count(bayeux.MetaHandshake))
+	})
+}
+
 // Whoever turns requests away says how long, also for those that are sent again.
 func TestRequestsAreRepeatedNoSoonerThanTheServerSays(t *testing.T) {
 	for name, act := range map[string]func(c *Client) error{

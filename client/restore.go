@@ -172,6 +172,7 @@ func (c *Client) upgrade(l *link) *link {
 	if !ok || l.awaitsResult() {
 		return l
 	}
+	credential := c.end.authorization()
 	conn, err := c.dial(c.dialers[typ], min(c.cfg.timeouts.Open, upgradePatience))
 	if err != nil {
 		c.plan = c.plan.Failed(typ, time.Now(), errors.Is(err, transport.ErrUnsupported))
@@ -188,7 +189,7 @@ func (c *Client) upgrade(l *link) *link {
 	l.close(nil)
 	c.outbox.oneByOne(false)
 	next := c.link(c.dialers[typ], conn) // not before: its writer would overtake an exchange
-	next.fresh, next.instead = true, l.dialer
+	next.fresh, next.instead, next.credential = true, l.dialer, credential
 	c.plan, c.lesser = c.plan.Opened(typ, time.Now()), nil
 	return next
 }

@@ -17,7 +17,7 @@ func (c *Client) keepStream(l *link) bool {
 	if l.conn == nil || l.ctx.Err() != nil || !c.connected {
 		return false
 	}
-	if l.busy() {
+	if l.busy() || l.inDebt() {
 		return false
 	}
 	c.kept = l

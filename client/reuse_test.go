@@ -216,6 +216,39 @@ func TestAStreamThatOwesAnAnswerIsNotUsedForAnotherSession(t *testing.T) {
 	})
 }
 
+// Nor if nobody waits for that answer any more: its request, which waits to be sent again,
+// would get it.
+func TestAStreamThatOwesAnAnswerToWhatWasGivenUpIsNotUsedForAnotherSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := board(f, streams)
+		var swallowed *wire
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			switch {
+			case m.Channel != "/b":
+				return false
+			case swallowed == nil:
+				swallowed = w
+				return true
+			case swallowed == w:
+				w.send(&bayeux.Message{Channel: "/b", ID: m.ID, Outcome: bayeux.Failed, Error: "402::session_unknown"})
+			}
+			return false
+		}
+		c := start(t, dialers(d), WithPublishRetry(3, 30*time.Second))
+		require.NoError(t, c.Wait(t.Context()))
+		elapse(time.Minute)
+		published := make(chan error, 1)
+		go func() { published <- c.Publish(t.Context(), "/b", 1) }()
+		elapse(12 * time.Second) // given up after ten
+		f.expel()
+		require.NoError(t, <-published)
+		elapse(time.Minute)
+		assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
+		assert.Equal(t, 2, f.count("/b"))
+	})
+}
+
 // What still comes of the old session is not taken for the new one's: neither
 // its answers nor its end.
 func TestWhatComesLateIsNotTheNewSessions(t *testing.T) {
