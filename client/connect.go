@@ -192,6 +192,10 @@ func (c *Client) watchFor(l *link, answers <-chan answer, patience time.Duration
 				timer.Reset(more) // a pause that a full queue made is no broken network
 				continue
 			}
+			if more := l.in[laneConnect].arrival.left(c.cfg.timeouts.NetworkDelay); more > 0 {
+				timer.Reset(more)
+				continue
+			}
 			return nil, cmp.Or(kicked, stalled(l.typ()))
 		case <-l.ctx.Done():
 			select {

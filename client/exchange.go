@@ -16,7 +16,7 @@ import (
 // spare is a Conn for the first.
 func (l *link) exchanges(on lane, spare transport.Conn) {
 	var out writer
-	in := newReader(l)
+	in := l.in[on]
 	for {
 		rs := l.c.outbox.take(l.ctx, on)
 		if rs == nil {
@@ -61,7 +61,7 @@ func (l *link) exchange(out *writer, in *reader, conn transport.Conn, rs []*requ
 	if p := exchangePatience(rs); p > 0 {
 		calls := unhurried(rs)
 		in.timeout = time.AfterFunc(p, func() {
-			if l.outlasted(conn, calls) {
+			if in.arrival.stops(conn.Context(), l.c.cfg.timeouts.NetworkDelay) && l.outlasted(conn, calls) {
 				late.Store(true)
 				conn.Close(transport.Stalled)
 			}

@@ -26,6 +26,7 @@ type link struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
+	in     [2]*reader    // of each lane: what brings replies to connects, and to all else
 	begun  atomic.Bool   // since the last connect the server has sent something, whole or not
 	free   chan struct{} // less is under way
 	turn   chan struct{} // held by who handles a payload: two lanes take turns
@@ -72,7 +73,10 @@ func (c *Client) dial(d transport.Dialer, patience time.Duration) (transport.Con
 func (c *Client) link(d transport.Dialer, conn transport.Conn) *link {
 	l := &link{c: c, dialer: d, pending: make(map[uint64]*request), heard: time.Now(), free: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	l.in[laneConnect] = newReader(l)
+	l.in[laneOther] = l.in[laneConnect]
 	if conn.Peer().Once {
+		l.in[laneOther] = newReader(l)
 		l.wg.Go(func() { l.exchanges(laneConnect, conn) })
 		l.wg.Go(func() { l.exchanges(laneOther, nil) })
 		return l
@@ -197,7 +201,7 @@ func (c *Client) requeue(rs ...*request) {
 // read is the stream's reader. It waits for a subscriber only when its queue
 // is full.
 func (l *link) read() {
-	in := newReader(l)
+	in := l.in[laneConnect]
 	for {
 		if err := in.receive(l.conn); err != nil {
 			l.fail(receiveError(l.typ(), err))

@@ -94,7 +94,7 @@ func (l *Limits) received() codec.Limits {
 // included, so that a WebSocket that hangs leaves time for long-polling.
 type Timeouts struct {
 	Open           time.Duration // for a token, for a connection and its upgrade; default 10s each
-	NetworkDelay   time.Duration // for a reply; a connect's may be later by the advised timeout; default 10s
+	NetworkDelay   time.Duration // for a reply, and for each KiB of a large payload; a connect's may be later by the advised timeout; default 10s
 	DefaultTimeout time.Duration // how long a connect is held when the server does not say; default 60s
 	Close          time.Duration // for the reply to the last disconnect; default 2s
 }

@@ -27,7 +27,7 @@ func (l *link) watch(d time.Duration) {
 // clients that publish at once, and see them again at once. So the answer has
 // time, and if it does not come, the pause is that after any break.
 func (l *link) expire() {
-	now := time.Now()
+	now, coming := time.Now(), l.in[laneOther].arrival.left(l.c.cfg.timeouts.NetworkDelay)
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
@@ -41,7 +41,7 @@ func (l *link) expire() {
 		if r.patience <= 0 {
 			continue
 		}
-		left := l.patience(r) - now.Sub(r.sent)
+		left := max(l.patience(r)-now.Sub(r.sent), coming)
 		if left <= 0 {
 			l.giveUp(r)
 			if r.accepted {

@@ -19,6 +19,7 @@ type reader struct {
 	routes  router
 	timeout *time.Timer // of an exchange's answer; nil for a stream
 	owed    int         // events that the last handshake's reply has announced
+	arrival arrival
 }
 
 func newReader(l *link) *reader {
@@ -39,7 +40,7 @@ func (in *reader) receive(conn transport.Conn) error {
 	if in.timeout != nil {
 		in.timeout.Reset(in.l.c.cfg.timeouts.NetworkDelay) // the body may take as long again
 	}
-	b, err := codec.Read(r, in.limits)
+	b, err := in.arrival.read(r, in.limits)
 	if err != nil {
 		return err
 	}
