@@ -30,6 +30,11 @@ type History struct {
 	// returned with it, unless nil, runs at once and must not block: it has the
 	// subscription, which gets no messages before [Joining.Live].
 	Join func(ctx context.Context, s *Session, m *bayeux.Message) func(ch string) (func(*Joining), error)
+
+	// Ext names the fields in the Ext of messages that clients take for the history's
+	// own, such as what [Joining.SendMessage] marks the past with: of what a client
+	// publishes they are taken off, before extensions see it.
+	Ext []string
 }
 
 // WithHistory keeps messages in h, which must outlive the server. It fails if h

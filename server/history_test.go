@@ -148,6 +148,40 @@ func TestAJoiningSubscriptionGetsThePastFirstAndEndsWithItsSession(t *testing.T)
 	}, server.WithHistory(h.history()))
 }
 
+// Clients believe what a history says of its messages, so no other client may say it.
+func TestWhatIsAHistorysOwnIsTakenOffWhatClientsPublish(t *testing.T) {
+	h := (&shelf{}).history()
+	h.Keeps, h.Ext = func(string) bool { return false }, []string{"past", "number"}
+	forged := `{"channel":"/other","id":"p","clientId":"$","data":1,"ext":{"past":1,"own":[2],"number":3}}`
+	for name, opts := range map[string][]server.Option{
+		"": nil,
+		" and no extension sees it": {server.WithExtension(server.Extension{
+			Channels: []string{"/other"},
+			Incoming: func(_ context.Context, _ *server.Session, m *bayeux.Message) error {
+				return m.Ext.Set("seen", len(m.Ext))
+			},
+		})},
+	} {
+		t.Run("taken off"+name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, w *world) {
+				c := w.session("/other")
+				assert.Equal(t, bayeux.Succeeded, c.ask(forged).Outcome)
+				want := bayeux.Ext{"own": []byte("[2]")}
+				if opts != nil {
+					want["seen"] = []byte("1")
+				}
+				assert.Equal(t, want, c.events(1)[0].Ext)
+				assert.Equal(t, bayeux.Succeeded, c.ask(`{"channel":"/other","id":"q","clientId":"$","data":1,"ext":{"past":1}}`).Outcome)
+				delete(want, "own")
+				if opts != nil {
+					want["seen"] = []byte("0")
+				}
+				assert.Equal(t, len(want), len(c.events(1)[0].Ext))
+			}, append([]server.Option{server.WithHistory(h)}, opts...)...)
+		})
+	}
+}
+
 func TestAHistoryLacksNothing(t *testing.T) {
 	_, err := server.New(server.WithHistory(&server.History{}))
 	assert.ErrorContains(t, err, "history")

@@ -195,8 +195,21 @@ func (p *publishing) showExtensions(t *turn, v *codec.View) error {
 func (p *publishing) detached(v *codec.View) *bayeux.Message {
 	if p.message == nil {
 		p.message = v.Detach()
+		if len(p.message.Ext) > 0 && p.srv.history != nil {
+			p.takeOff(p.srv.history.Ext)
+		}
 	}
 	return p.message
+}
+
+// takeOff takes from the message the ext fields that only the server may write.
+func (p *publishing) takeOff(names []string) {
+	for _, name := range names {
+		delete(p.message.Ext, name)
+	}
+	if len(p.message.Ext) == 0 {
+		p.message.Ext = nil
+	}
 }
 
 // acknowledge answers a publish that was taken.

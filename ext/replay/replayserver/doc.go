@@ -32,7 +32,8 @@
 // ext: {"replay.marks":{"/orders/*":17}}; messages of the past have that number
 // in ext, {"replay.marks":17}, and one on /service/replay, {"live":17}, says
 // where the past ends and what is published begins. So overlapping subscriptions
-// can be kept apart.
+// can be kept apart. Both fields of ext are the server's on messages: of what a client
+// publishes they are taken off.
 //
 // The past leaves at the pace of the client and then joins the present, without
 // a gap and without a repeat. A subscription to a pattern gets the past of all

@@ -59,7 +59,7 @@ func New(store Store, opts ...Option) (server.Option, error) {
 		}
 	}
 	return server.Options(
-		server.WithHistory(&server.History{Keeps: store.Keeps, Append: h.append, Join: h.join}),
+		server.WithHistory(&server.History{Keeps: store.Keeps, Append: h.append, Join: h.join, Ext: []string{replay.Name, replay.Marks}}),
 		server.WithExtension(server.Extension{
 			Name:     "replay",
 			Channels: []string{bayeux.MetaHandshake},
