@@ -160,7 +160,7 @@ func (x *extension) incoming(_ context.Context, m *bayeux.Message) error {
 		x.subscribed(m)
 	case m.Channel == Channel:
 		return x.mark(m)
-	case m.Data != nil && bayeux.Channel(m.Channel).Kind() == bayeux.Broadcast:
+	case (m.Data != nil || m.Outcome == bayeux.NoOutcome) && bayeux.Channel(m.Channel).Kind() == bayeux.Broadcast:
 		return x.receive(m)
 	}
 	return nil

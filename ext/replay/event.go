@@ -24,9 +24,12 @@ func (x *extension) receive(m *bayeux.Message) error {
 	id, ok := x.Of(m.Data)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.session.marks && len(m.Ext) > 0 {
-		_, _ = m.Ext.Decode(Marks, &of)
-		delete(m.Ext, Marks)
+	if len(m.Ext) > 0 {
+		if x.session.marks {
+			_, _ = m.Ext.Decode(Marks, &of)
+			delete(m.Ext, Marks)
+		}
+		delete(m.Ext, Name) // a publisher's own is no id
 	}
 	if !ok {
 		return nil

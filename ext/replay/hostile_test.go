@@ -12,6 +12,28 @@ import (
 	"github.com/gocometd/cometd/ext/replay"
 )
 
+// Where the server keeps nothing, a message has what its publisher has put there.
+func TestAPublishersOwnPositionIsNotStored(t *testing.T) {
+	for name, marks := range map[string]string{"marked": "true", "not": "false"} {
+		t.Run(name, func(t *testing.T) {
+			positions, ctx := new(replay.Memory), t.Context()
+			e := replay.Client(replay.Config{Store: positions})
+			shake(t, e, marks)
+			for _, data := range []string{"", "1", `{"event":{}}`} {
+				m := &bayeux.Message{Channel: "/a", Ext: bayeux.Ext{replay.Name: []byte("1000000")}}
+				if data != "" {
+					m.Data = []byte(data)
+				}
+				require.NoError(t, e.Incoming(ctx, m))
+				e.Done("/a", m)
+				_, found, err := positions.Load(ctx, "/a")
+				require.NoError(t, err)
+				assert.False(t, found, data)
+			}
+		})
+	}
+}
+
 // A megabyte of slashes, which a server may send, has a pattern for each of them.
 func TestChannelsWithVeryManySegmentsAreCheap(t *testing.T) {
 	for name, marks := range map[string]string{"marked": "true", "not": "false"} {
