@@ -50,12 +50,15 @@ func (s *Session) settleLocked(l *link, x sent, w *wakes) {
 		}
 	}
 	if x.connect {
+		if s.answerer == l {
+			s.answerer = nil
+		}
 		s.noticeSent(l, x.ok)
 	}
 	switch {
 	case s.abandoned():
 		s.discard(w)
-	case x.connect && s.held.link == nil && s.phase != gone:
+	case x.connect && !s.owesAnswer() && s.phase != gone:
 		s.startClock()
 	}
 	s.schedule(w)
@@ -123,6 +126,9 @@ func (s *Session) takeFor(l *link, kind transport.Kind, h *held) (f flight) {
 		s.brought = false
 	}
 	if h != nil {
+		if !h.stray {
+			s.answersOn(l)
+		}
 		s.out.carries(h.batch, f.taken)
 	}
 	filter := s.out.filter

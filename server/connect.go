@@ -15,13 +15,13 @@ type held struct {
 	id       string
 	advise   bool           // its reply carries advice
 	multiple bool           // another session of the browser is held: poll slowly
+	counted  bool           // in the server's limit per browser
 	kick     []byte         // says so to the client before the reply
 	last     *bayeux.Advice // in place of the usual: the session has ended
 	leaving  bool           // its client is told to come to another server
 	stray    bool           // a later one has come before it, or its client has moved on
 	refusal  *bayeux.Error
 	until    time.Time // when it is answered at the latest
-	browser  string    // counted in the server's limit per browser
 	batch    uint64    // the number of its reply
 }
 
@@ -108,7 +108,7 @@ func (t *turn) connected(m *bayeux.Message) {
 // place of, for the caller to close: the exchange of the connect that is held,
 // and a stream that may be stuck. The caller holds mu.
 func (s *Session) replaceConnect(t *turn) (old, stuck *link) {
-	s.deadline.Store(0)
+	s.stopClock()
 	if l := s.takeHeld().link; l != nil && l != t.link && l.peer.Once {
 		old = l
 	}
@@ -171,7 +171,7 @@ func (s *Session) mayHold(t *turn, m *bayeux.Message, h *held) bool {
 			h.multiple, h.advise = true, true
 			return false
 		}
-		h.browser = s.browser
+		h.counted = true
 	}
 	h.until = time.Now().Add(timeout)
 	return true
@@ -196,7 +196,9 @@ func (s *Session) takeHeld() held {
 	if h.link != nil {
 		s.held = held{}
 		s.timer.Stop()
-		s.srv.browsers.give(h.browser)
+		if h.counted {
+			s.srv.browsers.give(s.browser)
+		}
 	}
 	return h
 }
@@ -281,6 +283,7 @@ func (s *Session) answerOnStream(h *held, text []byte) {
 	}
 	if s.stream == h.link && text != nil {
 		s.due, s.dueAt = text, s.out.end()
+		s.stopClock()
 		s.out.due = h.batch
 		if s.onConnectOnly(h.link) {
 			s.dueAt = 0 // what does not fit into its frame waits for the next one

@@ -152,12 +152,32 @@ func (s *Session) startClock() {
 	s.deadline.Store(int64(clock.Now() + s.pause.Or(t.Interval) + t.MaxInterval))
 }
 
+// stopClock stops it until the answer to a connect, which is at hand, has left. The
+// caller holds mu.
+func (s *Session) stopClock() {
+	if s.phase != gone {
+		s.deadline.Store(0)
+	}
+}
+
 // ensureClock starts the clock of a session that has no connect to be
 // answered. The caller holds mu.
 func (s *Session) ensureClock() {
-	if s.phase != handshaking && s.phase != gone && s.held.link == nil && s.due == nil && s.deadline.Load() == 0 {
+	if s.phase != handshaking && s.phase != gone && !s.owesAnswer() && s.deadline.Load() == 0 {
 		s.startClock()
 	}
+}
+
+// owesAnswer reports whether a connect is still to be answered, or its answer is on its
+// way. The caller holds mu.
+func (s *Session) owesAnswer() bool {
+	return s.held.link != nil || s.due != nil || s.answerer != nil
+}
+
+// answersOn notes that the answer to the newest connect leaves on l. The caller holds mu.
+func (s *Session) answersOn(l *link) {
+	s.answerer = l
+	s.stopClock()
 }
 
 // extendClock gives a session whose clock runs its whole grace again.

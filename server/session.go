@@ -63,6 +63,7 @@ type Session struct {
 	lazy         *time.Timer // of lazy messages
 	due          []byte      // the reply to a stream's connect waits for the writer
 	dueAt        uint64      // it leaves after this many events
+	answerer     *link       // the answer to the newest connect is on its way there; nil: none is
 	parting      *lastNotice // what the client has yet to be told of the end, or is about to be; nil: nothing
 	subs         map[string]*subscription
 	via          string      // the connection type of what carried its last message, but for more on one stream

@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +59,126 @@ func TestASlowAnswerDoesNotCountAgainstTheSession(t *testing.T) {
 		assert.NotNil(t, w.Session(c.id), "the clock runs from the answer")
 		time.Sleep(3 * time.Second)
 		assert.Nil(t, w.Session(c.id))
+	})
+}
+
+// A slowReply is a Conn on which what has a text in it does not leave before free is
+// closed.
+type slowReply struct {
+	transport.Conn
+	text string
+	free <-chan struct{}
+}
+
+func (c slowReply) Send(p *transport.Payload) error {
+	if slices.ContainsFunc(p.Messages, func(m []byte) bool { return bytes.Contains(m, []byte(c.text)) }) {
+		select {
+		case <-c.free:
+		case <-c.Context().Done():
+			return transport.ErrClosed
+		}
+	}
+	return c.Conn.Send(p)
+}
+
+// slowly has the server's replies to the messages of some ids leave once their
+// channels are closed.
+func (c *wire) slowly(free map[string]chan struct{}) {
+	serve := func(conn transport.Conn) {
+		for id, free := range free {
+			conn = slowReply{conn, `"id":"` + id + `"`, free}
+		}
+		c.w.ServeConn(conn)
+	}
+	c.dialer = memory.NewDialer(serve)
+	if c.w.polling() {
+		c.dialer = memory.NewPollDialer(serve)
+	}
+}
+
+// expiresFromNow reports that the session is gone in ten seconds, and not before.
+func (c *wire) expiresFromNow(t *testing.T) {
+	t.Helper()
+	time.Sleep(9 * time.Second)
+	assert.NotNil(t, c.w.Session(c.id), "the clock runs from the answer")
+	time.Sleep(3 * time.Second)
+	assert.Nil(t, c.w.Session(c.id))
+}
+
+func TestAPublishWhileAnAnswerIsSlowDoesNotCountAgainstTheSession(t *testing.T) {
+	synced(t, bayeux.LongPolling, func(t *testing.T, w *world) {
+		c, free := stuckPoll(w)
+		assert.Equal(t, bayeux.Succeeded, c.ask(`{"channel":"/b","id":"p","clientId":"$","data":1}`).Outcome)
+		time.Sleep(time.Minute)
+		require.NotNil(t, w.Session(c.id))
+		close(free)
+		w.settle()
+		assert.Equal(t, []string{"1"}, c.data(1))
+	})
+}
+
+// The connection of the connect before it, which this one has taken the place of, ends
+// while the answer is written.
+func TestTheEndOfAnOlderConnectionWhileAnAnswerIsSlowDoesNotCountAgainstTheSession(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		c, free := w.client(), make(chan struct{})
+		c.slowly(map[string]chan struct{}{"slow": free})
+		c.handshake()
+		c.begin()
+		old := c.stream
+		c.stream = nil
+		c.send(`{"channel":"/meta/connect","id":"slow","clientId":"$","advice":{"timeout":0}}`)
+		if old != nil {
+			old.Close(transport.GoingAway)
+		}
+		time.Sleep(time.Minute)
+		require.NotNil(t, w.Session(c.id))
+		close(free)
+		c.expect(bayeux.MetaConnect, "slow")
+		c.expiresFromNow(t)
+	})
+}
+
+// So it is with an older answer that nobody reads, and with an older connect whose answer
+// is through only now.
+func TestTheEndOfAnOlderAnswerWhileANewerIsSlowDoesNotCountAgainstTheSession(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		c, older, newer := w.client(), make(chan struct{}), make(chan struct{})
+		c.slowly(map[string]chan struct{}{"older": older, "newer": newer})
+		c.handshake()
+		c.begin()
+		c.send(`{"channel":"/meta/connect","id":"older","clientId":"$","advice":{"timeout":0}}`)
+		old := c.stream
+		c.stream = nil
+		c.send(`{"channel":"/meta/connect","id":"newer","clientId":"$","advice":{"timeout":0}}`)
+		close(older)
+		if old != nil {
+			old.Close(transport.GoingAway)
+		}
+		time.Sleep(time.Minute)
+		require.NotNil(t, w.Session(c.id))
+		close(newer)
+		c.expect(bayeux.MetaConnect, "newer")
+		c.expiresFromNow(t)
+	})
+}
+
+// The clock of a client that has read the answer to its last connect runs, whatever an
+// older connection of its takes.
+func TestAnOlderAnswerThatNobodyReadsDoesNotKeepASession(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		c := w.client()
+		c.slowly(map[string]chan struct{}{"older": make(chan struct{})})
+		c.handshake()
+		c.begin()
+		c.send(`{"channel":"/meta/connect","id":"older","clientId":"$","advice":{"timeout":0}}`)
+		old := c.stream
+		c.stream = nil
+		assert.Equal(t, bayeux.Succeeded, c.ask(`{"channel":"/meta/connect","id":"newer","clientId":"$","advice":{"timeout":0}}`).Outcome)
+		c.expiresFromNow(t)
+		if old != nil {
+			old.Close(transport.Normal)
+		}
 	})
 }
 

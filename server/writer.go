@@ -154,6 +154,7 @@ func (l *link) next(f *frame) bool {
 	if f.connect = f.connect && (s.reached(s.dueAt) || !s.out.mayLeaveTo(l.peer)); f.connect {
 		f.Messages = append(f.Messages, s.due)
 		s.due = nil
+		s.answersOn(l)
 		s.out.carries(s.out.due, f.taken)
 		f.session = s
 	}
