@@ -292,6 +292,29 @@ func raw(t *testing.T, s *httptest.Server) (net.Conn, *bufio.Reader) {
 	return c, bufio.NewReader(c)
 }
 
+func TestWhoSaysNoMoreIsAnsweredButForAConnect(t *testing.T) {
+	for kind, status := range map[transport.Kind]int{transport.Other: 200, transport.Handshake: 200, transport.Connect: 204} {
+		s := httptest.NewServer(handler(NewAcceptor(), &transport.Accept{}, func(c transport.Conn) {
+			if r, err := c.Receive(); err == nil {
+				io.Copy(io.Discard, r)
+			}
+			<-c.Context().Done()
+			if err := c.Send(&transport.Payload{Kind: kind}); err != nil {
+				assert.ErrorIs(t, err, transport.ErrClosed)
+				c.Close(transport.ReasonOf(err))
+			}
+		}))
+		c, in := raw(t, s)
+		io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n[1]")
+		require.NoError(t, c.(*net.TCPConn).CloseWrite())
+		resp, err := http.ReadResponse(in, nil)
+		require.NoError(t, err)
+		assert.Equal(t, status, resp.StatusCode, kind)
+		resp.Body.Close()
+		s.Close()
+	}
+}
+
 func TestABodyThatDoesNotComeIsGivenUp(t *testing.T) {
 	s := httptest.NewServer(handler(NewAcceptor(), &transport.Accept{Body: 50 * time.Millisecond}, echo))
 	defer s.Close()

@@ -77,11 +77,13 @@ func (h *held) Receive() (io.Reader, error) {
 	return &h.body, nil
 }
 
-// Send answers.
+// Send answers. Who says no more may listen all the same (docs/protocol.md §9): what
+// was carried out is answered, and only a connect and events are kept from one who
+// seems to be gone.
 func (h *held) Send(p *transport.Payload) error {
 	lock.None()
 	h.mu.Lock()
-	if h.state != open || h.ctx.Err() != nil {
+	if h.state != open || p.Kind == transport.Connect && h.ctx.Err() != nil {
 		h.mu.Unlock()
 		return transport.ErrClosed
 	}

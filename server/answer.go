@@ -83,6 +83,9 @@ func (srv *Server) prepare(s *Session, l *link, kind transport.Kind, replies [][
 	if s != nil {
 		f = s.takeFor(l, kind, h)
 	}
+	if len(f.events) > 0 && kind == transport.Other {
+		kind = transport.Connect // not for who is gone
+	}
 	p := transport.Payload{Kind: kind, Messages: append(f.events, replies...), Last: h != nil && h.leaving}
 	return response{s, l, p, len(f.events), f.taken, h != nil}
 }

@@ -213,8 +213,7 @@ func (l *link) unsent(err error) {
 	if why == transport.Stalled {
 		l.srv.limited(limitWrite, l.peer.Addr, l.session.Load())
 	}
-	l.closingFor(why)
-	l.close(transport.Stalled)
+	l.close(why)
 }
 
 // end leaves the session, which outlives the Conn.

@@ -39,7 +39,9 @@ func (p *Payload) AppendTo(dst []byte) []byte {
 // A Kind says what a Payload is for, so that a transport need not look inside:
 // the one meta message in it, or its reply. A client's payload of several kinds
 // is Other, as are publishes. A server's is Handshake only if the handshake
-// succeeded, because then the browser's cookie is set.
+// succeeded, because then the browser's cookie is set. It is Connect if it answers a
+// connect that was held, or has events with it: to a requester who is gone such a one
+// is not sent, for what is in it can still reach the client another way.
 type Kind int8
 
 const (
