@@ -53,7 +53,7 @@ func (s *Session) mayCarry(l *link) bool {
 
 // admitLink reports whether l may act as s: over HTTP only with the cookie of
 // the handshake, on another socket with the cookie once the client has shown
-// that it keeps one. Who had come with the id alone is out from then on: its stream
+// that it keeps this one. Who had come with the id alone is out from then on: its stream
 // is closed here.
 func (s *Session) admitLink(l *link) bool {
 	s.mu.Lock()
@@ -79,13 +79,14 @@ func (s *Session) recognize(l *link) bool {
 		return false
 	case s.srv.trustIDs:
 		return true
-	case p.Browser != "" && (!p.Fresh || p.Browser == s.browser):
-		same := p.Browser == s.browser
-		s.bound = s.bound || same
-		return same && (p.Once || !s.srv.handshakePerConn)
+	case p.Browser != "" && p.Browser == s.browser:
+		s.bound = true
+		return p.Once || !s.srv.handshakePerConn
+	case p.Once && p.Browser != "":
+		return p.Fresh && p.Type == bayeux.InProcess
 	case p.Once:
-		return p.Type == bayeux.InProcess || p.Browser == "" && p.Proto == 0
-	default:
+		return p.Type == bayeux.InProcess || p.Proto == 0
+	default: // another cookie is as none: it keeps no thief out, who need not show it
 		return !s.bound && !s.srv.handshakePerConn
 	}
 }

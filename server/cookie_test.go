@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -124,6 +125,38 @@ func TestASocketThatHadTheSessionDoesNotGetItBackAfterTheClientShowsItsCookie(t 
 		c.connect("c")
 		assert.Equal(t, []string{"1"}, c.data(1))
 		assert.Empty(t, thief.passed)
+	})
+}
+
+// Two tabs that a browser opens at once each get a cookie with their socket, and the
+// browser keeps the last one: no socket of the other tab ever comes with its own again.
+// A cookie binds nothing that it is not the cookie of, and over HTTP nothing goes
+// without.
+func TestASessionWhoseCookieWasNeverShownGoesOnOverASocketWithAnother(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		one, two := w.client(), w.clientOn(bayeux.WebSocket)
+		one.conn()
+		two.conn()
+		one.handshake()
+		require.NoError(t, w.Session(one.id).Subscribe("/a"))
+
+		jar := two.target
+		for i := range 2 {
+			back := w.clientOn(bayeux.WebSocket)
+			back.id, back.target = one.id, jar
+			m := back.ask(`{"channel":"/meta/connect","id":"b1","clientId":"$","advice":{"timeout":0}}`)
+			require.Equal(t, bayeux.Succeeded, m.Outcome, m.Error)
+			require.NoError(t, w.Publish(t.Context(), "/a", i))
+			assert.Equal(t, []string{fmt.Sprint(i)}, back.data(1))
+		}
+		poll := stranger(t, w, one, bayeux.LongPolling)
+		poll.target = jar
+		assert.Equal(t, "402::session_unknown", poll.ask(`{"channel":"/a","id":"p","clientId":"$","data":1}`).Error)
+
+		one.shows(t)
+		late := stranger(t, w, one, bayeux.WebSocket)
+		late.target = jar
+		assert.Equal(t, "402::session_unknown", late.ask(`{"channel":"/a","id":"l","clientId":"$","data":1}`).Error)
 	})
 }
 

@@ -242,8 +242,8 @@ func WithTrustedSessionIDs() Option {
 // WithHandshakePerConnection refuses a session on any socket but the one of
 // its handshake. A client that lost its socket must then handshake again, so
 // the grace of a WebSocket session is of no use to it. The default lets a
-// session go on over any socket that knows its id, and the cookie if its client
-// keeps one (docs/protocol.md §8).
+// session go on over any socket that knows its id, and the cookie once its client
+// has shown that (docs/protocol.md §8).
 func WithHandshakePerConnection() Option {
 	return func(c *config) error { c.handshakePerConn = true; return nil }
 }
