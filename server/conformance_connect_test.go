@@ -351,6 +351,30 @@ func TestTheDisconnectOfAClientEndsItsSession(t *testing.T) {
 	})
 }
 
+// A connect that is not held is answered as one that is.
+func TestADisconnectInThePayloadOfAConnectAnswersItToo(t *testing.T) {
+	onAll(t, func(t *testing.T, w *world) {
+		for _, connect := range []string{
+			`{"channel":"/meta/connect","id":"c","clientId":"$"}`,
+			`{"channel":"/meta/connect","id":"c","clientId":"$","advice":{"timeout":0}}`,
+		} {
+			for _, first := range []bool{true, false} {
+				c := w.client()
+				c.handshake()
+				if !first {
+					c.begin()
+				}
+				c.send(connect, `{"channel":"/meta/disconnect","id":"d","clientId":"$"}`)
+				assert.Equal(t, bayeux.Succeeded, c.expect(bayeux.MetaDisconnect, "d").Outcome)
+				m := c.expect(bayeux.MetaConnect, "c")
+				assert.Equal(t, bayeux.Succeeded, m.Outcome)
+				assert.Equal(t, &bayeux.Advice{Reconnect: bayeux.NoReconnect}, m.Advice, "first %v: %s", first, connect)
+				assert.Nil(t, w.Session(c.id))
+			}
+		}
+	})
+}
+
 func TestAKickTellsWhyAndWhatWasQueuedComesFirst(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		c := w.session("/a")

@@ -188,6 +188,9 @@ func (s *Session) takeAll(l *link) (f flight) {
 func (t *turn) disconnect(m *bayeux.Message) {
 	t.reply(replyTo(m, bayeux.Succeeded))
 	s := t.session
+	if t.connect != nil { // it came before, in this payload
+		t.connect.last = &bayeux.Advice{Reconnect: bayeux.NoReconnect}
+	}
 	if t.link.peer.Once {
 		t.srv.end(s, transport.Normal)
 		return
