@@ -15,10 +15,11 @@ const browserCookie = "BAYEUX_BROWSER"
 const maxBrowser = 256
 
 // Peer describes who sent r, for Acceptors: address, URL, the kept headers, and
-// the browser's cookie. Without a cookie, or with one of more than 256 bytes,
-// Browser is a new value, as NewBrowser makes it, and Fresh is set. The caller
-// fills in Type, Once and Polled. Nothing of r but what is kept is held: strings
-// of it are copied, for they lie in the lines that they were read from.
+// the browser's cookie: of several of its name the first that is neither empty nor
+// longer than 256 bytes. Without one Browser is a new value, as NewBrowser makes it,
+// and Fresh is set. The caller fills in Type, Once and Polled. Nothing of r but what is
+// kept is held: strings of it are copied, for they lie in the lines that they were
+// read from.
 func (a *Accept) Peer(r *http.Request) *Peer {
 	at, short := a.keepURL(r.URL)
 	header, all := a.keep(r.Header)
@@ -33,12 +34,21 @@ func (a *Accept) Peer(r *http.Request) *Peer {
 		TLS:    state,
 		Proto:  r.ProtoMajor,
 	}
-	if c, err := r.Cookie(a.cookieName()); err == nil && c.Value != "" && len(c.Value) <= maxBrowser {
-		p.Browser = strings.Clone(c.Value)
-	} else {
+	if p.Browser = a.browser(r); p.Browser == "" {
 		p.Browser, p.Fresh = a.newBrowser(), true
 	}
 	return p
+}
+
+// browser is the first of r's cookies that may be ours, of which others may have set
+// some that are not; "" if there is none.
+func (a *Accept) browser(r *http.Request) string {
+	for _, c := range r.CookiesNamed(a.cookieName()) {
+		if c.Value != "" && len(c.Value) <= maxBrowser {
+			return strings.Clone(c.Value)
+		}
+	}
+	return ""
 }
 
 func (a *Accept) newBrowser() string {

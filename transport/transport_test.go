@@ -218,6 +218,17 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
+// A page of a sibling host, or a path of this one, may have set another of that name.
+func TestTheFirstCookieThatCanBeOursIsTheBrowsers(t *testing.T) {
+	for _, before := range []string{"", "BAYEUX_BROWSER=; ", "BAYEUX_BROWSER=" + strings.Repeat("x", 257) + "; ", `BAYEUX_BROWSER=""; a=b; BAYEUX_BROWSER=; `} {
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.Header.Set("Cookie", before+"BAYEUX_BROWSER=known; BAYEUX_BROWSER=later")
+		p := new(Accept).Peer(r)
+		assert.Equal(t, "known", p.Browser, before)
+		assert.False(t, p.Fresh, before)
+	}
+}
+
 func TestAnEmptyCookieIsNone(t *testing.T) {
 	r := httptest.NewRequest("POST", "/", nil)
 	r.Header.Set("Cookie", "BAYEUX_BROWSER=")
