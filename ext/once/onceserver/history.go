@@ -41,6 +41,13 @@ type asked struct {
 	ctx     context.Context // of its payload
 }
 
+// A speaker is a session that has named a client. history.mu guards what follows that.
+type speaker struct {
+	client  string
+	ctx     context.Context // of the payload at hand; nil: nothing is pending
+	pending map[string]int  // its publishes that have no reply yet, by message id
+}
+
 // An answer is what a publish was answered with. history.mu guards it.
 type answer struct {
 	id    string        // of the publish
@@ -79,6 +86,41 @@ func (h *history) remember(k once.Key, by asked) (a *answer, first bool) {
 	}
 	h.shrink()
 	return a, true
+}
+
+// asked notes a publish, with a key or without, and reports whether another one of its
+// payload has no reply yet and the same id. Whose reply comes next cannot be told then,
+// and is not kept for any of them.
+func (h *history) asked(who *speaker, q question, ctx context.Context) (alike bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if who.ctx != ctx { // replies may have been deleted
+		who.ctx = ctx
+		clear(who.pending)
+	}
+	who.pending[q.id]++
+	if who.pending[q.id] == 1 {
+		return false
+	}
+	if e := h.byName[who.client]; e != nil {
+		c := e.Value.(*client)
+		if a := c.open[q]; a != nil && a.by.ctx == ctx {
+			c.close(a)
+		}
+	}
+	return true
+}
+
+// replied notes that a publish of that id has its reply.
+func (who *speaker) replied(id string) {
+	if n := who.pending[id]; n > 1 {
+		who.pending[id] = n - 1
+	} else {
+		delete(who.pending, id)
+	}
+	if len(who.pending) == 0 {
+		who.ctx = nil
+	}
 }
 
 // client is the one of that name, who is heard now.
@@ -141,10 +183,11 @@ func (h *history) take(a *answer, n int) {
 }
 
 // answered keeps what m says of the publish that it answers.
-func (h *history) answered(name string, s *server.Session, m *bayeux.Message) {
+func (h *history) answered(who *speaker, s *server.Session, m *bayeux.Message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	e := h.byName[name]
+	who.replied(m.ID)
+	e := h.byName[who.client]
 	if e == nil {
 		return
 	}

@@ -77,16 +77,16 @@ func TestAllThatIsRememberedHasItsBytes(t *testing.T) {
 	for i := range 100 {
 		s, id := new(server.Session), fmt.Sprint(i)
 		h.remember(once.Key{Client: fmt.Sprint(i % 7), ID: id}, asked{s, id, nil})
-		h.answered(fmt.Sprint(i%7), s, &bayeux.Message{ID: id, Outcome: bayeux.Failed, Error: strings.Repeat("x", 100*(i%9)),
+		h.answered(&speaker{client: fmt.Sprint(i % 7)}, s, &bayeux.Message{ID: id, Outcome: bayeux.Failed, Error: strings.Repeat("x", 100*(i%9)),
 			Ext: bayeux.Ext{"why": []byte(`"because"`)}})
 		kept(t, h)
 		assert.LessOrEqual(t, h.bytes, most)
 	}
 	s := new(server.Session)
 	h.remember(once.Key{Client: "one", ID: "1"}, asked{s, "1", nil})
-	h.answered("one", s, &bayeux.Message{ID: "1", Outcome: bayeux.Failed, Error: strings.Repeat("x", 2*most)})
+	h.answered(&speaker{client: "one"}, s, &bayeux.Message{ID: "1", Outcome: bayeux.Failed, Error: strings.Repeat("x", 2*most)})
 	clients, publishes := kept(t, h)
 	assert.Equal(t, []int{1, 1}, []int{clients, publishes}, "the last one stays, however long")
-	h.answered("nobody", s, &bayeux.Message{ID: "1", Outcome: bayeux.Succeeded})
+	h.answered(&speaker{client: "nobody"}, s, &bayeux.Message{ID: "1", Outcome: bayeux.Succeeded})
 	kept(t, h)
 }

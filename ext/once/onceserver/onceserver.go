@@ -5,6 +5,11 @@
 // extension deleted the first, it is refused with 409::once_unanswered: whether the
 // publish was taken nobody knows, and who sends it again gets the same.
 //
+// A reply shows what it answers by its message's id alone. So a key is refused with
+// 400::once_invalid where a publish before it in its payload has the same id, or has
+// none either, and no reply yet, as on a channel with history. If that has a key too, its
+// outcome is not known from then on.
+//
 //	srv, err := cometd.NewServer(server.WithExtension(onceserver.New()))
 //
 // It remembers the last publishes of the last clients that sent keys, so many
@@ -53,7 +58,7 @@ func bound(n int, o Option) Option {
 
 // New makes the extension for one server.
 func New(opts ...Option) server.Extension {
-	x := &extension{history: newHistory(), clientOf: server.NewAttr[string]("once")}
+	x := &extension{history: newHistory(), speakers: server.NewAttr[*speaker]("once")}
 	for _, o := range opts {
 		if o == nil {
 			continue
@@ -65,22 +70,29 @@ func New(opts ...Option) server.Extension {
 
 type extension struct {
 	history  *history
-	clientOf *server.Attr[string] // the one that a session has named
+	speakers *server.Attr[*speaker] // of sessions that have named a client
 }
 
 const longest = 64 // of the parts of a key, in bytes
 
 func (x *extension) incoming(ctx context.Context, s *server.Session, m *bayeux.Message) error {
-	if _, ok := m.Ext[once.Name]; !ok || bayeux.Channel(m.Channel).Kind() == bayeux.Meta {
+	if bayeux.Channel(m.Channel).Kind() == bayeux.Meta {
+		return nil
+	}
+	who, named := x.speakers.Get(s)
+	alike := named && x.history.asked(who, question{s, m.ID}, ctx)
+	if _, ok := m.Ext[once.Name]; !ok {
 		return nil
 	}
 	var k once.Key
-	if _, err := m.Ext.Decode(once.Name, &k); err != nil || len(k.Client) > longest || len(k.ID) > longest || k.Client == "" {
+	if _, err := m.Ext.Decode(once.Name, &k); err != nil || alike || len(k.Client) > longest || len(k.ID) > longest || k.Client == "" {
 		return &bayeux.Error{Code: 400, Message: "once_invalid"}
 	}
-	if named, ok := x.clientOf.Get(s); !ok {
-		x.clientOf.Set(s, k.Client)
-	} else if named != k.Client {
+	if !named {
+		who = &speaker{client: k.Client, pending: map[string]int{}}
+		x.speakers.Set(s, who)
+		x.history.asked(who, question{s, m.ID}, ctx)
+	} else if who.client != k.Client {
 		return &bayeux.Error{Code: 403, Args: []string{"second_client"}, Message: "once_invalid"}
 	}
 	if delete(m.Ext, once.Name); len(m.Ext) == 0 {
@@ -137,8 +149,8 @@ func (x *extension) outgoing(_ context.Context, s *server.Session, m *bayeux.Mes
 	if s == nil || m.Outcome == bayeux.NoOutcome || bayeux.Channel(m.Channel).Kind() == bayeux.Meta {
 		return nil
 	}
-	if client, ok := x.clientOf.Get(s); ok {
-		x.history.answered(client, s, m)
+	if who, named := x.speakers.Get(s); named {
+		x.history.answered(who, s, m)
 	}
 	return nil
 }

@@ -2,8 +2,12 @@ package onceserver_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,6 +23,7 @@ import (
 	"github.com/gocometd/cometd/ext/once/onceserver"
 	"github.com/gocometd/cometd/ext/replay/replayserver"
 	"github.com/gocometd/cometd/server"
+	"github.com/gocometd/cometd/transport"
 	"github.com/gocometd/cometd/transport/memory"
 )
 
@@ -115,6 +120,99 @@ func TestOneKeyTwiceInAPayloadIsTakenOnce(t *testing.T) {
 		assert.Equal(t, map[string]int{`"1"`: 1}, w.taken)
 		c.Close()
 	}, server.WithExtension(onceserver.New()), history)
+}
+
+// A raw client says what it is told, in a session of its own.
+type raw struct {
+	w    *world
+	d    transport.Dialer
+	to   *transport.Target
+	conn transport.Conn // the stream; nil: it polls
+	id   string
+}
+
+func (w *world) raw(d transport.Dialer) *raw {
+	jar, err := cookiejar.New(nil)
+	require.NoError(w.t, err)
+	c := &raw{w: w, d: d, to: &transport.Target{URL: &url.URL{Scheme: "http", Host: "t"}, HTTP: &http.Client{Jar: jar}}}
+	c.id = c.say(`{"channel":"/meta/handshake","id":"h","version":"1.0","supportedConnectionTypes":["x"]}`)[0].ClientID
+	return c
+}
+
+// say returns the replies to a payload, in order.
+func (c *raw) say(messages ...string) (replies []*bayeux.Message) {
+	conn := c.conn
+	if conn == nil {
+		var err error
+		conn, err = c.d.Dial(c.w.t.Context(), c.to)
+		require.NoError(c.w.t, err)
+		if !conn.Peer().Once {
+			c.conn = conn
+		}
+	}
+	text := strings.ReplaceAll(strings.Join(messages, ","), "$", c.id)
+	require.NoError(c.w.t, conn.Send(&transport.Payload{Messages: [][]byte{[]byte(text)}}))
+	for len(replies) < len(messages) {
+		r, err := conn.Receive()
+		require.NoError(c.w.t, err)
+		var some []*bayeux.Message
+		require.NoError(c.w.t, json.NewDecoder(r).Decode(&some))
+		replies = append(replies, some...)
+	}
+	return replies
+}
+
+// publish is a publish of that message id, and of that key unless it is empty.
+func (c *raw) publish(ch, id, data, key string) string {
+	m := &bayeux.Message{Channel: ch, ID: id, ClientID: c.id, Data: []byte(data)}
+	if key != "" {
+		require.NoError(c.w.t, m.Ext.Set(once.Name, once.Key{Client: "one", ID: key}))
+	}
+	text, err := json.Marshal(m)
+	require.NoError(c.w.t, err)
+	return string(text)
+}
+
+func outcomes(ms []*bayeux.Message) (all []string) {
+	for _, m := range ms {
+		all = append(all, m.Channel+" "+m.Error)
+	}
+	return all
+}
+
+// With a history replies are made when a payload's last message is there, and show what
+// they answer by the id of the message alone.
+func TestTheReplyToAPublishIsNotStoredForAnotherOfItsPayload(t *testing.T) {
+	for name, dialer := range map[string]func(func(transport.Conn)) transport.Dialer{"stream": memory.NewDialer, "polling": memory.NewPollDialer} {
+		for _, id := range []string{"", "1"} {
+			t.Run(fmt.Sprintf("%s, id %q", name, id), func(t *testing.T) {
+				history, err := replayserver.New(replayserver.NewMemory(replayserver.Rule{Pattern: "/**", Channels: 1}))
+				require.NoError(t, err)
+				within(t, func(w *world) {
+					c := w.raw(dialer(w.ServeConn))
+					got := outcomes(c.say(c.publish("/orders", id, "1", "a"), c.publish("/more", id, "2", "b")))
+					assert.ElementsMatch(t, []string{"/orders ", "/more 400::once_invalid"}, got)
+					assert.Equal(t, []string{"/more 429:history_channels,1:limit_exceeded"}, outcomes(c.say(c.publish("/more", "2", "2", "b"))), "it was not taken")
+					assert.Equal(t, []string{"/orders 409::once_unanswered"}, outcomes(c.say(c.publish("/orders", "3", "1", "a"))))
+
+					got = outcomes(c.say(c.publish("/orders", id, "3", "c"), c.publish("/orders", id, `"no"`, "")))
+					assert.ElementsMatch(t, []string{"/orders ", "/orders 409::sold_out"}, got)
+					assert.Equal(t, []string{"/orders 409::once_unanswered"}, outcomes(c.say(c.publish("/orders", "4", "3", "c"))))
+
+					got = outcomes(c.say(c.publish("/orders", id, "6", ""), c.publish("/orders", id, "7", "f"), c.publish("/orders", id, "7", "g")))
+					assert.ElementsMatch(t, []string{"/orders ", "/orders 400::once_invalid", "/orders 400::once_invalid"}, got)
+					assert.Equal(t, []string{"/orders 409::sold_out"}, outcomes(c.say(c.publish("/orders", id, `"no2"`, "g"))), "g had nothing of another's")
+
+					assert.Equal(t, []string{"/orders ", "/orders "}, outcomes(c.say(c.publish("/orders", "5", "4", "d"), c.publish("/orders", "6", "5", "e"))))
+					assert.Equal(t, []string{"/orders "}, outcomes(c.say(c.publish("/orders", "7", "4", "d"))))
+					assert.Equal(t, map[string]int{"1": 1, "3": 1, `"no"`: 1, `"no2"`: 1, "6": 1, "4": 1, "5": 1}, w.taken)
+					if c.conn != nil {
+						c.conn.Close(transport.Normal)
+					}
+				}, server.WithExtension(onceserver.New()), history)
+			})
+		}
+	}
 }
 
 func TestASessionCannotSpeakForManyClients(t *testing.T) {
