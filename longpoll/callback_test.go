@@ -1,6 +1,7 @@
 package longpoll
 
 import (
+	"context"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -33,6 +34,17 @@ func TestCallbackPollingAnswersWithACall(t *testing.T) {
 
 	w = get(NewCallbackAcceptor(WithCallback("cb", 3)), "cb=abc&message=%5B1%5D")
 	assert.Equal(t, `abc([1])`, w.Body.String())
+}
+
+// A GET has no body, so that net/http may see the end of its client's direction before
+// anybody has looked at the request.
+func TestARequestIsReadThoughItsClientSaysNoMore(t *testing.T) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := httptest.NewRecorder()
+	NewCallbackAcceptor().Serve(w, httptest.NewRequest("GET", "/cometd?jsonp=f&message=%5B1%5D", nil).WithContext(over), &transport.Accept{Limit: 1000}, echo)
+	assert.Equal(t, 200, w.Code)
+	assert.Equal(t, "f([1])", w.Body.String())
 }
 
 func TestCallbackPollingRefusesWhatIsNoCall(t *testing.T) {

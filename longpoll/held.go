@@ -67,9 +67,13 @@ func newHeld(w http.ResponseWriter, r *http.Request, o *transport.Accept, c *acc
 func (h *held) Peer() *transport.Peer    { return h.peer }
 func (h *held) Context() context.Context { return h.ctx }
 
-// Receive gives the request, then waits until it is over.
+// Receive gives the request, also of one who seems to be gone by now, then waits until
+// it is over.
 func (h *held) Receive() (io.Reader, error) {
-	if h.read || h.ctx.Err() != nil {
+	h.mu.Lock()
+	given := h.read || h.state != open
+	h.mu.Unlock()
+	if given {
 		<-h.ctx.Done()
 		return nil, io.EOF
 	}
