@@ -48,7 +48,8 @@
 // names it, is counted in [Stats] and told to [Hooks]. A 500 is no mistake of a
 // peer's: the application or its store has failed (a panic, an error of a service
 // that is no [*bayeux.Error], a history that cannot keep the message, a reply that
-// has no encoding), of which the log has the rest. Or it answers a connect that a
+// has no encoding, a handshake that took longer than Processing of [Timing]), of
+// which the log has the rest. Or it answers a connect that a
 // newer one has replaced.
 //
 // # Your code

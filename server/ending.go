@@ -33,6 +33,7 @@ type ending struct {
 	refusal *bayeux.Error // for a client that polls, of an end by a limit
 	due     bool          // only if its time is up, and nobody came back meanwhile
 	at      *expiry       // only if this is still when it expires
+	unborn  bool          // only while it is being made
 }
 
 // A lastNotice is what the client of a session that has ended is told in answer to
@@ -118,7 +119,7 @@ func (left *leftovers) unsubscribe() {
 func (srv *Server) markEnded(s *Session, x *ending, left *leftovers, w *wakes) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase == gone || x.due && !s.expired(clock.Now()) || x.at != nil && x.at != s.expiry {
+	if s.phase == gone || x.due && !s.expired(clock.Now()) || x.at != nil && x.at != s.expiry || x.unborn && s.phase != handshaking {
 		return false
 	}
 	left.held = s.takeHeld()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/codec"
+	"github.com/gocometd/cometd/internal/clock"
 	"github.com/gocometd/cometd/negotiation"
 	"github.com/gocometd/cometd/transport"
 )
@@ -20,15 +21,17 @@ func (t *turn) handshake(v *codec.View) {
 	m := v.Detach()
 	s := newSession(t.srv, t.link)
 	t.session, t.ctx = s, nil
+	t.link.makes(s)
 	done := false
 	defer func() {
 		if !done { // refused, or user code has panicked
 			t.srv.end(s, transport.Forbidden)
 			t.session, t.ctx = nil, nil
 		}
+		t.link.made(s)
 	}()
 	if err := t.admit(s, m); err != nil {
-		t.turnDown(m, err, 404, "message_deleted")
+		t.turnDown(m, s.unlessGivenUp(err), 404, "message_deleted")
 		return
 	}
 	done = true
@@ -37,6 +40,32 @@ func (t *turn) handshake(v *codec.View) {
 		t.link.carry(s)
 	}
 	t.replyHandshake(s, m)
+}
+
+// makes notes that a handshake makes s, so that Close and the sweep find it before it is
+// listed.
+func (l *link) makes(s *Session) {
+	s.running.Add(1)
+	s.turnAt.Store(int64(clock.Now()))
+	l.making.Store(s)
+}
+
+// made ends that.
+func (l *link) made(s *Session) {
+	l.making.Store(nil)
+	s.turnAt.Store(0)
+	s.running.Add(-1)
+}
+
+// unlessGivenUp is err, unless the application has taken longer than Timing.Processing to
+// decide about s: what it says then is no reason for the client to stay away.
+func (s *Session) unlessGivenUp(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == gone && s.why == transport.Internal {
+		return &bayeux.Error{Code: 500, Message: "internal"}
+	}
+	return err
 }
 
 // admit decides about a session and makes it reachable.
@@ -72,7 +101,7 @@ func (t *turn) admit(s *Session, m *bayeux.Message) error {
 		srv.sessionBegun(s)
 	}
 	switch {
-	case srv.draining.Load() || srv.isClosed(): // who ends all may have looked for sessions already
+	case srv.draining.Load(): // who ends all may have looked for sessions already
 		srv.end(s, transport.GoingAway)
 		srv.sessions.remove(s, false)
 		return srv.elsewhere()

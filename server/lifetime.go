@@ -18,6 +18,13 @@ func (s *Session) takes(ch []byte) bool {
 	return s.phase != gone || s.noticeDue() && string(ch) == bayeux.MetaConnect
 }
 
+// unborn reports whether the session is being made, and has not been given up.
+func (s *Session) unborn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase == handshaking
+}
+
 // ended reports whether the session has ended.
 func (s *Session) ended() bool {
 	s.mu.Lock()

@@ -29,10 +29,10 @@ type link struct {
 	round   uint64            // of the shard, in which it last did. Whoever has the token has this too
 
 	session atomic.Pointer[Session] // whose messages it carries; nil: nobody's yet
+	making  atomic.Pointer[Session] // of the handshake under way, which may not be listed yet; nil: there is none
 	carries atomic.Uint32           // its place among links, in the order in which they got their sessions
-	unused  atomic.Int64            // since when a stream is of no use, by package clock; 0: it is
-	polled  bool                    // events leave with connect replies only
 	dirty   atomic.Bool             // the flush token: whoever sets it sees to a flush (writer.go)
+	unused  atomic.Int64            // since when a stream is of no use, by package clock; 0: it is
 
 	mu      lock.Mutex[lock.Link]
 	replies []reply
@@ -42,6 +42,7 @@ type link struct {
 	ended   bool
 	closing bool             // by this side, for why
 	why     transport.Reason // the first one
+	polled  bool             // events leave with connect replies only; never changed
 }
 
 // A reply waits for a stream's writer.

@@ -44,7 +44,7 @@ type Server struct {
 	sweeps   atomic.Uint32            // so far: the clock of what waits
 	shedding lock.Turn[lock.Shedding] // one at a time closes the slowest
 	personal atomic.Int32             // sessions with an extension of their own that sees each event
-	draining atomic.Bool              // Shutdown has begun
+	draining atomic.Bool              // Shutdown or Close has begun
 
 	shards    []*shard
 	nextShard atomic.Uint32
@@ -116,8 +116,8 @@ func (srv *Server) ServeConn(c transport.Conn) {
 }
 
 // Close ends every connection and session at once and returns when nothing of
-// the server runs any more. Handlers of the application are waited for: their
-// context is done. A handler must not call it. Again, and after
+// the server runs any more. Handlers of the application are waited for, and what
+// decides about handshakes: their context is done. A handler must not call it. Again, and after
 // [Server.Shutdown], it does nothing and returns [ErrClosed].
 func (srv *Server) Close() error {
 	srv.mu.Lock()
@@ -128,6 +128,7 @@ func (srv *Server) Close() error {
 	srv.closed = true
 	close(srv.closing)
 	srv.mu.Unlock()
+	srv.draining.Store(true) // a handshake sees it, or is seen below
 	for _, x := range srv.sessions.all(nil) {
 		srv.end(x, transport.GoingAway)
 	}
@@ -135,6 +136,9 @@ func (srv *Server) Close() error {
 	srv.sweepParting(func(*Session) bool { return true })
 	for _, l := range srv.links.snapshot(nil) {
 		l.close(transport.GoingAway)
+		if x := l.making.Load(); x != nil {
+			srv.end(x, transport.GoingAway)
+		}
 	}
 	srv.conns.closeSilent()
 	srv.mu.Lock()
@@ -222,7 +226,7 @@ func (srv *Server) sweepSessions(now time.Duration, in []*Session) []*Session {
 		case x.expired(now):
 			srv.endWith(x, &ending{why: transport.Expired, due: true})
 		case x.overdue(now):
-			srv.logRepeated(slog.LevelWarn, "the application's code takes too long", "", slog.Any("session", x), slog.String("transport", x.Transport()))
+			srv.logOverdue(x)
 			srv.end(x, transport.Expired)
 		}
 	}
@@ -230,14 +234,20 @@ func (srv *Server) sweepSessions(now time.Duration, in []*Session) []*Session {
 	return emptied(all)
 }
 
-// sweepLinks closes streams that have carried no session for too long.
+func (srv *Server) logOverdue(x *Session) {
+	srv.logRepeated(slog.LevelWarn, "the application's code takes too long", "", slog.Any("session", x), slog.String("transport", x.Transport()))
+}
+
+// sweepLinks closes streams that have carried no session for too long, and ends
+// sessions that take too long to be made.
 func (srv *Server) sweepLinks(now time.Duration, in []*link) []*link {
-	if srv.limits.Handshake < 0 {
-		return in
-	}
 	all := srv.links.snapshot(in)
 	for _, l := range all {
-		if !l.peer.Once && l.useless(now, srv.limits.Handshake) {
+		if x := l.making.Load(); x != nil && x.overdue(now) && x.unborn() {
+			srv.logOverdue(x)
+			srv.endWith(x, &ending{why: transport.Internal, unborn: true})
+		}
+		if limit := srv.limits.Handshake; limit >= 0 && !l.peer.Once && l.useless(now, limit) {
 			srv.closeUseless(l)
 		}
 	}

@@ -20,7 +20,8 @@ type Timing struct {
 
 	// Processing is how long the application's code may take with one payload
 	// before its session ends as expired, which ends the code's context
-	// (docs/protocol.md §12).
+	// (docs/protocol.md §12). A handshake is then refused, with the advice to come
+	// again.
 	Processing time.Duration // default none, however long its session waits
 
 	Lazy  time.Duration // how long a lazy message may wait for company; default 5s
