@@ -38,11 +38,14 @@ type link struct {
 	replies []reply
 	waiting int        // bytes of replies, those on their way included; none once ended
 	since   uint32     // the sweep after which the first of them came, or one last left
+	passed  uint32     // bytes of replies that have left, ever; begins again after four thousand millions
 	drained *sync.Cond // replies have left; made when first needed
 	ended   bool
 	closing bool             // by this side, for why
 	why     transport.Reason // the first one
 	polled  bool             // events leave with connect replies only; never changed
+
+	words uint32 // of passed: the replies before that leave although the stream is of no use any more. The sweep's
 }
 
 // A reply waits for a stream's writer.
@@ -231,15 +234,23 @@ func (l *link) useless(now, d time.Duration) bool {
 		l.unused.Store(0)
 		return false
 	}
-	l.unused.CompareAndSwap(0, int64(now))
+	if l.unused.CompareAndSwap(0, int64(now)) {
+		l.words = l.debt()
+	}
+	if l.owes(l.words) {
+		l.unused.Store(int64(now))
+		return false
+	}
 	return now-time.Duration(l.unused.Load()) > d
 }
 
-// uses reports whether l is the session's way out.
+// uses reports whether l is the session's way out: of one that was kicked, while
+// anything leaves.
 func (s *Session) uses(l *link) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.phase != gone && s.stream == l
+	leaves := s.due != nil || s.sender == l || s.flows() && s.out.waiting()
+	return s.stream == l && (s.phase != gone || leaves)
 }
 
 // enough is how many bytes of replies may wait for a peer of whom more is read.
@@ -283,6 +294,7 @@ func (l *link) left(n int) {
 		return
 	}
 	l.waiting -= n
+	l.passed += uint32(n)
 	l.since = l.srv.sweeps.Load()
 	l.srv.queued.Add(-int64(n))
 	if l.drained != nil {
@@ -298,11 +310,18 @@ func (l *link) unread() (since uint32, bytes int) {
 	return l.since, l.waiting
 }
 
-// owes reports whether replies wait for a peer that is there.
-func (l *link) owes() bool {
+// debt is how far passed comes when all replies that wait now have left.
+func (l *link) debt() uint32 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.waiting > 0
+	return l.passed + uint32(l.waiting)
+}
+
+// owes reports whether replies of an earlier debt wait for a peer that is there.
+func (l *link) owes(debt uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting > 0 && int32(debt-l.passed) > 0
 }
 
 func (srv *Server) connOpened(l *link) {

@@ -100,7 +100,7 @@ func (s *Session) leaving(until uint64, begun time.Duration) bool {
 	if s.stream == nil {
 		return s.sender != nil || waits && s.awaited(begun)
 	}
-	if s.due != nil || s.sender != nil && s.out.base < until || s.stream.owes() {
+	if s.due != nil || s.sender != nil && s.out.base < until || s.stream.owes(s.stream.debt()) {
 		return true
 	}
 	return waits && (s.flows() || s.awaited(begun))
