@@ -27,6 +27,7 @@ func (t *turn) handshake(v *codec.View) {
 		if !done { // refused, or user code has panicked
 			t.srv.end(s, transport.Forbidden)
 			t.session, t.ctx = nil, nil
+			t.link.excuse(s)
 		}
 		t.link.made(s)
 	}()
@@ -43,11 +44,19 @@ func (t *turn) handshake(v *codec.View) {
 }
 
 // makes notes that a handshake makes s, so that Close and the sweep find it before it is
-// listed.
+// listed, and no stream is closed meanwhile for having no session.
 func (l *link) makes(s *Session) {
 	s.running.Add(1)
 	s.turnAt.Store(int64(clock.Now()))
 	l.making.Store(s)
+}
+
+// excuse takes the time that was spent on s from that in which a stream may have no
+// session: what is left of it is for another handshake.
+func (l *link) excuse(s *Session) {
+	if since := l.unused.Load(); since != 0 {
+		l.unused.CompareAndSwap(since, since+int64(clock.Now())-s.turnAt.Load())
+	}
 }
 
 // made ends that.

@@ -80,9 +80,12 @@ type Limits struct {
 	// http.Server's ReadHeaderTimeout.
 	Header time.Duration // default 10s
 
-	Handshake time.Duration // from accepting a socket to its handshake; default 10s
-	Body      time.Duration // for reading a request's body, or skipping one that is not wanted; default 10s
-	Write     time.Duration // without progress in a write; default 10s
+	// Handshake is the time from accepting a socket to its handshake, without what the
+	// application takes to decide about one.
+	Handshake time.Duration // default 10s
+
+	Body  time.Duration // for reading a request's body, or skipping one that is not wanted; default 10s
+	Write time.Duration // without progress in a write; default 10s
 
 	// HandshakeRate is how many handshakes a second the whole server grants. Beyond
 	// it they are refused with 503, and told when to come back.

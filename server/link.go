@@ -228,8 +228,12 @@ func (l *link) end() {
 	}
 }
 
-// useless reports whether a stream has carried no session for longer than d.
+// useless reports whether a stream has carried no session for longer than d, without
+// the time that the application takes to decide about one.
 func (l *link) useless(now, d time.Duration) bool {
+	if l.making.Load() != nil {
+		return false
+	}
 	if s := l.session.Load(); s != nil && s.uses(l) {
 		l.unused.Store(0)
 		return false

@@ -93,3 +93,45 @@ func TestAnAnswerToAHandshakeThatHangsCostsItsSessionWhereThatIsBounded(t *testi
 	}, whoDecides(func(ctx context.Context, _ *server.Session, _ *bayeux.Message) error { <-ctx.Done(); return nil })["outgoing"],
 		server.WithTiming(server.Timing{Processing: 100 * time.Millisecond, Sweep: 20 * time.Millisecond}))
 }
+
+// The time that an application takes is none that its client has wasted, over a socket
+// no more than over HTTP.
+func TestAHandshakeIsInTimeHoweverLongItTakesToDecide(t *testing.T) {
+	for name, decide := range whoDecides(func(context.Context, *server.Session, *bayeux.Message) error {
+		time.Sleep(800 * time.Millisecond)
+		return nil
+	}) {
+		run := onBoth
+		if name == "policy" {
+			run = everywhere
+		}
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T, w *world) {
+				c := w.client()
+				c.handshake()
+				c.begin()
+				assert.Empty(t, w.Stats().Limited)
+			}, decide, server.WithLimits(server.Limits{Handshake: 400 * time.Millisecond}), server.WithTiming(server.Timing{Sweep: 20 * time.Millisecond}))
+		})
+	}
+}
+
+// Whose handshakes are refused has the rest of its time for others: else it could keep
+// the socket.
+func TestARefusedHandshakeGivesNoMoreTimeForAnother(t *testing.T) {
+	synced(t, bayeux.WebSocket, func(t *testing.T, w *world) {
+		c := w.client()
+		begin, refused := time.Now(), 0
+		for len(c.errs) == 0 && refused < 20 {
+			assert.Equal(t, "403:no:handshake_denied", c.ask(shakesHands).Error)
+			refused++
+			time.Sleep(100 * time.Millisecond)
+		}
+		assert.ErrorContains(t, c.broken(), "idle")
+		assert.GreaterOrEqual(t, time.Since(begin), 700*time.Millisecond, "the time of its application was not its own")
+		assert.Less(t, refused, 10)
+	}, server.WithPolicy(server.Policy{Handshake: func(context.Context, *server.Session, *bayeux.Message) error {
+		time.Sleep(100 * time.Millisecond)
+		return server.Deny("no")
+	}}), server.WithLimits(server.Limits{Handshake: 350 * time.Millisecond}), server.WithTiming(server.Timing{Sweep: 20 * time.Millisecond}))
+}
