@@ -17,10 +17,10 @@ import (
 // queued before, and then is like [Server.Close]. A client that polls, or gets
 // messages with connect replies only, must ask for them: it is advised to do
 // so at once, and waited for until it has stayed away for two seconds longer
-// than its pause. What is published meanwhile may be lost. When ctx ends
-// first, what is left is cut off and ctx's error returned. A handler must not
-// call it. On a server that was closed, and if somebody closes it meanwhile, it
-// returns [ErrClosed].
+// than its pause. What is published meanwhile may be lost, and the answer to
+// what a client asks over a socket meanwhile. When ctx ends first, what is left
+// is cut off and ctx's error returned. A handler must not call it. On a server
+// that was closed, and if somebody closes it meanwhile, it returns [ErrClosed].
 //
 // Advice travels with connect replies. A socket whose client has no connect
 // under way just gets the close code 1001; when such a client comes back is up
@@ -28,21 +28,49 @@ import (
 func (srv *Server) Shutdown(ctx context.Context) error {
 	srv.draining.Store(true)
 	all := append(srv.sessions.all(nil), srv.sessions.allParting()...)
-	until := make([]uint64, len(all))
+	rest := make([]outstanding, len(all))
 	for i, x := range all {
-		x.mu.Lock()
-		until[i] = x.out.end()
-		x.mu.Unlock()
+		rest[i] = x.outstanding()
 	}
 	begun := clock.Now()
-	err := srv.drained(ctx, begun, srv.dismiss(all), all, until)
+	err := srv.drained(ctx, begun, srv.dismiss(all), rest)
 	if err == nil { // who has come back too early is told again
-		err = srv.drained(ctx, begun, srv.dismiss(all), all, until)
+		err = srv.drained(ctx, begun, srv.dismiss(all), rest)
 	}
 	if closed := srv.Close(); closed != nil {
 		return closed
 	}
 	return err
+}
+
+// What is outstanding of a session is what Shutdown waits for: what was there when it
+// began, and the answer to the connect that it has dismissed. What a client brings about
+// meanwhile is not, or one that asks without end, and takes little, would never let
+// it end.
+type outstanding struct {
+	session *Session
+	events  uint64 // so many, from the session's first
+	stream  *link
+	replies uint32 // of the stream, up to that debt
+	answer  []byte // of what was due
+}
+
+func (s *Session) outstanding() outstanding {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := outstanding{session: s, events: s.out.end(), stream: s.stream}
+	if s.stream != nil {
+		x.replies = s.stream.debt()
+	}
+	return x
+}
+
+// noteAnswer adds the answer to a connect that the stream's writer has.
+func (x *outstanding) noteAnswer() {
+	s := x.session
+	s.mu.Lock()
+	x.answer = s.due
+	s.mu.Unlock()
 }
 
 // dismiss answers the connects that are held. answered is closed when that is
@@ -67,7 +95,7 @@ func (srv *Server) dismiss(all []*Session) (answered <-chan struct{}) {
 }
 
 // drained waits until what was queued before has left, where it can.
-func (srv *Server) drained(ctx context.Context, begun time.Duration, answered <-chan struct{}, all []*Session, until []uint64) error {
+func (srv *Server) drained(ctx context.Context, begun time.Duration, answered <-chan struct{}, rest []outstanding) error {
 	select {
 	case <-answered:
 	case <-srv.closing:
@@ -77,8 +105,11 @@ func (srv *Server) drained(ctx context.Context, begun time.Duration, answered <-
 	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for i := range all {
-		for all[i].leaving(until[i], begun) {
+	for i := range rest {
+		rest[i].noteAnswer()
+	}
+	for i := range rest {
+		for rest[i].leaving(begun) {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
@@ -91,16 +122,17 @@ func (srv *Server) drained(ctx context.Context, begun time.Duration, answered <-
 	return nil
 }
 
-// leaving reports whether one of the first messages is on its way to the
-// client, or could be, or the reply to its connect.
-func (s *Session) leaving(until uint64, begun time.Duration) bool {
+// leaving reports whether any of it is on its way to the client, or could be.
+func (x *outstanding) leaving(begun time.Duration) bool {
+	s := x.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	waits := s.out.base < until && s.out.waiting()
+	waits := s.out.base < x.events && s.out.waiting()
 	if s.stream == nil {
 		return s.sender != nil || waits && s.awaited(begun)
 	}
-	if s.due != nil || s.sender != nil && s.out.base < until || s.stream.owes(s.stream.debt()) {
+	answers := len(s.due) > 0 && len(x.answer) > 0 && &s.due[0] == &x.answer[0]
+	if answers || s.sender != nil && s.out.base < x.events || s.stream == x.stream && s.stream.owes(x.replies) {
 		return true
 	}
 	return waits && (s.flows() || s.awaited(begun))
