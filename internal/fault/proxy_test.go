@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -159,6 +160,34 @@ func TestExchangesFailAsTheirStepsSay(t *testing.T) {
 			assert.Eventually(t, func() bool { return arrived.Load() == x.arrived }, 5*time.Second, time.Millisecond)
 			require.NoError(t, rt.Close())
 		})
+	}
+}
+
+// A prompt next answers at once, and notes when it was asked.
+type prompt struct{ asked time.Time }
+
+func (p *prompt) RoundTrip(*http.Request) (*http.Response, error) {
+	p.asked = time.Now()
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("answer"))}, nil
+}
+
+// A Stall and a Delay of an exchange last as long as they say, before its request or
+// before its answer; a Reorder does when no other exchange is answered.
+func TestExchangesAreLateForAsLongAsTheirStepsSay(t *testing.T) {
+	for _, kind := range []fault.Kind{fault.Stall, fault.Delay, fault.Reorder} {
+		for way, before := range map[fault.Way]time.Duration{fault.Out: time.Hour, fault.In: 0} {
+			t.Run(fmt.Sprint(kind, " ", way), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					next := &prompt{}
+					rt := fault.NewRoundTripper(next, fault.Script(fault.Step{Kind: kind, Way: way, For: time.Hour}))
+					defer rt.Close()
+					begin := time.Now()
+					assert.Equal(t, "answer", post(t, &http.Client{Transport: rt}, "http://x/"))
+					assert.Equal(t, before, next.asked.Sub(begin), "until it was asked")
+					assert.Equal(t, time.Hour, time.Since(begin), "in all")
+				})
+			})
+		}
 	}
 }
 
