@@ -87,8 +87,9 @@ type Limits struct {
 	Body  time.Duration // for reading a request's body, or skipping one that is not wanted; default 10s
 	Write time.Duration // without progress in a write; default 10s
 
-	// HandshakeRate is how many handshakes a second the whole server grants. Beyond
-	// it they are refused with 503, and told when to come back.
+	// HandshakeRate is how many handshakes a second the whole server grants, and how
+	// many at once, rounded down, but one at least. Beyond it they are refused with
+	// 503, and told when to come back.
 	HandshakeRate float64 // default none
 }
 

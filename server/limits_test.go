@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -76,6 +77,46 @@ func TestEveryLimitNamesItselfAndIsCounted(t *testing.T) {
 				}
 			}, hooks, server.WithLimits(r.limits))
 		})
+	}
+}
+
+// A burst of one second's handshakes passes, one at least, and then they pass at the
+// rate.
+func TestHandshakesPassInABurstOfOneSecondAndThenAtTheirRate(t *testing.T) {
+	for _, c := range []struct {
+		rate  float64
+		burst int
+		says  string
+	}{
+		{0.5, 1, "503:handshake_rate,0.5:try_again_later"},
+		{2, 2, "503:handshake_rate,2:try_again_later"},
+		{2.5, 2, "503:handshake_rate,2.5:try_again_later"},
+	} {
+		onBoth(t, func(t *testing.T, w *world) {
+			passes := func() bool {
+				m := w.client().ask(`{"channel":"/meta/handshake","id":"x","version":"1.0"}`)
+				if m.Outcome == bayeux.Succeeded {
+					return true
+				}
+				assert.Equal(t, c.says, m.Error)
+				assert.Equal(t, bayeux.HandshakeAgain, m.Advice.Reconnect)
+				assert.Equal(t, time.Second, m.Advice.Interval.Or(0), "when it may come again")
+				return false
+			}
+			for _, idle := range []time.Duration{0, time.Hour} { // however long nobody comes, the burst is no larger
+				time.Sleep(idle)
+				for range c.burst {
+					assert.True(t, passes(), "in the burst")
+				}
+				assert.False(t, passes(), "after it")
+				for range 3 {
+					time.Sleep(time.Duration(float64(time.Second)/c.rate) - time.Millisecond)
+					assert.False(t, passes(), "too soon")
+					time.Sleep(time.Millisecond)
+					assert.True(t, passes(), "at the rate")
+				}
+			}
+		}, server.WithLimits(server.Limits{HandshakeRate: c.rate}))
 	}
 }
 
@@ -289,16 +330,27 @@ func TestASocketThatComesWhileTheServerClosesIsToldSo(t *testing.T) {
 }
 
 func TestConnectionsBeyondTheLimitGet503(t *testing.T) {
-	for limit, l := range map[string]server.Limits{"conns": {Conns: 1}, "conns_per_addr": {ConnsPerAddr: 1}} {
-		srv, err := cometd.NewServer(server.WithLimits(l))
+	for _, c := range []struct {
+		limit, says string
+		limits      server.Limits
+	}{
+		{"conns", "cometd: too many connections: limit 1\n", server.Limits{Conns: 1}},
+		{"conns_per_addr", "cometd: too many connections from one address: limit 1\n", server.Limits{ConnsPerAddr: 1}},
+	} {
+		srv, err := cometd.NewServer(server.WithLimits(c.limits))
 		require.NoError(t, err)
 		hs := httptest.NewServer(srv)
 		ws, _, err := websocket.Dial(t.Context(), hs.URL, nil)
 		require.NoError(t, err)
-		status, text := post(t, hs.URL, `[]`)
-		assert.Equal(t, 503, status)
-		assert.Contains(t, text, "limit 1")
-		assert.EqualValues(t, 1, srv.Stats().Limited[limit])
+		resp, err := http.Post(hs.URL, "application/json", strings.NewReader(`[]`))
+		require.NoError(t, err)
+		text, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		resp.Body.Close()
+		assert.Equal(t, 503, resp.StatusCode)
+		assert.Equal(t, "1", resp.Header.Get("Retry-After"))
+		assert.Equal(t, c.says, string(text), "which of the two")
+		assert.EqualValues(t, 1, srv.Stats().Limited[c.limit])
 		ws.CloseNow()
 		require.Eventually(t, func() bool { status, _ := post(t, hs.URL, `[]`); return status == 400 }, 5*time.Second, 5*time.Millisecond)
 		srv.Close()
