@@ -3,6 +3,7 @@ package hostile_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -161,9 +162,11 @@ func TestAPollThatIsNeverReadIsGivenUp(t *testing.T) {
 	}
 	x.Session(id).SetTiming(server.Timing{MaxInterval: brief}) // once it is asked for them
 	r := x.dial()
+	require.NoError(t, r.Conn.(*net.TCPConn).SetReadBuffer(4<<10)) // the network holds little of it
 	body := fmt.Sprintf(`[{"channel":"/meta/connect","id":"4","clientId":%q}]`, id)
 	r.say("POST /cometd HTTP/1.1\r\nHost: %s\r\n%s\r\nContent-Length: %d\r\n\r\n%s", x.addr, cookie, len(body), body)
-	require.Eventually(t, func() bool { return x.Session(id) == nil }, long, 10*time.Millisecond, "its answer has stalled, and then its grace was over")
+	require.Eventually(t, func() bool { return x.Session(id) == nil }, 2*long, 10*time.Millisecond, "its answer has stalled, and then its grace was over")
+	assert.EqualValues(t, 1, x.Stats().Limited["write"], "it was given up for that")
 	x.over()
 }
 
