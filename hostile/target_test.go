@@ -15,11 +15,13 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -93,7 +95,7 @@ func attack(t *testing.T, opts ...server.Option) *target {
 		server.WithLimits(limits),
 		server.WithTiming(server.Timing{Timeout: time.Minute, Sweep: sweep}),
 		server.WithExtension(server.Extension{Name: "grace", Channels: []string{bayeux.MetaHandshake}, Incoming: x.newcomer}),
-		server.WithLogger(slog.New(slog.NewTextHandler(x.log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
+		server.WithLogger(slog.New(speller{slog.NewTextHandler(x.log, &slog.HandlerOptions{Level: slog.LevelDebug}), x.log})),
 	}, opts...)...)
 	require.NoError(t, err)
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -236,8 +238,38 @@ func (u usage) within(v usage) bool {
 
 // A journal is a log that tests read.
 type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+	mu    sync.Mutex
+	text  bytes.Buffer
+	words map[string]bool // those that a speller has seen
+}
+
+// A speller notes what the handlers of a log need not escape, for it should never
+// be a peer's: messages, and names of attributes.
+type speller struct {
+	slog.Handler
+	to *journal
+}
+
+func (s speller) Handle(ctx context.Context, r slog.Record) error {
+	s.to.spell(r.Message)
+	r.Attrs(func(a slog.Attr) bool { s.to.spell(a.Key); return true })
+	return s.Handler.Handle(ctx, r)
+}
+
+func (j *journal) spell(word string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.words == nil {
+		j.words = map[string]bool{}
+	}
+	j.words[word] = true
+}
+
+// spelled are the words that spellers have seen.
+func (j *journal) spelled() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Collect(maps.Keys(j.words))
 }
 
 func (j *journal) Write(p []byte) (int, error) {

@@ -82,7 +82,10 @@ func TestAnswersRunNothingOfWhatTheyQuote(t *testing.T) {
 	x.over()
 }
 
+// Values are for the log's handler to escape; what it may write as it is, messages
+// and names, has nothing of a peer's in it.
 func TestALineOfTheLogIsOneLineWhateverPeersSend(t *testing.T) {
+	const peers = "xyzzy" // in all that peers say
 	x := attack(t, server.WithPolicy(server.Policy{
 		Subscribe: func(_ context.Context, _ *server.Session, ch string, m *bayeux.Message) error {
 			if ch == "/healthy" {
@@ -91,12 +94,21 @@ func TestALineOfTheLogIsOneLineWhateverPeersSend(t *testing.T) {
 			return errors.New("no: " + string(m.Ext["why"]))
 		},
 	}))
-	s := x.joined("User-Agent: \t"+evil[:20], "X-Forwarded-For: a b")
-	s.asks(`[{"channel":"/meta/subscribe","id":"2","clientId":"$","subscription":"/a","ext":{"why":"\u001b[2J\r\nlevel=ERROR msg=forged"}}]`, "2")
-	s.text(`[{"channel":"/a","\u001b[2J":1,"\u001b[2J":"\r\nlevel=ERROR"}]`)
-	s.text("[\x1b[2J\r\nlevel=ERROR msg=forged]")
+	s := x.joined("User-Agent: \t"+evil[:20]+peers, "X-Forwarded-For: a b "+peers)
+	s.asks(`[{"channel":"/meta/subscribe","id":"2","clientId":"$","subscription":"/`+peers+`","ext":{"why":"\u001b[2J\r\nlevel=ERROR msg=forged `+peers+`"}}]`, "2")
+	s.asks(`[{"channel":"/meta/subscribe","id":"`+peers+`","clientId":"$","subscription":"/`+peers+`/*/a"}]`, peers)
+	x.exchange(handshake, "Origin: https://"+peers+".test")
+	s.text(`[{"channel":"/` + peers + `","\u001b[2J":1,"\u001b[2J":"\r\nlevel=ERROR ` + peers + `"}]`)
+	s.text("[\x1b[2J\r\nlevel=ERROR msg=forged " + peers + "]")
 	s.closing()
 	x.over()
+	require.Contains(t, x.log.String(), peers, "it is in the log, or nothing of this would say anything")
+	words := x.log.spelled()
+	assert.Greater(t, len(words), 5)
+	for _, word := range words {
+		assert.Regexp(t, `^[A-Za-z][A-Za-z0-9 _,':/-]*$`, word, "a message or a name of the log")
+		assert.NotContains(t, word, peers)
+	}
 	for line := range strings.Lines(x.log.String()) {
 		assert.True(t, strings.HasPrefix(line, "time="), "%q", line)
 		for _, r := range strings.TrimSuffix(line, "\n") {
