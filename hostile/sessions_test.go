@@ -99,7 +99,7 @@ func TestIDsCannotBeGuessed(t *testing.T) {
 	}
 	s.Close()
 
-	guesses := x.open()
+	guesses, answered := x.open(), 0
 	for range scaled(40) {
 		var all []string
 		for range 250 {
@@ -108,7 +108,8 @@ func TestIDsCannotBeGuessed(t *testing.T) {
 		if !guesses.text("[" + strings.Join(all, ",") + "]") {
 			break // it had its time
 		}
-		for n := 0; n < 250; {
+		n := 0
+		for n < 250 {
 			f, err := Read(guesses.in)
 			if err != nil || f.First != Fin|Text {
 				break
@@ -118,7 +119,9 @@ func TestIDsCannotBeGuessed(t *testing.T) {
 				require.Equal(t, "402::session_unknown", r.Error)
 			}
 		}
+		answered += n
 	}
+	assert.GreaterOrEqual(t, answered, 250, "guesses, before it had its time")
 	x.over()
 }
 
@@ -137,6 +140,7 @@ func TestAStolenClientIDIsNothingWithoutItsCookie(t *testing.T) {
 		"none": nil, "another browser's": {other}, "one that was made up": {"Cookie: BAYEUX_BROWSER=x"}, "an empty one": {"Cookie: BAYEUX_BROWSER="},
 		"two": {another + "; BAYEUX_BROWSER=y"},
 	}
+	x.grace.Store(int64(time.Minute)) // else a 402 may say no more than that a session has expired meanwhile
 	ids := map[string]string{}
 	id, cookie := x.polling()
 	x.ask(fmt.Sprintf(`[{"channel":"/meta/subscribe","id":"2","clientId":%q,"subscription":"/mine"}]`, id), cookie)
@@ -158,13 +162,20 @@ func TestAStolenClientIDIsNothingWithoutItsCookie(t *testing.T) {
 				thief.Close()
 			}
 		}
-		if s := x.Session(id); whose != "over HTTP" && assert.NotNil(t, s, whose) {
+		if s := x.Session(id); assert.NotNil(t, s, whose) {
 			assert.Equal(t, []string{"/mine"}, s.Subscriptions(), whose)
 		}
+	}
+	for _, a := range []string{
+		`{"channel":"/meta/connect","id":"5","clientId":%q,"advice":{"timeout":0}}`, `{"channel":"/elsewhere","id":"6","clientId":%q,"data":1}`,
+		`{"channel":"/meta/disconnect","id":"7","clientId":%q}`,
+	} {
+		assert.True(t, x.ask(fmt.Sprintf("["+a+"]", id), cookie)[0].Successful, "with its own cookie it goes on: %s", a)
 	}
 	again := x.open(first.cookie)
 	again.id = victim.id
 	assert.True(t, again.asks(`[{"channel":"/meta/connect","id":"5","clientId":"$","advice":{"timeout":0}}]`, "5").Successful, "its own browser goes on")
+	assert.True(t, again.asks(`[{"channel":"/meta/disconnect","id":"6","clientId":"$"}]`, "6").Successful)
 	victim.Close()
 	again.Close()
 	first.Close()
@@ -262,17 +273,20 @@ func TestTheCookieIsOutOfReachForScripts(t *testing.T) {
 
 func TestWhatIsNotBayeuxIsAnsweredShortly(t *testing.T) {
 	x := attack(t)
+	huge := "GET /cometd HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 2<<20)
 	for _, request := range []string{
 		"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "PUT /cometd HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "TRACE /cometd HTTP/1.1\r\nHost: x\r\n\r\n",
 		"<script> /cometd HTTP/1.1\r\nHost: x\r\n\r\n", "GET /cometd?jsonp=a&jsonp=b HTTP/1.1\r\nHost: x\r\n\r\n", "POST /cometd HTTP/1.1\r\nHost: x\r\n\r\n",
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET /cometd HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n",
 		"GET /cometd HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n\r\n",
-		"GET /cometd HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 2<<20), "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "hello\r\n\r\n",
+		huge, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "hello\r\n\r\n",
 	} {
 		r := x.dial()
 		r.say("%s", request)
 		status, _, body := r.answer()
-		assert.True(t, status == 0 || status >= 400 && status <= 505 && status != 500, "%.60q: %d %s", request, status, body)
+		lost := status == 0 && request == huge // by a connection that is closed while bytes come that nobody reads
+		assert.True(t, lost || status >= 400 && status <= 505 && status != 500, "%.60q: %d %s", request, status, body)
+		assert.Less(t, len(body), 1<<10, "%.60q: a short answer", request)
 		r.Close()
 	}
 	many := x.dial() // pipelined
