@@ -294,5 +294,6 @@ func TestNoFaultLosesOrRepeatsWhatIsAcknowledged(t *testing.T) {
 		}
 	}
 	out.Flush()
+	require.Equal(t, 360, cells, "5 steps, 12 faults and 3 phases on 2 kinds of transport")
 	t.Logf("%d cells: whole, or a gap was told, and how many numbers were lost with the session\n%s", cells, table.String())
 }

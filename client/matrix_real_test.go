@@ -198,6 +198,9 @@ func TestFaultMatrixOnSockets(t *testing.T) {
 		}
 	}
 	out.Flush()
+	if cells != 70 {
+		t.Errorf("%d cells: of 5 steps and 7 faults on 2 transports there are 70", cells)
+	}
 	t.Logf("%d cells on real sockets, %d failed: time from the fault until a publish is acknowledged and every subscription delivers after it, and handshakes\n%s",
 		cells, failed, table.String())
 }

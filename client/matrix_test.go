@@ -271,6 +271,9 @@ func TestFaultMatrix(t *testing.T) {
 		}
 	}
 	out.Flush()
+	if cells != 330 {
+		t.Errorf("%d cells: of 5 steps, 11 faults and 3 phases on 2 kinds of transport there are 330", cells)
+	}
 	t.Logf("%d cells, %d failed: time from the fault until every subscription delivers for good, and handshakes.\n"+
 		"Allowed are 5 s, the first pause of backoff, and what it takes to notice.\n%s", cells, failed, table.String())
 }
