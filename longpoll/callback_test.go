@@ -67,6 +67,11 @@ func TestCallbackPollingRefusesWhatIsNoCall(t *testing.T) {
 	w := get(NewCallbackAcceptor(), "jsonp=a&message="+strings.Repeat("1", 1001))
 	assert.Equal(t, 413, w.Code)
 	assert.Contains(t, w.Body.String(), "1000")
+	w = get(NewCallbackAcceptor(), "jsonp="+strings.Repeat("a", 65)+"&message=%5B1%5D")
+	assert.Contains(t, w.Body.String(), "longer than 64 characters", "the limit is named")
+	w = get(NewCallbackAcceptor(WithCallback("cb", 3)), "cb=abcd&message=%5B1%5D")
+	assert.Equal(t, 400, w.Code)
+	assert.Contains(t, w.Body.String(), "longer than 3 characters")
 	w = get(NewCallbackAcceptor(), "jsonp="+strings.Repeat("a", 64)+"&message=%5B1%5D")
 	assert.Equal(t, 200, w.Code, "64 characters are allowed")
 }
