@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,8 +22,30 @@ import (
 	"github.com/gocometd/cometd/wsserver"
 )
 
-// Each limit that is not about one payload, how to break it, and that the
-// refusal names it and is counted.
+// unanswered are the limits for which no message is refused with a Bayeux error that
+// names them: why, and what looks at them.
+var unanswered = map[string]string{
+	"message_bytes":          "the payload is refused, by status or close code: TestEachLimitIsNamedAndExact of the codec",
+	"batch_messages":         "likewise",
+	"depth":                  "likewise",
+	"data_depth":             "likewise",
+	"header_bytes":           "nobody is refused: TestAPeerKeepsNoMoreOfARequestThanTheLimit",
+	"latest_bytes":           "nobody is refused: TestLatestMessagesAreBoundedAndThoseThatNobodyListensToGoFirst",
+	"session_queue":          "the session ends: TestASessionClosedByALimitIsToldWhich",
+	"server_bytes":           "likewise",
+	"conns":                  "the request is refused, by status: TestConnectionsBeyondTheLimitGet503",
+	"conns_per_addr":         "likewise",
+	"held_per_browser":       "the connect is answered, with advice: TestAHookThatHearsOfALimitMayUseTheServer",
+	"held_per_browser_http2": "likewise",
+	"header":                 "the request is refused, by status: TestAHeaderThatTakesTooLongIsRefusedByName",
+	"handshake":              "the socket is closed: TestASocketThatNeverHandshakesIsClosed",
+	"body":                   "the request is refused, by status: TestABodyThatDoesNotComeIsRefusedInTime",
+	"write":                  "who takes nothing reads no answer: TestAPollOverHTTP2ThatIsNeverReadIsGivenUp",
+	"callback":               "the request is refused, by status: TestCallbackPollingRefusesWhatIsNoCall of longpoll",
+}
+
+// Each limit that a message may break, how to break it, and that the refusal names
+// it and is counted.
 func TestEveryLimitNamesItselfAndIsCounted(t *testing.T) {
 	rows := []struct {
 		name   string
@@ -52,20 +75,34 @@ func TestEveryLimitNamesItselfAndIsCounted(t *testing.T) {
 		{"channel_segments", server.Limits{ChannelSegments: 2}, func(_ *testing.T, w *world) *bayeux.Message {
 			return w.session().ask(`{"channel":"/meta/unsubscribe","id":"x","clientId":"$","subscription":"/a/b/c"}`)
 		}, "403:channel_segments,2:subscription_invalid"},
+		{"channels", server.Limits{Channels: 6}, func(_ *testing.T, w *world) *bayeux.Message {
+			c := w.session("/a") // and the server's own five
+			return c.ask(`{"channel":"/b","id":"x","clientId":"$","data":1}`)
+		}, "429:channels,6:limit_exceeded"},
+		{"channels_per_addr", server.Limits{ChannelsPerAddr: 1}, func(_ *testing.T, w *world) *bayeux.Message {
+			w.session("/a")
+			return w.session().ask(`{"channel":"/b","id":"x","clientId":"$","data":1}`)
+		}, "429:channels_per_addr,1:limit_exceeded"},
 		{"sessions", server.Limits{Sessions: 1}, func(_ *testing.T, w *world) *bayeux.Message {
 			w.session()
 			return w.client().ask(`{"channel":"/meta/handshake","id":"x","version":"1.0"}`)
 		}, "503:sessions,1:try_again_later"},
-		{"handshake_rate", server.Limits{HandshakeRate: 1}, func(_ *testing.T, w *world) *bayeux.Message {
+		{"sessions_per_addr", server.Limits{SessionsPerAddr: 1}, func(_ *testing.T, w *world) *bayeux.Message {
 			w.session()
 			return w.client().ask(`{"channel":"/meta/handshake","id":"x","version":"1.0"}`)
-		}, "503:handshake_rate,1:try_again_later"},
+		}, "503:sessions_per_addr,1:try_again_later"},
+		{"handshake_rate", server.Limits{HandshakeRate: 0.1}, func(_ *testing.T, w *world) *bayeux.Message {
+			w.session()
+			return w.client().ask(`{"channel":"/meta/handshake","id":"x","version":"1.0"}`)
+		}, "503:handshake_rate,0.1:try_again_later"},
 	}
+	known := maps.Clone(unanswered)
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
+			known[r.name] = r.says
 			var told []string
 			hooks := server.WithHooks(server.Hooks{Limited: func(limit string) { told = append(told, limit) }})
-			everywhere(t, func(t *testing.T, w *world) {
+			breaks := func(t *testing.T, w *world) {
 				told = nil
 				m := r.breaks(t, w)
 				assert.Equal(t, r.says, m.Error)
@@ -75,8 +112,17 @@ func TestEveryLimitNamesItselfAndIsCounted(t *testing.T) {
 					assert.Equal(t, bayeux.HandshakeAgain, m.Advice.Reconnect, "it may be tried again")
 					assert.GreaterOrEqual(t, m.Advice.Interval.Or(0), time.Second)
 				}
-			}, hooks, server.WithLimits(r.limits))
+			}
+			opts := []server.Option{hooks, server.WithLimits(r.limits)}
+			if !strings.HasSuffix(r.name, "_per_addr") { // nobody has an address in memory
+				onBoth(t, breaks, opts...)
+			}
+			onSockets(t, breaks, opts...)
+			onCallback(t, breaks, opts...)
 		})
+	}
+	for _, name := range limitNames(t) {
+		assert.NotEmpty(t, known[name], "no row breaks %s, and nothing says why", name)
 	}
 }
 
