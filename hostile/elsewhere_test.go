@@ -103,7 +103,7 @@ type elsewhere struct {
 	in     io.Writer
 	out    *bufio.Reader
 
-	failed string // what the server said of that when its use was last asked for
+	last has // what the server said when its use was last asked for
 }
 
 // start runs this program again: in front of it stands the command that the
@@ -147,7 +147,7 @@ func (s *elsewhere) use() usage {
 	require.NoError(s.t, err)
 	var h has
 	require.NoError(s.t, json.Unmarshal(line, &h))
-	s.failed = h.Failed
+	s.last = h
 	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.proc.Pid))
 	require.NoError(s.t, err)
 	return usage{sessions: h.Sessions, channels: h.Channels, goroutines: h.Goroutines, files: len(files), queued: h.QueuedBytes > 4096}
