@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -14,10 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocometd/cometd"
 	"github.com/gocometd/cometd/internal/fault"
+	"github.com/gocometd/cometd/server"
 )
 
 // A server whose process gets a kill -9 and is started again, again and again,
@@ -52,8 +55,10 @@ func TestClientsOfAKilledServerComeBackInOrder(t *testing.T) {
 
 // A prey is a server in a process of its own that is to be killed.
 type prey struct {
+	t    *testing.T
 	cmd  *exec.Cmd
 	addr string
+	said journal // its log at level Error, and whatever else it has on stderr
 }
 
 func spawn(t *testing.T) *prey {
@@ -62,8 +67,9 @@ func spawn(t *testing.T) *prey {
 	require.NoError(t, err)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
+	p := &prey{t: t, cmd: cmd}
+	cmd.Stderr = &p.said
 	require.NoError(t, cmd.Start())
-	p := &prey{cmd: cmd}
 	t.Cleanup(func() {
 		in.Close()
 		p.kill()
@@ -74,15 +80,17 @@ func spawn(t *testing.T) *prey {
 	return p
 }
 
-// kill kills with SIGKILL, once.
+// kill kills with SIGKILL, once. Until then nothing may have failed.
 func (p *prey) kill() {
 	p.cmd.Process.Kill()
 	p.cmd.Wait()
+	assert.Empty(p.t, p.said.String(), "the server has failed")
 }
 
 // bePrey is the process of a prey. It ends with its input.
 func bePrey() {
-	srv, err := cometd.NewServer(spartan(time.Minute))
+	failures := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})
+	srv, err := cometd.NewServer(spartan(time.Minute), server.WithLogger(slog.New(failures)))
 	if err != nil {
 		panic(err)
 	}
@@ -90,7 +98,7 @@ func bePrey() {
 	if err != nil {
 		panic(err)
 	}
-	hs := &http.Server{Handler: srv, ReadHeaderTimeout: time.Second}
+	hs := &http.Server{Handler: srv, ReadHeaderTimeout: time.Second} // and what it recovers from is for panics
 	go hs.Serve(ln)
 	fmt.Println(ln.Addr())
 	io.Copy(io.Discard, os.Stdin)
