@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"strings"
 	"testing"
@@ -48,8 +49,9 @@ func live() int {
 	return int(heap[0].Value.Uint64())
 }
 
-// highest is the most heap in use while f runs.
+// highest is the most heap in use while f runs, with little garbage.
 func highest(f func()) (most uint64) {
+	defer debug.SetGCPercent(debug.SetGCPercent(10))
 	done := make(chan struct{})
 	go func() { defer close(done); f() }()
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
@@ -66,7 +68,10 @@ func highest(f func()) (most uint64) {
 
 // Bodies and frames a thousand times over the limit are answered, not kept.
 func TestSixtyFourMebibytesAreRefusedWithoutMemoryForThem(t *testing.T) {
-	const size = 64 << 20
+	const (
+		size = 64 << 20
+		room = 4 << 20 // for what the healthy clients and this test itself make meanwhile: a quarter of that, when measured
+	)
 	x := attack(t)
 	post := "POST /cometd HTTP/1.1\r\nHost: " + x.addr + "\r\n"
 	for name, send := range map[string]func(r *raw) int{
@@ -94,7 +99,7 @@ func TestSixtyFourMebibytesAreRefusedWithoutMemoryForThem(t *testing.T) {
 		t.Logf("%s: %d, %d KiB sent, %d KiB more heap", name, status, sent>>10, (int64(most)-int64(before))>>10)
 		assert.Equal(t, 413, status, name)
 		assert.Contains(t, text, "65536", name)
-		assert.Less(t, int64(most)-int64(before), int64(size/4), name)
+		assert.Less(t, int64(most)-int64(before), int64(room), name)
 	}
 	runtime.GC()
 	before := highest(func() {})
@@ -109,7 +114,8 @@ func TestSixtyFourMebibytesAreRefusedWithoutMemoryForThem(t *testing.T) {
 		s.Close()
 		<-sending
 	})
-	assert.Less(t, int64(most)-int64(before), int64(size/4), "a frame")
+	t.Logf("a frame: %d KiB more heap", (int64(most)-int64(before))>>10)
+	assert.Less(t, int64(most)-int64(before), int64(room), "a frame")
 	x.over()
 }
 
