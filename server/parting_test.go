@@ -1,6 +1,8 @@
 package server
 
 import (
+	"encoding/json"
+	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,7 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/transport"
+	"github.com/gocometd/cometd/transport/memory"
 )
 
 // Who is kicked while it is away costs memory until it comes, and counts in no limit
@@ -109,25 +113,47 @@ func TestAClientThatIsToldOfItsKickMakesRoomForAnother(t *testing.T) {
 	})
 }
 
-// Of those who are waited for, neither kind takes the places of the other.
+// connectError is what a client is told that comes with the id of s.
+func connectError(t *testing.T, srv *Server, s *Session) string {
+	c, err := memory.NewDialer(srv.ServeConn).Dial(t.Context(), &transport.Target{URL: &url.URL{Scheme: "http", Host: "test"}})
+	require.NoError(t, err)
+	defer c.Close(transport.Normal)
+	require.NoError(t, c.Send(&transport.Payload{Messages: [][]byte{[]byte(`{"channel":"/meta/connect","id":"1","clientId":"` + s.id + `"}`)}}))
+	r, err := c.Receive()
+	require.NoError(t, err)
+	var answer []bayeux.Message
+	require.NoError(t, json.NewDecoder(r).Decode(&answer))
+	require.Len(t, answer, 1)
+	return answer[0].Error
+}
+
+// Of those who are waited for, neither kind takes the places of the other, and one
+// more of either is not told why it has ended.
 func TestKickedClientsTakeNoPlaceOfThoseThatALimitHasEnded(t *testing.T) {
 	srv, err := New(WithTiming(Timing{Sweep: time.Hour}))
 	require.NoError(t, err)
 	defer srv.Close()
 	kick := func() { s, _ := sessionOf(srv); s.Disconnect() }
-	overflow := func() { s, _ := sessionOf(srv); srv.endWith(s, beyond(limitSessionQueue, 1, "bytes")) }
+	overflow := func() *Session {
+		s, _ := sessionOf(srv)
+		srv.endWith(s, beyond(limitSessionQueue, 1, "bytes"))
+		return s
+	}
 	for range 2 { // once more when all have gone
 		for range mostLimited + 10 {
 			kick()
 		}
+		var all []*Session
 		for range mostLimited + 10 {
-			overflow()
+			all = append(all, overflow())
 		}
 		assert.Equal(t, 2*mostLimited+10, len(srv.sessions.allParting()))
 		for range mostKicked {
 			kick()
 		}
 		assert.Equal(t, mostLimited+mostKicked, len(srv.sessions.allParting()))
+		assert.Equal(t, "402::session_unknown", connectError(t, srv, all[mostLimited]), "the first beyond")
+		assert.Equal(t, "402:session_queue,1:session_unknown", connectError(t, srv, all[mostLimited-1]), "the last within")
 		srv.sweepParting(func(*Session) bool { return true })
 		assert.Empty(t, srv.sessions.allParting())
 	}
