@@ -1,6 +1,8 @@
 package cometd_test
 
 import (
+	"go/parser"
+	"go/token"
 	"os/exec"
 	"slices"
 	"strings"
@@ -54,6 +56,33 @@ func TestImportsPointDown(t *testing.T) {
 		}
 	}
 	require.Greater(t, found, 8, "packages checked")
+}
+
+// mayGuess are the files of the server's end that use math/rand: for what nobody gains
+// from guessing.
+var mayGuess = []string{
+	"server/shutdown.go", // spreads the clients' return
+}
+
+// Ids of sessions and cookies are from crypto/rand: math/rand is where no id is made.
+func TestNothingThatMakesIDsUsesMathRand(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", "{{$d := .ImportPath}}{{range .GoFiles}}{{$d}}/{{.}}\n{{end}}", "./server", "./transport/...", "./wsserver", "./longpoll").Output()
+	require.NoError(t, err)
+	guessing := []string{}
+	for name := range strings.Lines(string(out)) {
+		name = strings.TrimPrefix(strings.TrimSpace(name), module+"/")
+		if name == "" {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		require.NoError(t, err)
+		for _, i := range file.Imports {
+			if strings.HasPrefix(strings.Trim(i.Path.Value, `"`), "math/rand") {
+				guessing = append(guessing, name)
+			}
+		}
+	}
+	require.Equal(t, mayGuess, guessing)
 }
 
 // A client is built without the server, and a server without the client.
