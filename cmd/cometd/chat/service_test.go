@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -108,6 +109,18 @@ func TestPresenceCannotBeForged(t *testing.T) {
 	for _, ch := range []string{"/presence", "/presence/lobby", "/presence/lobby/x"} {
 		assert.ErrorIs(t, c.Publish(t.Context(), ch, present{}), bayeux.ErrDenied, ch)
 	}
+}
+
+// What a client gets that wants to be in more rooms than one may.
+func TestARoomTooManyIsRefusedWith429(t *testing.T) {
+	c := serve(t)()
+	for i := range roomsEach {
+		enter(t, c, "room-"+strconv.Itoa(i), "Ada")
+	}
+	_, err := client.Call[joined](t.Context(), c, joinPath, join{Room: "one-more", ID: "id-Ada", Name: "Ada"})
+	var refused *bayeux.Error
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, "429::too_many_rooms", refused.Wire())
 }
 
 func TestEnteringIsRefusedWithoutAName(t *testing.T) {
