@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -104,10 +105,10 @@ func (s *seat) stir() {
 			return
 		case <-time.After(time.Duration(r.Int64N(int64(500 * time.Millisecond)))):
 		}
-		if r.IntN(8) == 0 {
+		if l := s.listener(); r.IntN(8) == 0 || l.deaf() {
 			s.replace()
 		} else {
-			s.listener().changeItsMind(r)
+			l.changeItsMind(r)
 		}
 	}
 }
@@ -123,11 +124,11 @@ func (s *seat) replace() {
 
 // replaceEnded puts new clients in the place of those that have ended: by a corrupted
 // refusal, say, or a handshake reply that names no transport they know; or whose
-// subscription was given up.
+// subscription was given up or refused.
 func (w *chamber) replaceEnded() {
 	ended := 0
 	for _, s := range w.seats {
-		if l := s.listener(); l.c.State() == bayeux.Stopped || l.sub == nil || l.sub.Err() != nil {
+		if l := s.listener(); l.c.State() == bayeux.Stopped || l.deaf() {
 			ended++
 			s.replace()
 		}
@@ -168,21 +169,30 @@ func (w *chamber) listen(i int) *listener {
 	defer cancel()
 	var err error
 	l.sub, err = l.c.SubscribeFunc(ctx, "/t/*", l.main.hear, client.WithQueue(1<<16, client.Pause), client.WithOnGap(l.main.gap))
-	if err != nil && !w.choked(err) {
+	if err != nil && !w.excused(err) {
 		w.complain("listener %d (%s) cannot subscribe: %v", i, l.kind, err)
 	}
 	return l
 }
 
-// choked counts a subscribe or an unsubscribe that was given up, if err is that: its
-// connection broke five times in the middle of it.
-func (w *chamber) choked(err error) bool {
-	if !errors.Is(err, client.ErrLost) {
+// excused counts a subscribe or an unsubscribe that was given up, if err is that: its
+// connection broke five times in the middle of it; and a subscription that the policy
+// has refused.
+func (w *chamber) excused(err error) bool {
+	refused := new(bayeux.Error)
+	switch {
+	case errors.Is(err, client.ErrLost):
+		w.chokes.Add(1)
+	case errors.As(err, &refused) && slices.Equal(refused.Args, unwanted.Args):
+		w.refusals.Add(1)
+	default:
 		return false
 	}
-	w.chokes.Add(1)
 	return true
 }
+
+// deaf: the first subscription has ended, or never was.
+func (l *listener) deaf() bool { return l.sub == nil || l.sub.Err() != nil }
 
 // changeItsMind subscribes once more, or gives that up.
 func (l *listener) changeItsMind(r *rand.Rand) {
@@ -197,7 +207,7 @@ func (l *listener) changeItsMind(r *rand.Rand) {
 		e := newEar(l, "also "+ch)
 		l.extra, err = l.c.SubscribeFunc(ctx, ch, e.hear, client.WithQueue(1<<16, client.Pause), client.WithOnGap(e.gap))
 	}
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !l.w.choked(err) {
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !l.w.excused(err) {
 		l.w.complain("listener %s: a subscription more or less: %v", l.tie.who, err)
 	}
 }
@@ -220,7 +230,7 @@ func (l *listener) hearsMore(n int, then *listener, before map[string]int) bool 
 // end ends the client, which must have listened until now; what it has heard counts.
 func (l *listener) end() {
 	if l.sub != nil {
-		if err := l.sub.Err(); err != nil && !l.w.choked(err) {
+		if err := l.sub.Err(); err != nil && !l.w.excused(err) {
 			l.w.complain("listener %s: the first subscription has ended: %v", l.tie.who, err)
 		}
 	}

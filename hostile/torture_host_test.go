@@ -64,18 +64,22 @@ func (h harms) String() string {
 
 var busy = &bayeux.Error{Code: 403, Args: []string{"busy"}, Advice: &bayeux.Advice{Reconnect: bayeux.HandshakeAgain}}
 
+// unwanted refuses a subscription: for good, in the session that there is.
+var unwanted = &bayeux.Error{Code: 403, Args: []string{"unwanted"}}
+
 func (h *host) start(w *chamber) {
-	deny := func() error {
+	deny := func(with *bayeux.Error) error {
 		if h.denied.Load() {
-			return busy
+			return with
 		}
 		return nil
 	}
 	srv, err := cometd.NewServer(spartan(2*time.Second), alarming,
 		server.WithHooks(server.Hooks{SessionClosed: func(s *server.Session, _ transport.Reason) { w.lost.ended(s.ID()) }}),
 		server.WithPolicy(server.Policy{
-			Handshake: func(context.Context, *server.Session, *bayeux.Message) error { return deny() },
-			Publish:   func(context.Context, *server.Session, *server.Publication) error { return deny() },
+			Handshake: func(context.Context, *server.Session, *bayeux.Message) error { return deny(busy) },
+			Subscribe: func(context.Context, *server.Session, string, *bayeux.Message) error { return deny(unwanted) },
+			Publish:   func(context.Context, *server.Session, *server.Publication) error { return deny(busy) },
 		}))
 	require.NoError(w.t, err)
 	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -128,8 +132,13 @@ func (h *host) server() *server.Server {
 
 func (h *host) addr() string { return h.ln.Addr().String() }
 
-// harm does one of the things that happen.
-func (h *host) harm(w *chamber) {
+// harm does one of the things that happen. Towards the end the policy is in a good
+// mood: a refusal that is on its way when all calms down would end a subscription, and
+// nobody would look any more.
+func (h *host) harm(w *chamber, end bool) {
+	if end {
+		h.denied.Store(false)
+	}
 	switch n := w.rnd.IntN(100); {
 	case n < 3:
 		h.harms.restarts++
@@ -154,7 +163,7 @@ func (h *host) harm(w *chamber) {
 		}
 	case n < 60:
 		h.harms.moods++
-		h.denied.Store(w.rnd.IntN(4) == 0)
+		h.denied.Store(w.rnd.IntN(4) == 0 && !end)
 	}
 }
 

@@ -77,7 +77,7 @@ func torture(t *testing.T, lasts time.Duration, kinds ...fault.Kind) {
 	w.scales.weigh(0, lasts)
 	begin := time.Now()
 	for took := time.Since(begin); took < lasts; took = time.Since(begin) {
-		w.host.harm(w)
+		w.host.harm(w, took > lasts*7/8)
 		w.host.bounded(t)
 		w.lost.settle(w)
 		w.scales.weigh(took, lasts)
@@ -119,7 +119,8 @@ type chamber struct {
 	lost   losses
 	scales scales
 
-	chokes atomic.Int64 // subscribes and unsubscribes that were given up
+	chokes   atomic.Int64 // subscribes and unsubscribes that were given up
+	refusals atomic.Int64 // subscriptions that the policy refused
 
 	publishers []*publisher
 	publishing sync.WaitGroup
@@ -228,5 +229,5 @@ func (w *chamber) empty() {
 	for _, complaint := range w.complaints {
 		assert.Fail(w.t, complaint)
 	}
-	w.t.Logf("%d messages heard, %d gaps told, %d sessions lost, %d of them given up after connects without an answer; %d subscribes and unsubscribes, too", w.heard, w.gaps, w.lost.claimed, w.lost.givenUp, w.chokes.Load())
+	w.t.Logf("%d messages heard, %d gaps told, %d sessions lost, %d of them given up after connects without an answer; %d subscribes and unsubscribes, too; %d subscriptions refused", w.heard, w.gaps, w.lost.claimed, w.lost.givenUp, w.chokes.Load(), w.refusals.Load())
 }
