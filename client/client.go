@@ -164,7 +164,8 @@ func (c *Client) Close() error {
 
 // Drain takes no new requests, waits until those under way have been answered,
 // and then closes. If ctx ends first it closes all the same and returns ctx's
-// error. Messages that wait in queues by then are still handed over.
+// error. Messages that wait in queues by then are still handed over. Where a full
+// queue pauses reading by then, what comes behind it is given up.
 func (c *Client) Drain(ctx context.Context) error {
 	c.closing.Store(true)
 	var err error

@@ -59,8 +59,9 @@ type Extension struct {
 
 	// Done is called when every local subscriber of ch has handled m: its loop
 	// asked for the next message, its handler returned nil, or it took m from
-	// a Chan. What a full queue gave up nobody handles, so it is not called for
-	// that. ch is the channel subscribed to, without a filter.
+	// a Chan. What a full queue gave up nobody handles, nor what is given up when
+	// the client ends, so it is not called for that. ch is the channel subscribed
+	// to, without a filter.
 	Done func(ch string, m *bayeux.Message)
 
 	// Recovers reports whether the extension gets back what was missed on ch by

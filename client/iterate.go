@@ -97,7 +97,7 @@ func (s *Subscription) hand(ctx context.Context, out chan<- *bayeux.Message, e e
 			e.finish(true)
 			return true
 		case <-s.queue.gone:
-			e.finish(false)
+			s.giveUp([]entry{e})
 			return false
 		case <-ctx.Done():
 			if s.queue.untake(e) {

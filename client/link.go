@@ -30,6 +30,7 @@ type link struct {
 	begun  atomic.Bool   // since the last connect the server has sent something, whole or not
 	free   chan struct{} // less is under way
 	turn   chan struct{} // held by who handles a payload: two lanes take turns
+	cut    bool          // under turn: what comes is behind a payload that was not handled to its end
 	// complete is closed when all events that the last handshake's reply
 	// announced are here. The reader makes it before it hands over such a reply.
 	complete   chan struct{}

@@ -54,7 +54,9 @@ func (in *reader) receive(conn transport.Conn) error {
 	}
 	in.l.turn <- struct{}{}
 	defer func() { <-in.l.turn }()
-	in.dispatch(b)
+	if !in.l.cut {
+		in.dispatch(b)
+	}
 	return nil
 }
 
@@ -73,6 +75,7 @@ func (in *reader) dispatch(b *codec.Batch) {
 	var whole []*bayeux.Message // the batch's messages, detached at one go
 	for i := range b.Views {
 		if i%64 == 63 && in.l.over() {
+			in.l.cut = true
 			return
 		}
 		v := &b.Views[i]

@@ -114,7 +114,8 @@ func (c *Client) tickets(targets []target, m *bayeux.Message) [][]*ticket {
 
 // finish is for a subscriber that is through with e's message: it has handled
 // it, or given it up with the subscription. What a full queue has given up is never
-// finished: the message that it made room for comes later, and stands for it.
+// finished: the message that it made room for comes later, and stands for it. Nor is
+// what the client's end has given up.
 func (e *entry) finish(handled bool) {
 	for _, t := range e.done {
 		if handled {

@@ -223,9 +223,7 @@ func (s *Subscription) Unsubscribe(ctx context.Context) error {
 // end ends the subscription, once.
 func (s *Subscription) end(err error, drain bool) (first bool) {
 	first, left := s.queue.end(err, drain)
-	for _, e := range left {
-		e.finish(false)
-	}
+	s.giveUp(left)
 	if first && !(drain && s.handles) {
 		s.cancel()
 	}
@@ -236,10 +234,18 @@ func (s *Subscription) end(err error, drain bool) (first bool) {
 // forget gives up what s has heard and not handed over: what the server sent for others
 // before it took s would stand before a hole.
 func (s *Subscription) forget() {
-	for _, e := range s.queue.forget() {
-		e.finish(false)
-	}
+	s.giveUp(s.queue.forget())
 	s.c.flow.signal()
+}
+
+// giveUp is through with what nobody is handed, unless the client ends: that is still
+// to be handled, in the program's next run, whatever others have done with it.
+func (s *Subscription) giveUp(left []entry) {
+	for i := range left {
+		if s.c.ctx.Err() == nil {
+			left[i].finish(false)
+		}
+	}
 }
 
 // fail ends the subscription for a reason of its own and leaves its channels, some of
@@ -253,7 +259,9 @@ func (s *Subscription) fail(err error, drain bool, never ...string) {
 }
 
 // push hands e to the queue. If that is full it waits, and with it whoever
-// reads, until there is room or a request's reply is wanted.
+// reads, until there is room or a request's reply is wanted. If the client ends
+// meanwhile e is the first that is given up of all that comes: nothing is handed over
+// behind a hole.
 func (s *Subscription) push(e entry) {
 	taken, gone := s.queue.offer(e, false)
 	if !taken {
@@ -263,13 +271,16 @@ func (s *Subscription) push(e entry) {
 			return taken || s.c.ctx.Err() != nil
 		})
 	}
+	if !taken {
+		s.end(s.c.closedErr(), s.c.drained.Load())
+		s.giveUp([]entry{e})
+		return
+	}
 	if len(gone) == 0 {
 		return
 	}
 	if s.queue.over() {
-		for _, g := range gone {
-			g.finish(false)
-		}
+		s.giveUp(gone)
 		return
 	}
 	s.c.dropped(s, gone) // nor are they done: those before them may still be under way
