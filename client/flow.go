@@ -16,6 +16,7 @@ type flow struct {
 	mu      lock.Mutex[lock.Flow]
 	moved   sync.Cond
 	resumed time.Time // when the last pause ended
+	excess  *link     // what it left when it broke went past the limits; the last such one
 }
 
 func newFlow() *flow {
@@ -35,6 +36,28 @@ func (f *flow) wait(ready func() bool) {
 	}
 	f.waiting.Add(-1)
 	f.resumed = time.Now()
+}
+
+// presses is how much there is against waiting for room for what l has brought. The
+// supervisor waits for the reader of a broken link, and who should make room may wait
+// for the supervisor. Break after break must not fill the memory: the rest of a second
+// one goes past Limits.QueueBytes only if that of the first does so no more. It is
+// for flow.wait.
+func (l *link) presses() pressure {
+	c := l.c
+	most := int64(c.cfg.limits.QueueBytes)
+	switch f := c.flow; {
+	case l.ctx.Err() == nil || c.ctx.Err() != nil:
+		if c.asking.Load() > 0 {
+			return urgent
+		}
+		return patient
+	case f.excess != l && f.excess != nil && most > 0 && c.waitingBytes.Load() > most:
+		return crushed
+	default:
+		f.excess = l
+		return broken
+	}
 }
 
 // signal wakes those that wait: there is room, or a reason not to wait.

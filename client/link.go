@@ -149,6 +149,7 @@ func (l *link) fail(err error) {
 	if l.conn != nil {
 		l.conn.Close(transport.ReasonOf(err))
 	}
+	l.c.flow.signal() // whoever reads may have paused, and is waited for
 }
 
 // close ends the link and returns when its goroutines have. What was sent over

@@ -70,7 +70,7 @@ type Limits struct {
 	MessageBytes  int // of one received payload; default 10 MiB, which Salesforce needs
 	BatchMessages int // in one received payload; default 65536: some servers answer a poll with all that they have. Each takes some hundred bytes beside its own
 	SendBytes     int // of one sent payload of several messages; default 32 KiB, which every server takes
-	QueueBytes    int // waiting in all subscriptions' queues together, all fields counted; default 16 MiB
+	QueueBytes    int // waiting in all subscriptions' queues together, all fields counted; default 16 MiB. What had been read of a connection that breaks comes on top, a payload or, of exchanges, two; if it is still there at the next break, the oldest messages are given up, and a Gap tells
 	Pending       int // requests waiting or unanswered, and calls of PublishFunc's done that are to begin; default 65536 each
 }
 

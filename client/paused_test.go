@@ -3,9 +3,11 @@ package client
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
 )
 
 // burst has the fake send n events on ch in one payload: 0, 1, 2 and so on, each with
@@ -129,5 +132,130 @@ func TestNothingIsHandedOverBehindAPayloadThatTheEndHasCut(t *testing.T) {
 		}
 		assert.Equal(t, prefix(len(got)), got)
 		<-c.Done()
+	})
+}
+
+// pausedBySize starts a client whose reader waits, in the middle of a payload, for room
+// among QueueBytes, and whose handler does what it waits for that needs a connection.
+func pausedBySize(t *testing.T, f *fake, d *switchboard, waits func(c *Client) error, opts ...Option) (c *Client, handled func() []string) {
+	c = start(t, dialers(d), append(opts, WithLimits(Limits{QueueBytes: 20 << 10}))...)
+	var mu sync.Mutex
+	var got []string
+	_, err := c.SubscribeFunc(t.Context(), "/a", func(_ context.Context, m *bayeux.Message) error {
+		mu.Lock()
+		got = append(got, string(m.Data))
+		mu.Unlock()
+		_ = waits(c)
+		return nil
+	}, WithOnGap(func(Gap) {
+		mu.Lock()
+		got = append(got, "gap")
+		mu.Unlock()
+	}))
+	require.NoError(t, err)
+	time.Sleep(time.Second)
+	burst(f, "/a", 100, 1000)
+	synctest.Wait()
+	require.True(t, c.flow.paused())
+	return c, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return append([]string(nil), got...)
+	}
+}
+
+// The handler waits for the connection, and its reader for the handler: what it has
+// read goes into the queue all the same, and the Gap of the break behind it.
+func TestABreakWhileAFullQueuePausesReadingIsMendedWhateverTheHandlerWaitsFor(t *testing.T) {
+	for name, waits := range map[string]func(c *Client) error{
+		"publishes": func(c *Client) error { return c.Publish(context.Background(), "/p", 1) },
+		"waits": func(c *Client) error {
+			if c.State() == bayeux.Connected {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+				defer cancel()
+				_ = c.Publish(ctx, "/p", 1)
+			}
+			return c.Wait(context.Background())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				d := board(f, streams)
+				c, handled := pausedBySize(t, f, d, waits)
+				d.cut()
+				time.Sleep(10 * time.Minute)
+				assert.Equal(t, bayeux.Connected, c.State())
+				assert.Equal(t, append(prefix(100), "gap"), handled())
+				assert.Zero(t, c.Stats().WaitingBytes)
+			})
+		})
+	}
+}
+
+// An ordinary exchange that is refused ends the link, too, while the connect's answer
+// waits for room.
+func TestARefusedExchangeWhileAFullQueuePausesReadingIsMended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := board(f, polls)
+		first := true
+		publish := func(c *Client) error {
+			if first {
+				first = false
+				time.Sleep(time.Second) // until it is paused
+				d.set(&transport.Error{Type: "x", Op: "send", Status: http.StatusUnauthorized})
+			}
+			return c.Publish(context.Background(), "/p", 1)
+		}
+		tokens := func(context.Context) (AccessToken, error) {
+			d.set(nil)
+			return Bearer("t"), nil
+		}
+		c, handled := pausedBySize(t, f, d, publish, WithTokenSource(tokens))
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, bayeux.Connected, c.State())
+		assert.Equal(t, append(prefix(100), "gap"), handled())
+	})
+}
+
+// A handler that does not come back costs no more with each break: the bound is
+// QueueBytes and what one connection has left, and a Gap tells what is given up for it.
+func TestBreakAfterBreakDoesNotFillAFullQueueFurther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := board(f, streams)
+		const most, events, each = 20 << 10, 100, 1000
+		c := start(t, dialers(d), WithLimits(Limits{QueueBytes: most}))
+		stuck, stop := context.WithCancel(t.Context())
+		defer stop()
+		var handled, dropped atomic.Int64
+		sub, err := c.SubscribeFunc(t.Context(), "/a", func(context.Context, *bayeux.Message) error {
+			<-stuck.Done()
+			handled.Add(1)
+			return nil
+		}, WithOnGap(func(g Gap) { dropped.Add(int64(g.Dropped)) }))
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		const times = 10
+		for range times {
+			burst(f, "/a", events, each)
+			time.Sleep(time.Second)
+			require.True(t, c.flow.paused())
+			d.cut()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			assert.Error(t, c.Publish(ctx, "/p", 1), "that is how the break is noticed")
+			cancel()
+			time.Sleep(time.Minute)
+			assert.Equal(t, bayeux.Connected, c.State())
+			assert.LessOrEqual(t, c.Stats().WaitingBytes, most+events*(each+300))
+		}
+		assert.Equal(t, times, int(c.Stats().Reconnects))
+		stop()
+		time.Sleep(time.Minute)
+		assert.EqualValues(t, times*events, handled.Load()+dropped.Load())
+		assert.EqualValues(t, dropped.Load(), c.Stats().Dropped)
+		assert.GreaterOrEqual(t, handled.Load(), int64(events))
+		assert.NoError(t, sub.Err())
 	})
 }

@@ -17,7 +17,8 @@ const (
 	// pauses all subscriptions of the client, and a session may end meanwhile.
 	// While Subscribe waits for its reply nothing pauses, because the reply is
 	// behind these messages: beyond half of Limits.QueueBytes the oldest is given
-	// up, and a Gap tells.
+	// up, and a Gap tells. Nor does it pause when the connection has broken: what
+	// was read of it comes on top, see Limits.QueueBytes.
 	Pause Overflow = iota
 	// DropOldest gives up the oldest message in the queue; a Gap tells.
 	DropOldest
@@ -75,11 +76,20 @@ type queue struct {
 
 func (q *queue) at(number int) *entry { return &q.ring[(q.head+number-q.first)%len(q.ring)] }
 
+// A pressure is how much there is against waiting until a Pause queue has room.
+type pressure int8
+
+const (
+	patient pressure = iota
+	urgent           // past the limit in number: somebody waits for a reply that stands behind
+	broken           // past both limits: the connection is over, and what it has left must go somewhere
+	crushed          // past the limit in number, and the oldest is given up: so it is, and that of one before is still there
+)
+
 // offer puts e in, unless there is no room and the subscriber must come first.
-// urgent goes past the limit in number: somebody waits for a reply that stands
-// behind e. dropped are the messages that were given up for e, or e itself
+// dropped are the messages that were given up for e, or e itself
 // when the queue has ended; they are the caller's to finish.
-func (q *queue) offer(e entry, urgent bool) (taken bool, dropped []entry) {
+func (q *queue) offer(e entry, p pressure) (taken bool, dropped []entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.ended {
@@ -95,8 +105,11 @@ func (q *queue) offer(e entry, urgent bool) (taken bool, dropped []entry) {
 		return true, dropped
 	}
 	heavy, early := q.heavy(e), q.early.Load()
-	if q.overflow == Pause && !early && (heavy || q.n >= q.most && !urgent) {
-		return false, nil
+	if q.overflow == Pause && !early {
+		if heavy && p < broken || q.n >= q.most && p < urgent {
+			return false, nil
+		}
+		heavy = heavy && p != broken
 	}
 	for q.n > 0 && (heavy || q.n >= q.most && q.overflow != Pause) {
 		if e, ok := q.dropHead(); ok {

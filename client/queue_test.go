@@ -144,7 +144,7 @@ func newQueue(maxBytes int64) (q *queue, put func(ch string, n int) (dropped []e
 	q = &queue{most: 1024, overflow: KeepLatest, bytes: new(atomic.Int64), maxBytes: maxBytes, taken: make(chan struct{}, 1), gone: make(chan struct{}), latest: map[string]int{}}
 	return q, func(ch string, n int) (dropped []entry) {
 		m := &bayeux.Message{Channel: ch, Data: make([]byte, n)}
-		_, dropped = q.offer(entry{m: m, bytes: weight(m)}, false)
+		_, dropped = q.offer(entry{m: m, bytes: weight(m)}, patient)
 		return dropped
 	}
 }
@@ -190,7 +190,7 @@ func TestOnlyTheLatestOfAChannelWaitsAlsoBehindWhatWasPutBack(t *testing.T) {
 // was taken and put back.
 func TestAGapStaysBehindWhatIsPutBack(t *testing.T) {
 	q := &queue{most: 1, overflow: DropOldest, bytes: new(atomic.Int64), maxBytes: 1 << 20, taken: make(chan struct{}, 1), gone: make(chan struct{})}
-	put := func(id string) { q.offer(entry{m: &bayeux.Message{Channel: "/a", ID: id}}, false) }
+	put := func(id string) { q.offer(entry{m: &bayeux.Message{Channel: "/a", ID: id}}, patient) }
 	put("1")
 	e, _, _ := q.take()
 	put("2")

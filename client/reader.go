@@ -100,7 +100,7 @@ func (in *reader) dispatch(b *codec.Batch) {
 			}
 			m = whole[i]
 		}
-		in.l.c.deliver(rt, m)
+		in.l.deliver(rt, m)
 	}
 }
 
@@ -129,7 +129,7 @@ func (in *reader) answer(r *request, v *codec.View) {
 	}
 	c.replied(r, m)
 	if r.m != nil {
-		rt.tell(c, m) // to those who Listen to meta channels
+		rt.tell(in.l, m) // to those who Listen to meta channels
 	} else if rt.hub.Listening() {
 		rt.hub.Tell(Received{m})
 	}

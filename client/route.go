@@ -31,16 +31,16 @@ func (rt *route) deaf() bool {
 	return len(rt.targets) == 0 && len(rt.incoming) == 0 && !rt.hub.Listening()
 }
 
-// deliver takes an event through the extensions to all who want it.
-func (c *Client) deliver(rt *route, m *bayeux.Message) {
-	if err := pass(c.ctx, m, rt.incoming); err != nil {
+// deliver takes an event that l has brought through the extensions to all who want it.
+func (l *link) deliver(rt *route, m *bayeux.Message) {
+	if err := pass(l.c.ctx, m, rt.incoming); err != nil {
 		return // deleted
 	}
-	rt.tell(c, m)
+	rt.tell(l, m)
 }
 
-// tell hands m to the route's subscriptions and receivers.
-func (rt *route) tell(c *Client, m *bayeux.Message) {
+// tell hands m, which l has brought, to the route's subscriptions and receivers.
+func (rt *route) tell(l *link, m *bayeux.Message) {
 	if rt.hub.Listening() {
 		rt.hub.Tell(Received{m})
 	}
@@ -51,13 +51,13 @@ func (rt *route) tell(c *Client, m *bayeux.Message) {
 	if len(targets) == 0 {
 		return
 	}
-	done, bytes := c.tickets(targets, m), weight(m)
+	done, bytes := l.c.tickets(targets, m), weight(m)
 	for i, t := range targets {
 		var d []*ticket
 		if done != nil {
 			d = done[i]
 		}
-		t.sub.push(entry{m: m, done: d, bytes: bytes})
+		t.sub.push(entry{m: m, done: d, bytes: bytes}, l)
 	}
 }
 

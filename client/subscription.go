@@ -259,15 +259,15 @@ func (s *Subscription) fail(err error, drain bool, never ...string) {
 }
 
 // push hands e to the queue. If that is full it waits, and with it whoever
-// reads, until there is room or a request's reply is wanted. If the client ends
-// meanwhile e is the first that is given up of all that comes: nothing is handed over
-// behind a hole.
-func (s *Subscription) push(e entry) {
-	taken, gone := s.queue.offer(e, false)
+// reads, until there is room, a request's reply is wanted, or l, which has brought it,
+// is broken. If the client ends meanwhile e is the first that is given up of all that
+// comes: nothing is handed over behind a hole.
+func (s *Subscription) push(e entry, l *link) {
+	taken, gone := s.queue.offer(e, patient)
 	if !taken {
 		s.warn()
 		s.c.flow.wait(func() bool {
-			taken, gone = s.queue.offer(e, s.c.asking.Load() > 0)
+			taken, gone = s.queue.offer(e, l.presses())
 			return taken || s.c.ctx.Err() != nil
 		})
 	}
