@@ -223,6 +223,38 @@ func TestDrainLeavesMessagesToAChan(t *testing.T) {
 	})
 }
 
+// What a Chan has taken, and nobody from it, is still there for who reads on.
+func TestWhatAChanHasNotHandedOverStaysAlsoInASubscriptionThatHasEnded(t *testing.T) {
+	for name, end := range map[string]func(c *Client, s *Subscription){
+		"drained": func(c *Client, _ *Subscription) { assert.NoError(t, c.Drain(t.Context())) },
+		"refused": func(_ *Client, s *Subscription) { s.fail(errRefused, true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, f *fake, d *switchboard) {
+				synctest.Test(t, func(t *testing.T) {
+					c := start(t, dialers(d))
+					sub, err := c.Subscribe(t.Context(), "/a")
+					require.NoError(t, err)
+					ctx, cancel := context.WithCancel(t.Context())
+					messages := sub.Chan(ctx)
+					for i := range 5 {
+						f.publish("/a", fmt.Sprint(i))
+					}
+					assert.Equal(t, "0", string((<-messages).Data))
+					time.Sleep(time.Second)
+					end(c, sub)
+					cancel()
+					synctest.Wait() // it has seen that
+					_, open := <-messages
+					assert.False(t, open)
+					assert.Equal(t, []string{"1", "2", "3", "4"}, take(t.Context(), sub, 4))
+					assert.Zero(t, c.Stats().WaitingBytes)
+				})
+			})
+		})
+	}
+}
+
 // A server that is away is not waited for to say goodbye.
 func TestCloseWithoutAServerIsQuick(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {

@@ -182,8 +182,10 @@ func (q *queue) pop() entry {
 func (q *queue) untake(e entry) (replaced bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.ended {
+	select {
+	case <-q.gone: // with all that waited
 		return false
+	default:
 	}
 	if q.overflow == KeepLatest {
 		if _, newer := q.latest[e.m.Channel]; newer {
