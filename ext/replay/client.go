@@ -302,5 +302,9 @@ func (x *extension) recovers(ch string, newSession bool) bool {
 	if !newSession && p.stage == past {
 		p.stage = live
 	}
-	return newSession && x.session.on && p.known
+	known := p.known
+	if p.refused { // nothing has come since
+		known = x.Expired != New
+	}
+	return newSession && x.session.on && known
 }
