@@ -140,12 +140,7 @@ func (c *Client) subscribing(r *request, channels []string, ext bayeux.Ext) {
 // leave takes s out of the topics, and returns what will hold the server's
 // reply; nil if it need not be told, as of what it never took.
 func (s *Subscription) leave(never ...string) (answers <-chan answer) {
-	s.c.topics.remove(s, func(channels []string) {
-		channels = slices.DeleteFunc(channels, func(ch string) bool { return slices.Contains(never, ch) })
-		if len(channels) > 0 {
-			answers = s.c.unsubscribe(channels)
-		}
-	})
+	s.c.topics.remove(s, s.c.ID(), never, func(channels []string) { answers = s.c.unsubscribe(channels) })
 	return answers
 }
 

@@ -97,6 +97,39 @@ func TestARefusedSubscribeIsTold(t *testing.T) {
 	})
 }
 
+// A subscribe with an ext of its own goes to the server though another one has the
+// channel. That one may leave meanwhile, and tells nobody; when the server refuses, it
+// would send what nobody wants for as long as the session lives.
+func TestARefusedSubscribeLeavesWhatTheServerHasTakenBefore(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			left := make(chan struct{})
+			denied := refuse(bayeux.MetaSubscribe, 2, 2, bayeux.Message{Error: "403:/a:subscribe_denied"})
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel == bayeux.MetaSubscribe && f.count(bayeux.MetaSubscribe) == 2 {
+					<-left
+				}
+				return denied(w, m)
+			}
+			c := start(t, dialers(d))
+			before, err := c.Subscribe(t.Context(), "/a")
+			require.NoError(t, err)
+			refused := make(chan error, 1)
+			go func() {
+				_, err := c.Subscribe(t.Context(), "/a", WithSubscribeExt(bayeux.Ext{"x": []byte("1")}))
+				refused <- err
+			}()
+			synctest.Wait()
+			require.NoError(t, before.Unsubscribe(t.Context()))
+			close(left)
+			require.ErrorIs(t, <-refused, bayeux.ErrDenied)
+			time.Sleep(time.Minute)
+			assert.Zero(t, f.subscribed("/a"))
+			assert.Equal(t, 1, f.count(bayeux.MetaUnsubscribe))
+		})
+	})
+}
+
 // After a new handshake a refusal concerns one subscription; one that may pass
 // is asked for again.
 func TestARefusedResubscribeIsToldToItAlone(t *testing.T) {

@@ -149,16 +149,17 @@ func (t *topics) end() []*Subscription {
 }
 
 // remove takes s out; send queues the request for the channels that nobody
-// wants any more.
-func (t *topics) remove(s *Subscription, send func(channels []string)) {
-	if left := t.takeOut(s, send); len(left) > 0 {
+// wants any more. Those of never, which the server has not taken for s, are not among
+// them, unless session has accepted them for somebody before.
+func (t *topics) remove(s *Subscription, session string, never []string, send func(channels []string)) {
+	if left := t.takeOut(s, session, never, send); len(left) > 0 {
 		t.left(left)
 	}
 }
 
 // takeOut returns the keys that have no subscription any more, with whatever
 // filter.
-func (t *topics) takeOut(s *Subscription, send func(channels []string)) (left []string) {
+func (t *topics) takeOut(s *Subscription, session string, never []string, send func(channels []string)) (left []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	defer t.generation.Add(1)
@@ -176,7 +177,9 @@ func (t *topics) takeOut(s *Subscription, send func(channels []string)) (left []
 			continue
 		}
 		if tp.subs = slices.DeleteFunc(tp.subs, is); len(tp.subs) == 0 {
-			unwanted = append(unwanted, ch)
+			if !slices.Contains(never, ch) || session != "" && tp.session == session {
+				unwanted = append(unwanted, ch)
+			}
 			if t.forget(tp); len(t.byKey[tp.key]) == 0 {
 				left = append(left, tp.key)
 			}
