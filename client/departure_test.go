@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gocometd/cometd/bayeux"
+	"github.com/gocometd/cometd/transport"
 )
 
 // forgets has the only session leave ch, as after an unsubscribe.
@@ -81,6 +83,49 @@ func TestASubscriptionBeginsBehindAnUnsubscribeThatIsLate(t *testing.T) {
 		f.publish("/a", "3")
 		assert.Equal(t, []string{"3"}, take(t.Context(), s, 1))
 	})
+}
+
+// What is given up then has moved the position of an extension that follows the channel:
+// it is a gap, or nobody would ever ask for it.
+func TestWhatIsGivenUpBehindAnUnsubscribeThatIsLateIsAGapWhereAnExtensionFollows(t *testing.T) {
+	for name, e := range map[string]Extension{"followed": {Done: func(string, *bayeux.Message) {}}, "not": {}} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, f *fake, d *switchboard) {
+				synctest.Test(t, func(t *testing.T) {
+					var subscribes atomic.Int32
+					f.first = func(w *wire, m *bayeux.Message) bool {
+						if m.Channel == bayeux.MetaSubscribe && subscribes.Add(1) == 2 {
+							w.send(event("/a", "1"), event("/a", "2")) // the past, before the reply
+						}
+						return m.Channel == bayeux.MetaUnsubscribe
+					}
+					var told []Gap
+					c := start(t, dialers(d), WithExtension(e), WithHooks(Hooks{Gap: func(g Gap) { told = append(told, g) }}))
+					leaves(t, c, "/a")
+					var heard []string
+					began := time.Now()
+					_, err := c.SubscribeFunc(t.Context(), "/a",
+						func(_ context.Context, m *bayeux.Message) error { heard = append(heard, string(m.Data)); return nil },
+						WithOnGap(func(g Gap) {
+							assert.Equal(t, Gap{Channel: "/a", From: g.From, To: time.Now(), Dropped: 2, Reason: transport.Overflow}, g)
+							assert.True(t, g.From.After(began))
+							heard = append(heard, "gap")
+						}))
+					require.NoError(t, err)
+					time.Sleep(time.Minute)
+					f.publish("/a", "3")
+					synctest.Wait()
+					if name == "followed" {
+						assert.Equal(t, []string{"gap", "3"}, heard)
+						assert.Len(t, told, 1)
+					} else {
+						assert.Equal(t, []string{"3"}, heard, "it begins when the server has taken it")
+						assert.Empty(t, told)
+					}
+				})
+			})
+		})
+	}
 }
 
 // An unsubscribe of several channels that is given up for one of them is sent for the

@@ -9,8 +9,9 @@ import (
 // A Gap tells that messages may have been missed, and stands where they would:
 // after the last message before it, before the first one after. It comes when a
 // session was lost, when a connection broke without an extension that makes up
-// for it (ext/ack, ext/replay), and when a full queue dropped its oldest; to
-// listeners too ([Client.Listen]), but for those of meta channels.
+// for it (ext/ack, ext/replay), when a full queue dropped its oldest, and when Subscribe
+// gave up what an extension follows ([Client.Subscribe]); to listeners too
+// ([Client.Listen]), but for those of meta channels.
 //
 // Over long-polling a connect that was given up, which is when a Gap is told, may
 // reach the server later than the next one. Most servers send messages along with

@@ -61,7 +61,7 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, neve
 	settled, overran := r.settled, false
 	r.settled = func(m *bayeux.Message, err error) {
 		if err == nil && overran {
-			s.forget()
+			s.miss(s.forget(), r.sent)
 		}
 		s.queue.early.Store(false)
 		settled(m, err)

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/gocometd/cometd/bayeux"
 	"github.com/gocometd/cometd/internal/clock"
+	"github.com/gocometd/cometd/transport"
 )
 
 // A Subscription hands over the messages of one channel or pattern, or of
@@ -86,7 +89,9 @@ func WithSubscribeExt(e bayeux.Ext) SubOption {
 // when the server has accepted, or with its refusal, a *bayeux.Error. Without a
 // session it waits for one. The end of ctx ends the wait and withdraws the
 // subscription. If an unsubscribe of ch is still under way, it is answered first, or
-// has had Timeouts.NetworkDelay for that and is given up.
+// has had Timeouts.NetworkDelay for that and is given up; what comes before the reply may
+// then be for the one before and is given up, too, with a Gap if an extension follows ch
+// ([Extension].Done).
 //
 // A request whose session is gone when it arrives is sent in the next one, at most
 // five times in all; then the refusal is the error. One whose connection breaks is
@@ -233,9 +238,27 @@ func (s *Subscription) end(err error, drain bool) (first bool) {
 
 // forget gives up what s has heard and not handed over: what the server sent for others
 // before it took s would stand before a hole.
-func (s *Subscription) forget() {
-	s.giveUp(s.queue.forget())
+func (s *Subscription) forget() (gone []entry) {
+	gone = s.queue.forget()
+	s.giveUp(gone)
 	s.c.flow.signal()
+	return gone
+}
+
+// miss tells of what s has given up, since from, of the channels that an extension
+// follows: what the extension asked for may be among it, and it goes on behind that.
+func (s *Subscription) miss(gone []entry, from time.Time) {
+	missed := make(map[string]int)
+	for _, e := range gone {
+		for _, t := range e.done {
+			missed[t.key]++
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(missed)) {
+		g := Gap{Channel: key, From: from, To: time.Now(), Dropped: missed[key], Reason: transport.Overflow}
+		s.queue.addGap(g)
+		s.c.tellGap(g)
+	}
 }
 
 // giveUp is through with what nobody is handed, unless the client ends: that is still

@@ -27,7 +27,8 @@
 // of one Subscription that overlap each bring their own past. Other servers say
 // nothing of it: there the past of one comes to the other, too; use a client for
 // each. Who unsubscribes gives up what was not handled, and gets it after
-// subscribing again.
+// subscribing again. If the unsubscribe was not answered, what comes before the reply to
+// that subscribe is given up and told by a client.Gap, see client.Client.Subscribe.
 //
 // Ids are the server's, and believed wherever they come: on a channel that the
 // server does not keep, an event.replayId of a publisher's own is taken for one. So
