@@ -38,6 +38,150 @@ func TestSubscriptionsShareOneOnTheWire(t *testing.T) {
 	})
 }
 
+// Also while the first one has no answer yet: an extension that says where a channel
+// begins, as ext/replay does, would have what is retained sent once for each.
+func TestSubscriptionsThatAreMadeAtOnceShareOneOnTheWire(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel == bayeux.MetaSubscribe {
+					w.send(event("/a", "1"), event("/a", "2")) // more than a queue holds
+				}
+				return false
+			}
+			d.set(errRefused)
+			c := start(t, dialers(d))
+			subs := make(chan *Subscription, 3)
+			for range cap(subs) {
+				go func() {
+					s, err := c.Subscribe(t.Context(), "/a", WithQueue(1, Pause))
+					assert.NoError(t, err)
+					subs <- s
+				}()
+			}
+			synctest.Wait()
+			d.set(nil)
+			var all []*Subscription
+			for range cap(subs) {
+				all = append(all, <-subs)
+			}
+			assert.Equal(t, 1, f.count(bayeux.MetaSubscribe))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			for _, s := range all {
+				assert.Equal(t, []string{"1", "2"}, take(ctx, s, 2))
+				require.NoError(t, s.Unsubscribe(ctx))
+			}
+			assert.Equal(t, 1, f.count(bayeux.MetaUnsubscribe))
+			assert.Zero(t, f.subscribed("/a"))
+		})
+	})
+}
+
+// Who waits for the answer to another's subscribe asks itself when that comes to nothing.
+func TestASubscriptionThatWaitsForAnothersAnswerAsksItselfIfThereIsNone(t *testing.T) {
+	for name, want := range map[string]error{"refused": bayeux.ErrDenied, "withdrawn": context.Canceled} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, f *fake, d *switchboard) {
+				synctest.Test(t, func(t *testing.T) {
+					goOn := make(chan struct{})
+					denied := refuse(bayeux.MetaSubscribe, 1, 1, bayeux.Message{Error: "403:/a:subscribe_denied"})
+					f.first = func(w *wire, m *bayeux.Message) bool {
+						if m.Channel != bayeux.MetaSubscribe || f.count(m.Channel) > 1 {
+							return false
+						}
+						<-goOn
+						return want == bayeux.ErrDenied && denied(w, m)
+					}
+					c := start(t, dialers(d))
+					require.NoError(t, c.Wait(t.Context()))
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					first := make(chan error, 1)
+					go func() {
+						_, err := c.Subscribe(ctx, "/a")
+						first <- err
+					}()
+					synctest.Wait()
+					others := make(chan *Subscription, 3)
+					for range cap(others) {
+						go func() {
+							s, err := c.Subscribe(t.Context(), "/a", WithChannels("/b"))
+							assert.NoError(t, err)
+							others <- s
+						}()
+					}
+					synctest.Wait()
+					soon, stop := context.WithTimeout(t.Context(), time.Second)
+					defer stop()
+					_, err := c.Subscribe(soon, "/a")
+					require.ErrorIs(t, err, context.DeadlineExceeded, "the wait can be given up")
+					require.Equal(t, 1, f.count(bayeux.MetaSubscribe))
+					if want == context.Canceled {
+						cancel()
+						synctest.Wait()
+					}
+					close(goOn)
+					require.ErrorIs(t, <-first, want)
+					var all []*Subscription
+					for range cap(others) {
+						all = append(all, <-others)
+					}
+					f.publish("/a", "1")
+					f.publish("/b", "2")
+					end, over := context.WithTimeout(t.Context(), time.Minute)
+					defer over()
+					for _, s := range all {
+						assert.Equal(t, []string{"1", "2"}, take(end, s, 2))
+					}
+					assert.Equal(t, 2, f.count(bayeux.MetaSubscribe))
+				})
+			})
+		})
+	}
+}
+
+// A renewal that is refused ends all subscriptions of its channel, and those that wait for
+// another one's answer ask for nothing any more.
+func TestASubscriptionThatIsEndedWhileItWaitsForAnothersAnswerIsOver(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			goOn := make(chan struct{})
+			denied := refuse(bayeux.MetaSubscribe, 2, 2, bayeux.Message{Error: "403:/a:subscribe_denied"})
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel != bayeux.MetaSubscribe {
+					return false
+				}
+				if m.Ext == nil {
+					return true // without an answer
+				}
+				if f.count(m.Channel) > 1 {
+					<-goOn
+				}
+				return denied(w, m)
+			}
+			c := start(t, dialers(d))
+			_, err := c.Subscribe(t.Context(), "/a", WithSubscribeExt(bayeux.Ext{"x": []byte("1")}))
+			require.NoError(t, err)
+			time.Sleep(time.Minute)
+			f.expel()
+			synctest.Wait()
+			go c.Subscribe(t.Context(), "/a")
+			synctest.Wait()
+			ended := make(chan error, 1)
+			go func() {
+				_, err := c.Subscribe(t.Context(), "/a")
+				ended <- err
+			}()
+			synctest.Wait()
+			require.Empty(t, ended)
+			close(goOn)
+			require.ErrorIs(t, <-ended, bayeux.ErrDenied)
+			assert.Empty(t, c.topics.all())
+		})
+	})
+}
+
 // Who unsubscribes from what the server does not have any more has what it wants.
 func TestUnsubscribingFromWhatTheServerHasForgotten(t *testing.T) {
 	for refusal, want := range map[string]error{
