@@ -25,15 +25,16 @@ var ends = map[string]func(c *client.Client) error{
 	"close": (*client.Client).Close,
 }
 
-// overEach runs a test over a stream and over exchanges.
-func overEach(t *testing.T, run func(t *testing.T, srv *server.Server, d transport.Dialer)) {
+// overEach runs a test in fake time over a stream and over exchanges, with a server that
+// keeps messages as rule says.
+func overEach(t *testing.T, rule replayserver.Rule, run func(t *testing.T, srv *server.Server, d transport.Dialer)) {
 	for name, dialer := range map[string]func(*server.Server) transport.Dialer{
 		"stream": func(srv *server.Server) transport.Dialer { return memory.NewDialer(srv.ServeConn) },
 		"polls":  func(srv *server.Server) transport.Dialer { return memory.NewPollDialer(srv.ServeConn) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := newServer(t, replayserver.NewMemory(replayserver.Rule{Pattern: "/**"}))
+				srv := newServer(t, replayserver.NewMemory(rule))
 				defer srv.Close()
 				run(t, srv, dialer(srv))
 			})
@@ -60,7 +61,7 @@ func TestAClientThatEndsWhileItsQueueIsFullMissesNothing(t *testing.T) {
 	}}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
-			overEach(t, func(t *testing.T, srv *server.Server, d transport.Dialer) {
+			overEach(t, replayserver.Rule{Pattern: "/**"}, func(t *testing.T, srv *server.Server, d transport.Dialer) {
 				const all = 100
 				publish(t, srv, all)
 				positions, handled := new(replay.Memory), 0
@@ -92,7 +93,7 @@ func TestAClientThatEndsWhileItsQueueIsFullMissesNothing(t *testing.T) {
 func TestAtTheEndOfAClientAPositionPassesNothingThatASlowerSubscriptionHasNotHandled(t *testing.T) {
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
-			overEach(t, func(t *testing.T, srv *server.Server, d transport.Dialer) {
+			overEach(t, replayserver.Rule{Pattern: "/**"}, func(t *testing.T, srv *server.Server, d transport.Dialer) {
 				positions := new(replay.Memory)
 				c, err := client.New("http://test/", client.WithTransports(d), client.WithExtension(replay.Client(replay.Config{Store: positions})))
 				require.NoError(t, err)
