@@ -74,7 +74,7 @@ func (h *host) start(w *chamber) {
 		}
 		return nil
 	}
-	srv, err := cometd.NewServer(spartan(2*time.Second), alarming,
+	srv, err := cometd.NewServer(spartan(w.lost.keeps), alarming,
 		server.WithHooks(server.Hooks{SessionClosed: func(s *server.Session, _ transport.Reason) { w.lost.ended(s.ID()) }}),
 		server.WithPolicy(server.Policy{
 			Handshake: func(context.Context, *server.Session, *bayeux.Message) error { return deny(busy) },

@@ -29,6 +29,7 @@ import (
 func TestClientsOfAKilledServerComeBackInOrder(t *testing.T) {
 	seed := seeded(t)
 	w := newChamber(t, seed, true)
+	w.lost.keeps = preyKeeps
 	p := spawn(t)
 	w.open(p.addr, fault.Random(seed, 64<<10, fault.Cut, fault.Stall, fault.Delay))
 	w.fill(int(number("TORTURE_CLIENTS", 16)))
@@ -52,6 +53,9 @@ func TestClientsOfAKilledServerComeBackInOrder(t *testing.T) {
 	w.hearLast()
 	w.empty()
 }
+
+// preyKeeps is how long a prey keeps a session: none ends but by a kill.
+const preyKeeps = time.Minute
 
 // A prey is a server in a process of its own that is to be killed.
 type prey struct {
@@ -90,7 +94,7 @@ func (p *prey) kill() {
 // bePrey is the process of a prey. It ends with its input.
 func bePrey() {
 	failures := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})
-	srv, err := cometd.NewServer(spartan(time.Minute), server.WithLogger(slog.New(failures)))
+	srv, err := cometd.NewServer(spartan(preyKeeps), server.WithLogger(slog.New(failures)))
 	if err != nil {
 		panic(err)
 	}

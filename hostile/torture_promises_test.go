@@ -209,9 +209,12 @@ func (t *tie) begins(id string) {
 	if t.id != "" {
 		t.lost = true
 		// What a client may conclude by itself: from three connects in a row without
-		// an answer, or from exchanges that break for longer than a connect is held.
-		silent := t.asked >= 3 || t.polls && t.asked >= 2 && now.Sub(t.good) > held+delay
-		t.w.lost.claim(claim{who: t.who, session: t.id, since: t.since, at: now, asked: t.asked, silent: silent})
+		// an answer, from exchanges that break for longer than a connect is held, or from
+		// no answer for longer than a server keeps a session, which has it for longer if a
+		// connect has reached it late.
+		quiet := now.Sub(t.good)
+		silent := t.asked >= 3 || t.polls && t.asked >= 2 && quiet > held+delay || quiet > held+t.w.lost.keeps
+		t.w.lost.claim(claim{who: t.who, session: t.id, since: t.since, at: now, quiet: quiet, asked: t.asked, silent: silent})
 	}
 	t.id, t.since, t.asked, t.good = id, now, 0, now
 }
@@ -242,12 +245,14 @@ func (t *tie) answered(_ context.Context, m *bayeux.Message) error {
 type claim struct {
 	who, session string
 	since, at    time.Time
-	asked        int  // connects without an answer
-	silent       bool // and they were reason enough
+	quiet        time.Duration // since the last good answer to a connect, or the beginning
+	asked        int           // connects without an answer
+	silent       bool          // and they were reason enough
 }
 
 // losses compare what clients say of their sessions with what servers do.
 type losses struct {
+	keeps    time.Duration // how long a server keeps a session whose client is away
 	patience time.Duration // with a server that has told its clients to leave, and ends their sessions when it can
 
 	mu      sync.Mutex
@@ -298,7 +303,7 @@ func (x *losses) settle(w *chamber) bool {
 		case time.Since(c.at) < hearsay:
 			open = append(open, c)
 		default:
-			w.complain("listener %s has given up a session of %v after %d connects, and it had not ended", c.who, c.at.Sub(c.since).Round(time.Millisecond), c.asked)
+			w.complain("listener %s has given up a session of %v after %v with %d connects, and it had not ended", c.who, c.at.Sub(c.since).Round(time.Millisecond), c.quiet.Round(time.Millisecond), c.asked)
 		}
 	}
 	x.claims = open

@@ -135,6 +135,7 @@ type chamber struct {
 
 func newChamber(t *testing.T, seed uint64, ordered bool) *chamber {
 	w := &chamber{t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), ordered: ordered}
+	w.lost.keeps = 2 * time.Second
 	w.calmed, w.calmDown = context.WithCancel(t.Context())
 	w.loud, w.hush = context.WithCancel(t.Context())
 	return w
