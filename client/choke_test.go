@@ -232,6 +232,7 @@ func TestASubscribeWithoutAReplyHoldsOthersUpOnce(t *testing.T) {
 			done <- err
 		}()
 		require.NoError(t, c.Wait(t.Context()))
+		synctest.Wait() // the connection has broken
 		slow := 0
 		for len(done) == 0 {
 			began := time.Now()
