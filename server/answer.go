@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"log/slog"
 	"time"
 
@@ -83,17 +84,26 @@ func (srv *Server) prepare(s *Session, l *link, kind transport.Kind, replies [][
 	if s != nil {
 		f = s.takeFor(l, kind, h)
 	}
-	if len(f.events) > 0 && kind == transport.Other {
-		kind = transport.Connect // not for who is gone
+	if kind == transport.Other && (len(f.events) > 0 || h != nil && (h.kick != nil || h.refusal != nil)) {
+		kind = transport.Connect // not for who is gone, to whom it would be lost
 	}
 	p := transport.Payload{Kind: kind, Messages: append(f.events, replies...), Last: h != nil && h.leaving}
 	return response{s, l, p, len(f.events), f.taken, h != nil}
 }
 
-// send waits for the network.
+// send waits for the network. Who seems to be gone gets the replies alone, if there are
+// any: no other way leads to him, as it does for events and connects.
 func (r *response) send() {
 	l := r.link
 	err := l.conn.Send(&r.payload)
+	if errors.Is(err, transport.ErrClosed) && r.events > 0 && !r.connect {
+		replies := transport.Payload{Messages: r.payload.Messages[r.events:]}
+		if l.conn.Send(&replies) == nil {
+			l.srv.count(l, &replies, 0)
+			r.session.settle(l, sent{events: r.taken})
+			return
+		}
+	}
 	if err != nil {
 		l.unsent(err)
 	}

@@ -109,6 +109,7 @@ func (t *turn) connected(m *bayeux.Message) {
 // and a stream that may be stuck. The caller holds mu.
 func (s *Session) replaceConnect(t *turn) (old, stuck *link) {
 	s.stopClock()
+	s.answerer = nil
 	if l := s.takeHeld().link; l != nil && l != t.link && l.peer.Once {
 		old = l
 	}

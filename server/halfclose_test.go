@@ -22,11 +22,16 @@ import (
 )
 
 // A lateAnswer is an acceptor whose answers leave when the requester's end of the
-// connection has been seen.
+// connection has been seen, but for those to requesters who say that they close theirs.
 type lateAnswer struct{ transport.Acceptor }
 
 func (a lateAnswer) Serve(w http.ResponseWriter, r *http.Request, o *transport.Accept, serve func(transport.Conn)) {
-	a.Acceptor.Serve(w, r, o, func(c transport.Conn) { serve(lateConn{c}) })
+	a.Acceptor.Serve(w, r, o, func(c transport.Conn) {
+		if r.Header.Get("Connection") != "close" {
+			c = lateConn{c}
+		}
+		serve(c)
+	})
 }
 
 type lateConn struct{ transport.Conn }
@@ -42,11 +47,12 @@ func (c lateConn) Send(p *transport.Payload) error {
 // A halfClosing client says that it says no more with each of its requests, as
 // "nc -N" does.
 type halfClosing struct {
-	t      *testing.T
-	addr   string
-	jsonp  bool
-	cookie string
-	id     string
+	t       *testing.T
+	addr    string
+	jsonp   bool
+	listens bool // it does not say so
+	cookie  string
+	id      string
 }
 
 // ask returns the answer to some messages: its status, and its text.
@@ -56,12 +62,17 @@ func (c *halfClosing) ask(messages string) (status int, text string) {
 	if c.jsonp {
 		head = fmt.Sprintf("GET /cometd?jsonp=f&message=%s HTTP/1.1\r\nHost: h\r\nCookie: %s\r\n\r\n", url.QueryEscape(messages), c.cookie)
 	}
+	if c.listens {
+		head = strings.Replace(head, "Host: h", "Host: h\r\nConnection: close", 1)
+	}
 	conn, err := net.Dial("tcp", c.addr)
 	require.NoError(c.t, err)
 	defer conn.Close()
 	_, err = io.WriteString(conn, head)
 	require.NoError(c.t, err)
-	require.NoError(c.t, conn.(*net.TCPConn).CloseWrite())
+	if !c.listens {
+		require.NoError(c.t, conn.(*net.TCPConn).CloseWrite())
+	}
 	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(c.t, err)
 	defer answer.Body.Close()
@@ -96,10 +107,14 @@ func TestARequestThatIsCarriedOutIsAnsweredThoughItsClientSaysNoMore(t *testing.
 			}
 			s := w.Session(c.id)
 			require.NotNil(t, s)
-			require.NoError(t, w.Publish(t.Context(), "/a", 1))
+			status, text := c.ask(`[{"channel":"/a","id":"5","clientId":"$","data":1}]`)
+			assert.Equal(t, 200, status, text)
+			assert.Contains(t, text, `"successful":true`)
+			assert.NotContains(t, text, `"data"`)
+			assert.Equal(t, 1, s.Outbox().Len(), "what it would have heard with that waits")
 			for _, messages := range []string{
-				`[{"channel":"/meta/connect","id":"5","clientId":"$"}]`,
-				`[{"channel":"/b","id":"6","clientId":"$","data":1},{"channel":"/meta/connect","id":"7","clientId":"$"}]`,
+				`[{"channel":"/meta/connect","id":"6","clientId":"$"}]`,
+				`[{"channel":"/b","id":"7","clientId":"$","data":1},{"channel":"/meta/connect","id":"8","clientId":"$"}]`,
 			} {
 				status, text := c.ask(messages)
 				assert.Equal(t, 204, status, "%s: %s", messages, text)
@@ -108,4 +123,21 @@ func TestARequestThatIsCarriedOutIsAnsweredThoughItsClientSaysNoMore(t *testing.
 			s.Disconnect()
 		})
 	}
+}
+
+// A client that is told why its session has ended, and does not listen, is told again.
+func TestAKickIsToldAgainToAClientThatSeemedGone(t *testing.T) {
+	w := newRealWorld(t, bayeux.LongPolling, server.WithTransports(lateAnswer{longpoll.NewAcceptor()}))
+	defer w.end()
+	c := &halfClosing{t: t, addr: w.http.Listener.Addr().String()}
+	status, text := c.ask(`[{"channel":"/meta/handshake","id":"1","version":"1.0","supportedConnectionTypes":["long-polling"]}]`)
+	require.Equal(t, 200, status, text)
+	w.Session(c.id).Kick("out")
+	const connect = `[{"channel":"/meta/connect","id":"2","clientId":"$","advice":{"timeout":0}}]`
+	status, text = c.ask(connect)
+	assert.Equal(t, 204, status, text)
+	c.listens = true
+	status, text = c.ask(connect)
+	assert.Equal(t, 200, status)
+	assert.Contains(t, text, `"reconnect":"none"`)
 }

@@ -60,6 +60,9 @@ func (s *Session) attach(l *link, back bool) bool {
 	}
 	busy, old := s.sender, s.stream
 	s.stream, s.due, s.via = l, nil, l.peer.Type
+	if s.answerer != l {
+		s.answerer = nil
+	}
 	s.ensureClock()
 	if old != nil {
 		w.claim(old) // replies there need no longer wait for events

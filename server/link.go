@@ -245,7 +245,8 @@ func (l *link) useless(now, d time.Duration) bool {
 		l.unused.Store(int64(now))
 		return false
 	}
-	return now-time.Duration(l.unused.Load()) > d
+	since := l.unused.Load() // 0: it has got a session just now
+	return since != 0 && now-time.Duration(since) > d
 }
 
 // uses reports whether l is the session's way out: of one that was kicked, while

@@ -182,6 +182,30 @@ func TestAnOlderAnswerThatNobodyReadsDoesNotKeepASession(t *testing.T) {
 	})
 }
 
+// Nor that of one whose newer connect is held no more, because its connection has ended.
+func TestAnOlderAnswerThatNobodyReadsDoesNotKeepASessionWhoseClientHasGone(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		c := w.client()
+		c.slowly(map[string]chan struct{}{"older": make(chan struct{})})
+		c.handshake()
+		c.begin()
+		c.send(`{"channel":"/meta/connect","id":"older","clientId":"$","advice":{"timeout":0}}`)
+		old := c.stream
+		c.stream = nil
+		c.hold("newer")
+		if old != nil {
+			c.stream.Close(transport.Normal)
+		} else {
+			c.polls[len(c.polls)-1].Close(transport.Normal)
+		}
+		w.settle()
+		c.expiresFromNow(t)
+		if old != nil {
+			old.Close(transport.Normal)
+		}
+	})
+}
+
 func TestWhatWaitsBehindASlowAnswerLeavesInOrder(t *testing.T) {
 	synced(t, bayeux.LongPolling, func(t *testing.T, w *world) {
 		c, free := stuckPoll(w)
