@@ -24,7 +24,7 @@ func (c *Client) join(ctx context.Context, s *Subscription) error {
 			never = s.channels
 		}
 		s.leave(never...)
-		if !refused || s.queue.over() || !asksAgain(e.Advice) || c.exhausted(&pause) {
+		if !refused || !asksAgain(e.Advice) || c.exhausted(&pause) {
 			s.end(err, false)
 			return err
 		}
@@ -99,17 +99,17 @@ func (c *Client) ask(ctx context.Context, s *Subscription) (session string, neve
 func (c *Client) register(ctx context.Context, s *Subscription, overran *bool, send func(channels []string)) error {
 	var patience <-chan time.Time
 	for {
-		added, wait := c.topics.add(s, c.ID(), !*overran, send)
+		added, left := c.topics.add(s, c.ID(), !*overran, send)
 		switch {
 		case added:
-			return c.awaitOther(ctx, s, wait, send)
-		case wait == nil:
+			return nil
+		case left == nil:
 			return c.closedErr()
 		case patience == nil:
 			patience = time.After(c.cfg.timeouts.NetworkDelay)
 		}
 		select {
-		case <-wait:
+		case <-left:
 		case <-patience:
 			*overran = true
 			for _, d := range c.topics.leavingAny(s.channels) {
@@ -122,24 +122,6 @@ func (c *Client) register(ctx context.Context, s *Subscription, overran *bool, s
 			return c.closedErr()
 		}
 	}
-}
-
-// awaitOther waits, as long as there is something to wait for, until another subscription's
-// request is answered that s shares, and has s ask by itself if that came to nothing.
-func (c *Client) awaitOther(ctx context.Context, s *Subscription, answered <-chan struct{}, send func(channels []string)) error {
-	for answered != nil {
-		select {
-		case <-answered:
-			if answered = c.topics.askAgain(s, c.ID(), send); s.queue.over() {
-				return s.Err()
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-c.ctx.Done():
-			return c.closedErr()
-		}
-	}
-	return nil
 }
 
 // subscribing fills in r, and what its acceptance changes.

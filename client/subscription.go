@@ -98,10 +98,8 @@ func WithSubscribeExt(e bayeux.Ext) SubOption {
 // sent again, too. If that happens five times, with connects answered in between, the
 // server is taken to fail over the request itself, and the error is [ErrLost].
 //
-// Several subscriptions to one channel share one on the wire, but for those
-// [WithSubscribeExt], each of which asks. Who subscribes while another one has no answer
-// yet waits for that, hears what it hears, and asks itself if it comes to nothing. After
-// the session was lost the client subscribes again by itself; a refusal then ends
+// Several subscriptions to one channel share one on the wire. After the
+// session was lost the client subscribes again by itself; a refusal then ends
 // this subscription alone, see [Subscription.Err].
 func (c *Client) Subscribe(ctx context.Context, ch string, opts ...SubOption) (*Subscription, error) {
 	s, err := c.newSubscription(ctx, ch, false, opts)

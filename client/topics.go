@@ -25,17 +25,6 @@ type topic struct {
 	pause   backoff   // between refusals of that, in whatever sessions
 	renewal *request  // that asks, if the server has not taken it yet
 	listens bool      // by Listen: the server knows nothing of it
-
-	asker    *Subscription // its subscribe has no answer yet; nil: nobody's
-	answered chan struct{} // closed when that is over; nil: nobody waits for it
-}
-
-// answer wakes those who wait for the asker's subscribe. The caller holds topics.mu.
-func (tp *topic) answer() {
-	if tp.asker = nil; tp.answered != nil {
-		close(tp.answered)
-		tp.answered = nil
-	}
 }
 
 // A departure is an unsubscribe that is under way.
@@ -65,14 +54,15 @@ func (t *topics) init() {
 	t.local = make(map[string][]*Subscription)
 }
 
-// add registers s, unless it is too late, and asks for its channels, see ask, which
-// may have to be called again when wait is closed.
+// add registers s, unless it is too late. send queues the request for those of
+// its channels that session has not accepted yet; t.mu is held meanwhile, so
+// that subscribes and unsubscribes of one channel keep their order.
 //
 // Nothing is done while an unsubscribe of such a channel is under way, if after
 // is true: what comes until then is for nobody, and s would hear of it, and then
-// nothing until its own request is taken. The caller tries again when wait is
+// nothing until its own request is taken. The caller tries again when left is
 // closed.
-func (t *topics) add(s *Subscription, session string, after bool, send func(channels []string)) (added bool, wait <-chan struct{}) {
+func (t *topics) add(s *Subscription, session string, after bool, send func(channels []string)) (added bool, left <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
@@ -90,6 +80,7 @@ func (t *topics) add(s *Subscription, session string, after bool, send func(chan
 		}
 		return true, nil
 	}
+	var missing []string
 	for _, ch := range s.channels {
 		tp := t.byCh[ch]
 		if tp == nil {
@@ -100,48 +91,14 @@ func (t *topics) add(s *Subscription, session string, after bool, send func(chan
 		if tp.subs = append(tp.subs, s); len(s.ext) > 0 {
 			tp.ext = s.ext
 		}
-	}
-	return true, t.ask(s, session, send)
-}
-
-// askAgain is ask for who has waited and may have been ended meanwhile.
-func (t *topics) askAgain(s *Subscription, session string, send func(channels []string)) (answered <-chan struct{}) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.over || s.queue.over() {
-		return nil
-	}
-	return t.ask(s, session, send)
-}
-
-// ask queues, by send, the request for those channels of s that session has not
-// accepted yet; t.mu, which the caller holds, is held meanwhile, so that subscribes and
-// unsubscribes of one channel keep their order. If somebody else's request for one
-// of them has no answer yet nothing is sent, and the caller asks again when answered is
-// closed. An ext is s's own affair, and goes to the server at once.
-func (t *topics) ask(s *Subscription, session string, send func(channels []string)) (answered <-chan struct{}) {
-	var missing []string
-	for _, ch := range s.channels {
-		tp := t.byCh[ch]
-		switch {
-		case len(s.ext) > 0:
-		case tp.session != "" && tp.session == session:
-			continue
-		case tp.asker != nil:
-			if tp.answered == nil {
-				tp.answered = make(chan struct{})
-			}
-			return tp.answered
+		if tp.session == "" || tp.session != session || len(s.ext) > 0 {
+			missing = append(missing, ch)
 		}
-		missing = append(missing, ch)
-	}
-	for _, ch := range missing {
-		t.byCh[ch].asker = s
 	}
 	if len(missing) > 0 {
 		send(missing)
 	}
-	return nil
+	return true, nil
 }
 
 // leave notes that r asks the server to forget channels, until left is called.
@@ -219,9 +176,6 @@ func (t *topics) takeOut(s *Subscription, session string, never []string, send f
 		if tp == nil {
 			continue
 		}
-		if tp.asker == s {
-			tp.answer()
-		}
 		if tp.subs = slices.DeleteFunc(tp.subs, is); len(tp.subs) == 0 {
 			if !slices.Contains(never, ch) || session != "" && tp.session == session {
 				unwanted = append(unwanted, ch)
@@ -290,7 +244,6 @@ func (t *topics) accept(session string, asked time.Time, channels []string) {
 	for _, ch := range channels {
 		if tp := t.byCh[ch]; tp != nil {
 			tp.session, tp.asked, tp.was, tp.pause, tp.renewal = session, asked, true, t.pause, nil
-			tp.answer()
 		}
 	}
 }
