@@ -102,6 +102,40 @@ func TestARequestWaitsForALargePayloadOverASlowLine(t *testing.T) {
 	})
 }
 
+// The result of a call comes with any exchange.
+func TestTheResultOfACallIsAwaitedInALargePayloadOverASlowLine(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			large := strconv.Quote(strings.Repeat("x", 400<<10))
+			f.first = func(w *wire, m *bayeux.Message) bool {
+				if m.Channel != "/service/x" {
+					return false
+				}
+				w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Succeeded})
+				time.AfterFunc(time.Second, func() {
+					f.mu.Lock()
+					s := f.sessions[m.ClientID]
+					result := &bayeux.Message{Channel: m.Channel, ID: m.ID, Data: []byte(large)}
+					s.queue = append(s.queue, result)
+					stream := s.wire
+					f.mu.Unlock()
+					if stream != nil {
+						stream.send(result)
+					} else {
+						s.release(nil)
+					}
+				})
+				return true
+			}
+			c := start(t, []transport.Dialer{slowLine{d, 4 << 10}})
+			require.NoError(t, c.Wait(t.Context()))
+			m, err := c.Call(t.Context(), "/service/x", 1)
+			require.NoError(t, err)
+			assert.Len(t, m.Data, len(large))
+		})
+	})
+}
+
 // A server that sends a little again and again is not waited for without end.
 func TestAPayloadThatHardlyAdvancesIsGivenUp(t *testing.T) {
 	both(t, func(t *testing.T, f *fake, d *switchboard) {

@@ -224,8 +224,8 @@ func (c *Client) setFailure(err error) {
 
 // Nudge makes the client look now whether the server is there, instead of when
 // it next would: call it after sleep or a change of network. During a pause it
-// tries at once; over an open connection it wants an answer within a second. A
-// handshake that is under way goes on.
+// tries at once; over an open connection it wants an answer within a second, or
+// behind a large payload that is on its way. A handshake that is under way goes on.
 func (c *Client) Nudge() {
 	wake(c.nudged)
 }

@@ -188,11 +188,9 @@ func (c *Client) watchFor(l *link, answers <-chan answer, patience time.Duration
 		case a := <-answers:
 			return afterKick(a, kicked)
 		case <-timer.C:
-			if more := c.flow.grace(c.cfg.timeouts.NetworkDelay); more > 0 {
-				timer.Reset(more) // a pause that a full queue made is no broken network
-				continue
-			}
-			if more := l.in[laneConnect].arrival.left(c.cfg.timeouts.NetworkDelay); more > 0 {
+			// A pause that a full queue made is no broken network, nor is a slow line; but
+			// who should make room may wait for the next session.
+			if more := c.grace(l, connect); more > 0 && kicked == nil {
 				timer.Reset(more)
 				continue
 			}
@@ -235,6 +233,16 @@ func stalled(typ string) error {
 	return &transport.Error{Type: typ, Op: "receive", Reason: transport.Stalled, Err: bayeux.ErrTimeout}
 }
 
+// grace is how much longer a reply may stay out that was due now: that of a connect
+// while a payload comes, too.
+func (c *Client) grace(l *link, connect bool) (more time.Duration) {
+	more = c.flow.grace(c.cfg.timeouts.NetworkDelay)
+	if connect {
+		more = max(more, l.in[laneConnect].arrival.left(c.cfg.timeouts.NetworkDelay))
+	}
+	return more
+}
+
 // afterKick is the connect's reply that came with the server's disconnect: it
 // counts if it says why. That the server does not know the session any more, and
 // its usual advice for that, says nothing new: the connect may have come after the
@@ -248,7 +256,7 @@ func afterKick(a answer, kicked error) (*bayeux.Message, error) {
 		silent = a.err == nil && (a.m == nil || !a.m.Advice.ShouldStop())
 	}
 	e, refused := refusalOf(a.err)
-	if silent || refused && errors.Is(e, bayeux.ErrUnknownSession) && !e.Advice.ShouldStop() {
+	if silent || a.err != nil && !refused || refused && errors.Is(e, bayeux.ErrUnknownSession) && !e.Advice.ShouldStop() {
 		return nil, kicked
 	}
 	return a.m, a.err

@@ -28,6 +28,7 @@ func (l *link) watch(d time.Duration) {
 // time, and if it does not come, the pause is that after any break.
 func (l *link) expire() {
 	now, coming := time.Now(), l.in[laneOther].arrival.left(l.c.cfg.timeouts.NetworkDelay)
+	result := max(coming, l.in[laneConnect].arrival.left(l.c.cfg.timeouts.NetworkDelay)) // of a call comes with any exchange
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
@@ -41,7 +42,13 @@ func (l *link) expire() {
 		if r.patience <= 0 {
 			continue
 		}
-		left := max(l.patience(r)-now.Sub(r.sent), coming)
+		left := l.patience(r) - now.Sub(r.sent)
+		if left <= 0 {
+			left = coming
+			if r.call {
+				left = result
+			}
+		}
 		if left <= 0 {
 			l.giveUp(r)
 			if r.accepted {

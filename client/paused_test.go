@@ -219,6 +219,35 @@ func TestARefusedExchangeWhileAFullQueuePausesReadingIsMended(t *testing.T) {
 	})
 }
 
+// Nor does the end of a session that a publish has been told of wait for a reader that waits for
+// a handler that waits for the next session.
+func TestAFullQueueHoldsUpNoSessionThatIsKnownToBeGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := board(f, polls)
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			if m.Channel != "/p" || f.count("/p") > 1 {
+				return false
+			}
+			w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Failed, Error: "402::session_unknown"})
+			time.AfterFunc(time.Millisecond, func() { burst(f, "/a", 100, 1000) })
+			return true
+		}
+		c := start(t, dialers(d), WithLimits(Limits{QueueBytes: 20 << 10}))
+		var handled atomic.Int64
+		_, err := c.SubscribeFunc(t.Context(), "/a", func(context.Context, *bayeux.Message) error {
+			defer handled.Add(1)
+			return c.Publish(context.Background(), "/p", 1)
+		})
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		f.publish("/a", "0")
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, bayeux.Connected, c.State())
+		assert.EqualValues(t, 101, handled.Load())
+	})
+}
+
 // A handler that does not come back costs no more with each break: the bound is
 // QueueBytes and what one connection has left, and a Gap tells what is given up for it.
 func TestBreakAfterBreakDoesNotFillAFullQueueFurther(t *testing.T) {

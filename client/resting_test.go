@@ -139,6 +139,33 @@ func TestAKickIsHeardWhateverAPublishIsToldMeanwhile(t *testing.T) {
 	})
 }
 
+// Nor does a poll that breaks then make the client ask for the old session again.
+func TestASessionThatIsKnownToBeGoneIsNotAskedForAgainWhenItsPollBreaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		d := board(f, polls)
+		c := start(t, dialers(d))
+		require.NoError(t, c.Wait(t.Context()))
+		elapse(time.Minute)
+		connects := f.count(bayeux.MetaConnect)
+		f.first = func(w *wire, m *bayeux.Message) bool {
+			if m.Channel == "/p" && f.count("/p") == 1 {
+				held := f.someWire()
+				f.forget()
+				w.send(&bayeux.Message{Channel: m.Channel, ID: m.ID, Outcome: bayeux.Failed, Error: "402::session_unknown"})
+				time.AfterFunc(100*time.Millisecond, func() { held.conn.Close(transport.Internal) })
+				return true
+			}
+			return false
+		}
+		began := time.Now()
+		require.NoError(t, c.Publish(t.Context(), "/p", 1))
+		assert.Less(t, time.Since(began), 500*time.Millisecond)
+		assert.Equal(t, 2, f.count(bayeux.MetaHandshake))
+		assert.Equal(t, connects+1, f.count(bayeux.MetaConnect))
+	})
+}
+
 // A publish that something before the server wants a token for says nothing about the
 // session, if there is none to be had.
 func TestAPublishThatWantsATokenEndsNoSessionWithoutASourceOfTokens(t *testing.T) {

@@ -21,7 +21,11 @@ var (
 // envelope.
 func (x *extension) receive(m *bayeux.Message) error {
 	var of int64 // whose past it belongs to; 0: none's
-	id, ok := x.Of(m.Data)
+	var id ID
+	ok := false
+	if len(m.Data) > 0 {
+		id, ok = x.Of(m.Data)
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if len(m.Ext) > 0 {

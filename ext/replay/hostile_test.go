@@ -1,6 +1,7 @@
 package replay_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -57,4 +58,10 @@ func TestChannelsWithVeryManySegmentsAreCheap(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A program's Of need not expect an event without data, which has no id.
+func TestAnEventWithoutDataIsNotAskedForItsID(t *testing.T) {
+	x := replay.Client(replay.Config{Of: func(data json.RawMessage) (replay.ID, bool) { return replay.ID(data[0]), true }})
+	assert.NoError(t, x.Incoming(t.Context(), &bayeux.Message{Channel: "/a"}))
 }
