@@ -248,18 +248,23 @@ func (c *Client) grace(l *link, connect bool) (more time.Duration) {
 // its usual advice for that, says nothing new: the connect may have come after the
 // disconnect was sent.
 func afterKick(a answer, kicked error) (*bayeux.Message, error) {
-	if kicked == nil {
+	if kicked == nil || saysWhy(a, kicked) {
 		return a.m, a.err
 	}
-	silent := a.err == nil && (a.m == nil || a.m.Advice == nil)
-	if !errors.Is(kicked, errKicked) { // another exchange was told that the session is gone
-		silent = a.err == nil && (a.m == nil || !a.m.Advice.ShouldStop())
+	return nil, kicked
+}
+
+// saysWhy reports whether a has more to say than kicked: after a publish that was told
+// that the session is gone, only that the client is to stop.
+func saysWhy(a answer, kicked error) bool {
+	if a.err != nil {
+		e, refused := refusalOf(a.err)
+		return refused && (e.Advice.ShouldStop() || !errors.Is(e, bayeux.ErrUnknownSession))
 	}
-	e, refused := refusalOf(a.err)
-	if silent || a.err != nil && !refused || refused && errors.Is(e, bayeux.ErrUnknownSession) && !e.Advice.ShouldStop() {
-		return nil, kicked
+	if a.m == nil || a.m.Advice == nil {
+		return false
 	}
-	return a.m, a.err
+	return errors.Is(kicked, errKicked) || a.m.Advice.ShouldStop()
 }
 
 func (c *Client) takeLoss() error {

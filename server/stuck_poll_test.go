@@ -105,6 +105,18 @@ func (c *wire) expiresFromNow(t *testing.T) {
 	assert.Nil(t, c.w.Session(c.id))
 }
 
+// goesElsewhere has c send what follows over another connection; end ends the one before,
+// if that is a stream.
+func (c *wire) goesElsewhere() (end func()) {
+	old := c.stream
+	c.stream = nil
+	return func() {
+		if old != nil {
+			old.Close(transport.GoingAway)
+		}
+	}
+}
+
 func TestAPublishWhileAnAnswerIsSlowDoesNotCountAgainstTheSession(t *testing.T) {
 	synced(t, bayeux.LongPolling, func(t *testing.T, w *world) {
 		c, free := stuckPoll(w)
@@ -125,12 +137,9 @@ func TestTheEndOfAnOlderConnectionWhileAnAnswerIsSlowDoesNotCountAgainstTheSessi
 		c.slowly(map[string]chan struct{}{"slow": free})
 		c.handshake()
 		c.begin()
-		old := c.stream
-		c.stream = nil
+		endOld := c.goesElsewhere()
 		c.send(`{"channel":"/meta/connect","id":"slow","clientId":"$","advice":{"timeout":0}}`)
-		if old != nil {
-			old.Close(transport.GoingAway)
-		}
+		endOld()
 		time.Sleep(time.Minute)
 		require.NotNil(t, w.Session(c.id))
 		close(free)
@@ -148,13 +157,10 @@ func TestTheEndOfAnOlderAnswerWhileANewerIsSlowDoesNotCountAgainstTheSession(t *
 		c.handshake()
 		c.begin()
 		c.send(`{"channel":"/meta/connect","id":"older","clientId":"$","advice":{"timeout":0}}`)
-		old := c.stream
-		c.stream = nil
+		endOld := c.goesElsewhere()
 		c.send(`{"channel":"/meta/connect","id":"newer","clientId":"$","advice":{"timeout":0}}`)
 		close(older)
-		if old != nil {
-			old.Close(transport.GoingAway)
-		}
+		endOld()
 		time.Sleep(time.Minute)
 		require.NotNil(t, w.Session(c.id))
 		close(newer)
@@ -172,13 +178,10 @@ func TestAnOlderAnswerThatNobodyReadsDoesNotKeepASession(t *testing.T) {
 		c.handshake()
 		c.begin()
 		c.send(`{"channel":"/meta/connect","id":"older","clientId":"$","advice":{"timeout":0}}`)
-		old := c.stream
-		c.stream = nil
+		endOld := c.goesElsewhere()
 		assert.Equal(t, bayeux.Succeeded, c.ask(`{"channel":"/meta/connect","id":"newer","clientId":"$","advice":{"timeout":0}}`).Outcome)
 		c.expiresFromNow(t)
-		if old != nil {
-			old.Close(transport.Normal)
-		}
+		endOld()
 	})
 }
 
@@ -190,19 +193,16 @@ func TestAnOlderAnswerThatNobodyReadsDoesNotKeepASessionWhoseClientHasGone(t *te
 		c.handshake()
 		c.begin()
 		c.send(`{"channel":"/meta/connect","id":"older","clientId":"$","advice":{"timeout":0}}`)
-		old := c.stream
-		c.stream = nil
+		endOld := c.goesElsewhere()
 		c.hold("newer")
-		if old != nil {
+		if c.stream != nil {
 			c.stream.Close(transport.Normal)
 		} else {
 			c.polls[len(c.polls)-1].Close(transport.Normal)
 		}
 		w.settle()
 		c.expiresFromNow(t)
-		if old != nil {
-			old.Close(transport.Normal)
-		}
+		endOld()
 	})
 }
 
