@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gocometd/cometd/internal/clock"
 	"github.com/gocometd/cometd/internal/lock"
 	"github.com/gocometd/cometd/transport"
 )
@@ -53,9 +54,10 @@ func (o *outbox) put(to lane, rs ...*request) bool {
 		return false
 	}
 	if to == laneOther {
+		now := clock.Now()
 		for _, r := range rs {
 			o.placed++
-			r.place = o.placed
+			r.place, r.asked = o.placed, now
 		}
 	}
 	o.lanes[to] = append(o.lanes[to], rs...)
@@ -185,12 +187,12 @@ func (o *outbox) remove(r *request) bool {
 	return false
 }
 
-// renewals are the repeated subscribes that wait to be sent.
-func (o *outbox) renewals() (rs []*request) {
+// waiting are the ordinary requests that match and have not been taken.
+func (o *outbox) waiting(match func(*request) bool) (rs []*request) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, r := range o.lanes[laneOther] {
-		if r.renewal {
+		if match(r) {
 			rs = append(rs, r)
 		}
 	}

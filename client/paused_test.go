@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -191,6 +192,92 @@ func TestABreakWhileAFullQueuePausesReadingIsMendedWhateverTheHandlerWaitsFor(t 
 			})
 		})
 	}
+}
+
+// A queue that is full in bytes waits for its handler, which waits for a reply behind what
+// it does not read, or for an exchange that cannot be made meanwhile.
+func TestAHandlerThatWaitsForAReplyWhileAFullQueuePausesReadingGoesOn(t *testing.T) {
+	var last *Subscription
+	for name, waits := range map[string]func(c *Client) error{
+		"publishes": func(c *Client) error { return c.Publish(context.Background(), "/p", 1) },
+		"sends a batch": func(c *Client) error {
+			b := c.Batch()
+			b.Publish("/p", 1)
+			b.Publish("/p", 2)
+			return b.Send(context.Background())
+		},
+		"calls": func(c *Client) error {
+			_, err := c.Call(context.Background(), "/service/none", 1)
+			return err
+		},
+		"subscribes and leaves": func(c *Client) (err error) {
+			if last != nil {
+				err = last.Unsubscribe(context.Background())
+				last = nil
+				return err
+			}
+			last, err = c.Subscribe(context.Background(), "/b")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, f *fake, d *switchboard) {
+				synctest.Test(t, func(t *testing.T) {
+					last = nil
+					c, handled := pausedBySize(t, f, d, func(c *Client) error {
+						err := waits(c)
+						if err != nil {
+							assert.ErrorIs(t, err, bayeux.ErrTimeout)
+						}
+						return err
+					})
+					time.Sleep(time.Hour)
+					assert.Equal(t, bayeux.Connected, c.State())
+					assert.Equal(t, prefix(100), handled())
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					assert.NoError(t, c.Publish(ctx, "/p", 1))
+				})
+			})
+		})
+	}
+}
+
+// What says that it was not sent was not.
+func TestAPublishThatIsGivenUpWhileAFullQueuePausesReadingSaysWhetherItWasSent(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			var sent atomic.Int64
+			_, handled := pausedBySize(t, f, d, func(c *Client) error {
+				err := c.Publish(context.Background(), "/p", 1)
+				if err == nil || errors.Is(err, ErrLost) {
+					sent.Add(1)
+				}
+				return err
+			})
+			time.Sleep(time.Hour)
+			assert.Len(t, handled(), 100)
+			assert.EqualValues(t, f.count("/p"), sent.Load())
+		})
+	})
+}
+
+// A subscriber that takes its time is no reason to give up what waits for an exchange.
+func TestAPublishWaitsWhileASlowSubscriberGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		c, handled := pausedBySize(t, f, board(f, polls), func(*Client) error {
+			time.Sleep(time.Second)
+			return nil
+		})
+		require.NoError(t, c.PublishFunc("/p", 1, nil)) // its answer waits behind what is paused
+		synctest.Wait()
+		begun := time.Now()
+		assert.NoError(t, c.Publish(t.Context(), "/p", 2))
+		assert.Greater(t, time.Since(begun), time.Minute)
+		time.Sleep(time.Minute)
+		assert.Equal(t, prefix(100), handled())
+	})
 }
 
 // An ordinary exchange that is refused ends the link, too, while the connect's answer

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +15,8 @@ import (
 // a *bayeux.Error. Without a session it waits for one, and what is refused because
 // the session has gone goes into the next one, unless five in a row had gone. If
 // the connection breaks after the message was sent, or the reply stays out for
-// Timeouts.NetworkDelay, the error is [ErrLost]; see [WithPublishRetry]. The end
+// Timeouts.NetworkDelay, the error is [ErrLost]; see [WithPublishRetry], and [Pause]
+// for handlers that publish. The end
 // of ctx ends the wait, and withdraws a message that was not sent yet.
 //
 // A json.RawMessage, []byte or codec.Raw is JSON text; nil is null; all else is
@@ -98,16 +98,33 @@ func publishable(ch string) (string, error) {
 // withdraw takes back what nobody waits for any more. If it was sent the server
 // may have taken it; the reply will be stale.
 func (c *Client) withdraw(r *request, why error) {
-	r.abandoned.Store(true)
-	l := r.on.Load()
-	if c.outbox.remove(r) || l != nil && l.forget(r) {
+	if c.takeBack(r) {
 		c.settle(r, nil, why)
 	}
 }
 
+// takeBack reports whether r is the caller's to settle: it was not settled, nor is
+// anybody about to.
+func (c *Client) takeBack(r *request) bool {
+	r.abandoned.Store(true)
+	l := r.on.Load()
+	return c.outbox.remove(r) || l != nil && l.forget(r)
+}
+
 // withdrawn is why r, which was on its way, is not sent any more: who waited for it has
-// gone, or it is asked anew in another session.
-func withdrawn(r *request) error { return cmp.Or(r.ctx.Err(), lost(r.channel, errOver)) }
+// gone, or is told that it takes too long, or it is asked anew in another session. It is
+// for who settles r.
+func withdrawn(r *request) error {
+	switch {
+	case r.ctx.Err() != nil:
+		return r.ctx.Err()
+	case r.overlong.Load() && r.sent.IsZero():
+		return fmt.Errorf("client: %s: not sent: %w", r.channel, errPaused)
+	case r.overlong.Load():
+		return lost(r.channel, errPaused)
+	}
+	return lost(r.channel, errOver)
+}
 
 // replied settles r with its reply. What was refused because the session is gone
 // was not taken: it goes into the next one.

@@ -19,6 +19,11 @@ const (
 	// behind these messages: beyond half of Limits.QueueBytes the oldest is given
 	// up, and a Gap tells. Nor does it pause when the connection has broken: what
 	// was read of it comes on top, see Limits.QueueBytes.
+	//
+	// A handler that waits for a reply, its own Publish for example, may so wait for
+	// itself when Limits.QueueBytes are reached. When nobody has taken anything for
+	// Timeouts.NetworkDelay, calls that have waited for as long return
+	// bayeux.ErrTimeout, with ErrLost if the message was sent.
 	Pause Overflow = iota
 	// DropOldest gives up the oldest message in the queue; a Gap tells.
 	DropOldest

@@ -25,8 +25,10 @@ type request struct {
 	more    bool // goes into one payload with the next request
 	renewal bool // a subscribe that the client repeats in a new session
 	settled func(m *bayeux.Message, err error)
+	late    func(err error) // tells who waits that it takes too long; nil: it is withdrawn then
 
 	id       uint64        // on the wire, in decimal; kept when it is sent again
+	asked    time.Duration // when, by package clock; of ordinary ones
 	place    uint64        // in the ordinary lane: after those that were put there before it; 0: before all
 	slot     bool          // holds one of Limits.Pending
 	patience time.Duration // for the reply; 0: somebody else watches
@@ -38,6 +40,7 @@ type request struct {
 	breaks   *breaks       // of what carried it; nil for a publish
 
 	abandoned atomic.Bool // nobody waits any more: it is not sent again
+	overlong  atomic.Bool // who waited is told that a full queue has paused reading for too long
 
 	// Set by the link that sends it.
 	on           atomic.Pointer[link]
@@ -54,6 +57,8 @@ type request struct {
 func (r *request) supervised() bool {
 	return r.kind == transport.Handshake || r.kind == transport.Connect
 }
+
+func isRenewal(r *request) bool { return r.renewal }
 
 // postpone has requests that are sent again after a failed exchange wait their
 // time, all for the same. Others pass them meanwhile.

@@ -107,7 +107,7 @@ func (c *Client) ofSubscribe(err error) bool {
 	if !refused || e.Channel != bayeux.MetaSubscribe {
 		return false
 	}
-	return !errors.Is(e, bayeux.ErrUnknownSession) || slices.ContainsFunc(c.outbox.renewals(), c.goneAlone)
+	return !errors.Is(e, bayeux.ErrUnknownSession) || slices.ContainsFunc(c.outbox.waiting(isRenewal), c.goneAlone)
 }
 
 func (c *Client) giveUp(err error) verdict {

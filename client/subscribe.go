@@ -151,11 +151,17 @@ func (c *Client) unsubscribe(channels []string) <-chan answer {
 	}
 	r := c.newRequest(c.ctx, m, transport.Unsubscribe)
 	r.tries = endless
-	answers := r.replies()
-	settled, left := r.settled, c.topics.leave(r)
+	answers, left := make(chan answer, 1), c.topics.leave(r)
+	tell := func(a answer) {
+		select {
+		case answers <- a:
+		default: // it was late
+		}
+	}
+	r.late = func(err error) { tell(answer{err: err}) }
 	r.settled = func(m *bayeux.Message, err error) {
 		left()
-		settled(m, err)
+		tell(answer{m, err})
 	}
 	c.asking.Add(1)
 	if !c.outbox.put(laneOther, r) || c.ID() == "" && c.outbox.remove(r) { // in this order, or one that comes as the session ends would wait for the next
@@ -181,7 +187,7 @@ func (c *Client) unsubscribed() {
 func (c *Client) resubscribe() {
 	c.unsubscribed()
 	before := make(map[string]*request)
-	for _, r := range c.outbox.clear(func(r *request) bool { return r.renewal }) {
+	for _, r := range c.outbox.clear(isRenewal) {
 		before[r.m.Subscription.Channels[0]] = r
 		c.settle(r, nil, lost(r.channel, errOver)) // those of before make way
 	}

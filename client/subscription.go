@@ -289,10 +289,12 @@ func (s *Subscription) push(e entry, l *link) {
 	taken, gone := s.queue.offer(e, patient)
 	if !taken {
 		s.warn()
+		stop := l.loosen()
 		s.c.flow.wait(func() bool {
 			taken, gone = s.queue.offer(e, l.presses())
 			return taken || s.c.ctx.Err() != nil
 		})
+		stop()
 	}
 	if !taken {
 		s.end(s.c.closedErr(), s.c.drained.Load())
