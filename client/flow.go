@@ -67,14 +67,15 @@ func (l *link) presses() pressure {
 // loosen begins with a pause of who reads l, and stop ends with it: a queue that is full
 // in bytes waits for its subscriber, who may wait for a reply that is behind what is not
 // read, or for a request that no exchange carries meanwhile, and nobody would ever go on.
-// After a whole Timeouts.NetworkDelay without room those requests are given up that have
-// waited for as long. The caller holds l.turn.
+// When nobody has taken anything for a whole Timeouts.NetworkDelay, those requests are
+// given up that have waited for as long. The caller holds l.turn.
 func (l *link) loosen() (stop func()) {
-	delay := l.c.cfg.timeouts.NetworkDelay
+	l.left = l.c.waitingBytes.Load()
+	l.taken.Store(int64(clock.Now()))
 	if l.pause == nil {
-		l.pause = time.AfterFunc(delay, func() { l.giveUpOverlong(delay) })
+		l.pause = time.AfterFunc(l.c.cfg.timeouts.NetworkDelay, l.giveUpOverlong)
 	} else {
-		l.pause.Reset(delay) // there may be a pause for each message
+		l.pause.Reset(l.c.cfg.timeouts.NetworkDelay) // there may be a pause for each message
 	}
 	return l.tighten
 }
@@ -85,27 +86,47 @@ func (l *link) tighten() {
 	}
 }
 
+// advance notes whether somebody has taken something. It is for flow.wait.
+func (l *link) advance() {
+	left := l.c.waitingBytes.Load()
+	if left < l.left {
+		l.taken.Store(int64(clock.Now()))
+	}
+	l.left = left
+}
+
 // giveUpOverlong does so until the pause is over.
-func (l *link) giveUpOverlong(delay time.Duration) {
-	again := time.NewTicker(max(1, delay/2))
-	defer again.Stop()
+func (l *link) giveUpOverlong() {
+	delay := l.c.cfg.timeouts.NetworkDelay
 	for {
-		for _, r := range l.overlong(delay) {
-			l.giveUpPaused(r)
+		wait := max(1, delay/2)
+		if stands := clock.Now() - time.Duration(l.taken.Load()); stands < delay {
+			wait = delay - stands
+		} else {
+			for _, r := range l.overlong(delay) {
+				select {
+				case <-l.resumed:
+					return
+				default:
+					l.giveUpPaused(r)
+				}
+			}
 		}
 		select {
-		case <-again.C:
 		case <-l.resumed:
 			return
+		case <-time.After(wait):
 		}
 	}
 }
 
-// overlong are the requests that somebody has waited for as long as delay, wherever
-// they are. Nobody waits for what the client asks by itself.
+// overlong are the requests that somebody has waited for as long as delay, wherever they
+// are. Nobody waits for what the client asks by itself, but for Drain.
 func (l *link) overlong(delay time.Duration) []*request {
+	closing := l.c.closing.Load()
 	match := func(r *request) bool {
-		return !r.supervised() && r.kind != transport.Disconnect && !r.renewal && r.patience > 0 && clock.Now()-r.asked >= delay
+		own := r.supervised() || r.kind == transport.Disconnect || r.renewal && !closing
+		return !own && r.patience > 0 && clock.Now()-r.asked >= delay
 	}
 	rs := l.c.outbox.waiting(match)
 	l.mu.Lock()
@@ -120,8 +141,8 @@ func (l *link) overlong(delay time.Duration) []*request {
 
 // giveUpPaused tells who waits for r. An unsubscribe goes on without its caller.
 func (l *link) giveUpPaused(r *request) {
-	if r.late != nil {
-		r.late(lost(r.channel, errPaused))
+	if r.late != nil && !l.c.closing.Load() {
+		r.late(fmt.Errorf("client: %s: no answer yet: %w", r.channel, errPaused))
 		return
 	}
 	r.overlong.Store(true)

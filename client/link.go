@@ -31,7 +31,9 @@ type link struct {
 	free    chan struct{} // less is under way
 	turn    chan struct{} // held by who handles a payload: two lanes take turns
 	pause   *time.Timer   // under turn: goes while its holder waits for room
-	resumed chan struct{} // ends what that timer has begun
+	left    int64         // under turn: bytes that wait in all queues
+	taken   atomic.Int64  // when, by package clock, somebody has taken of them, or the pause began
+	resumed chan struct{} // ends what the timer has begun
 	cut     bool          // under turn: what comes is behind a payload that was not handled to its end
 	// complete is closed when all events that the last handshake's reply
 	// announced are here. The reader makes it before it hands over such a reply.

@@ -22,14 +22,17 @@ import (
 
 // burst has the fake send n events on ch in one payload: 0, 1, 2 and so on, each with
 // more bytes beside it.
-func burst(f *fake, ch string, n, more int) {
+func burst(f *fake, ch string, n, more int) { burstOf(f, ch, slices.Repeat([]int{more}, n)...) }
+
+// burstOf is burst with as many bytes more as it is told, each.
+func burstOf(f *fake, ch string, more ...int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, s := range f.sessions {
 		var events []*bayeux.Message
-		for i := range n {
+		for i, n := range more {
 			m := event(ch, fmt.Sprint(i))
-			m.ID = strings.Repeat("x", more)
+			m.ID = strings.Repeat("x", n)
 			events = append(events, m)
 		}
 		if w := s.wire; w != nil {
@@ -262,21 +265,83 @@ func TestAPublishThatIsGivenUpWhileAFullQueuePausesReadingSaysWhetherItWasSent(t
 	})
 }
 
-// A subscriber that takes its time is no reason to give up what waits for an exchange.
+// A subscriber that takes its time is no reason to give up what waits for an exchange,
+// also when room for the next message needs very many.
 func TestAPublishWaitsWhileASlowSubscriberGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
-		c, handled := pausedBySize(t, f, board(f, polls), func(*Client) error {
+		c := start(t, dialers(board(f, polls)), WithLimits(Limits{QueueBytes: 20 << 10}))
+		var got []string
+		_, err := c.SubscribeFunc(t.Context(), "/a", func(_ context.Context, m *bayeux.Message) error {
 			time.Sleep(time.Second)
+			got = append(got, string(m.Data))
 			return nil
 		})
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		burstOf(f, "/a", append(make([]int, 60), 15<<10)...)
+		synctest.Wait()
+		require.True(t, c.flow.paused())
 		require.NoError(t, c.PublishFunc("/p", 1, nil)) // its answer waits behind what is paused
 		synctest.Wait()
 		begun := time.Now()
 		assert.NoError(t, c.Publish(t.Context(), "/p", 2))
-		assert.Greater(t, time.Since(begun), time.Minute)
+		assert.Greater(t, time.Since(begun), 30*time.Second)
 		time.Sleep(time.Minute)
-		assert.Equal(t, prefix(100), handled())
+		assert.NoError(t, c.Drain(t.Context()))
+		<-c.Done()
+		assert.Equal(t, prefix(61), got)
+	})
+}
+
+// Drain waits for requests that nobody else waits for.
+func TestAHandlerThatDrainsWhileAFullQueuePausesReadingGoesOn(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			first := true
+			begun := time.Now()
+			c, _ := pausedBySize(t, f, d, func(c *Client) (err error) {
+				if first {
+					first = false
+					_, err := c.Subscribe(context.Background(), "/b")
+					assert.ErrorIs(t, err, bayeux.ErrTimeout)
+					return err
+				}
+				ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+				defer cancel()
+				return c.Drain(ctx)
+			})
+			<-c.Done()
+			assert.Less(t, time.Since(begun), 2*time.Minute)
+		})
+	})
+}
+
+// An unsubscribe still goes out, so nothing is said to be lost.
+func TestAnUnsubscribeOutlastsItsCallerWhileAFullQueuePausesReading(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, d *switchboard) {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t, dialers(d), WithLimits(Limits{QueueBytes: 20 << 10}))
+			other, err := c.Subscribe(t.Context(), "/b")
+			require.NoError(t, err)
+			var left sync.Once
+			_, err = c.SubscribeFunc(t.Context(), "/a", func(context.Context, *bayeux.Message) error {
+				left.Do(func() {
+					_ = c.PublishFunc("/p", 1, nil) // takes the only exchange
+					err := other.Unsubscribe(context.Background())
+					assert.ErrorIs(t, err, bayeux.ErrTimeout)
+					assert.NotErrorIs(t, err, ErrLost)
+				})
+				return nil
+			})
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+			burst(f, "/a", 100, 1000)
+			time.Sleep(time.Minute)
+			assert.NotZero(t, f.count(bayeux.MetaUnsubscribe))
+			assert.NoError(t, other.Err())
+			assert.Equal(t, bayeux.Connected, c.State())
+		})
 	})
 }
 

@@ -118,6 +118,8 @@ func withdrawn(r *request) error {
 	switch {
 	case r.ctx.Err() != nil:
 		return r.ctx.Err()
+	case r.overlong.Load() && r.accepted:
+		return noResult(r)
 	case r.overlong.Load() && r.sent.IsZero():
 		return fmt.Errorf("client: %s: not sent: %w", r.channel, errPaused)
 	case r.overlong.Load():

@@ -20,10 +20,10 @@ const (
 	// up, and a Gap tells. Nor does it pause when the connection has broken: what
 	// was read of it comes on top, see Limits.QueueBytes.
 	//
-	// A handler that waits for a reply, its own Publish for example, may so wait for
+	// A handler that waits for a reply, to its own Publish for example, may so wait for
 	// itself when Limits.QueueBytes are reached. When nobody has taken anything for
-	// Timeouts.NetworkDelay, calls that have waited for as long return
-	// bayeux.ErrTimeout, with ErrLost if the message was sent.
+	// Timeouts.NetworkDelay, what has waited for as long returns bayeux.ErrTimeout,
+	// with ErrLost if it may have been sent; a Call with a deadline has until then.
 	Pause Overflow = iota
 	// DropOldest gives up the oldest message in the queue; a Gap tells.
 	DropOldest

@@ -291,6 +291,7 @@ func (s *Subscription) push(e entry, l *link) {
 		s.warn()
 		stop := l.loosen()
 		s.c.flow.wait(func() bool {
+			l.advance()
 			taken, gone = s.queue.offer(e, l.presses())
 			return taken || s.c.ctx.Err() != nil
 		})
