@@ -16,8 +16,8 @@ import (
 // the session has gone goes into the next one, unless five in a row had gone. If
 // the connection breaks after the message was sent, or the reply stays out for
 // Timeouts.NetworkDelay, the error is [ErrLost]; see [WithPublishRetry], and [Pause]
-// for handlers that publish. The end
-// of ctx ends the wait, and withdraws a message that was not sent yet.
+// for handlers that publish. The end of ctx ends the wait, and withdraws a message
+// that was not sent yet.
 //
 // A json.RawMessage, []byte or codec.Raw is JSON text; nil is null; all else is
 // encoded by [WithJSON]. Any number of goroutines may publish; the messages of
