@@ -20,21 +20,18 @@ import (
 //
 // A broken stream breaks its link. A broken exchange fails its own requests.
 type link struct {
-	c       *Client
-	dialer  transport.Dialer
-	conn    transport.Conn // nil: one per exchange
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	wg      sync.WaitGroup
-	in      [2]*reader    // of each lane: what brings replies to connects, and to all else
-	begun   atomic.Bool   // since the last connect the server has sent something, whole or not
-	free    chan struct{} // less is under way
-	turn    chan struct{} // held by who handles a payload: two lanes take turns
-	pause   *time.Timer   // under turn: goes while its holder waits for room
-	left    int64         // under turn: bytes that wait in all queues
-	taken   atomic.Int64  // when, by package clock, somebody has taken of them, or the pause began
-	resumed chan struct{} // ends what the timer has begun
-	cut     bool          // under turn: what comes is behind a payload that was not handled to its end
+	c      *Client
+	dialer transport.Dialer
+	conn   transport.Conn // nil: one per exchange
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+	in     [2]*reader    // of each lane: what brings replies to connects, and to all else
+	begun  atomic.Bool   // since the last connect the server has sent something, whole or not
+	free   chan struct{} // less is under way
+	turn   chan struct{} // held by who handles a payload: two lanes take turns
+	stands standstill
+	cut    bool // under turn: what comes is behind a payload that was not handled to its end
 	// complete is closed when all events that the last handshake's reply
 	// announced are here. The reader makes it before it hands over such a reply.
 	complete   chan struct{}
@@ -76,7 +73,7 @@ func (c *Client) dial(d transport.Dialer, patience time.Duration) (transport.Con
 
 // link makes conn, or its likes, the way to the server.
 func (c *Client) link(d transport.Dialer, conn transport.Conn) *link {
-	l := &link{c: c, dialer: d, pending: make(map[uint64]*request), heard: time.Now(), free: make(chan struct{}, 1), turn: make(chan struct{}, 1), resumed: make(chan struct{})}
+	l := &link{c: c, dialer: d, pending: make(map[uint64]*request), heard: time.Now(), free: make(chan struct{}, 1), turn: make(chan struct{}, 1), stands: standstill{over: make(chan struct{})}}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
 	l.in[laneConnect] = newReader(l)
 	l.in[laneOther] = l.in[laneConnect]

@@ -289,13 +289,13 @@ func (s *Subscription) push(e entry, l *link) {
 	taken, gone := s.queue.offer(e, patient)
 	if !taken {
 		s.warn()
-		stop := l.loosen()
+		l.loosen()
 		s.c.flow.wait(func() bool {
 			l.advance()
 			taken, gone = s.queue.offer(e, l.presses())
 			return taken || s.c.ctx.Err() != nil
 		})
-		stop()
+		l.tighten()
 	}
 	if !taken {
 		s.end(s.c.closedErr(), s.c.drained.Load())
