@@ -72,11 +72,11 @@ func (srv *Server) conclude(s *Session, x *ending) bool {
 	if !srv.markEnded(s, x, &left, &w) {
 		return false
 	}
-	if left.cancel != nil {
-		left.cancel()
-	}
 	waits := srv.sessions.remove(s, left.parts)
 	srv.users.set(s, "")
+	if left.cancel != nil { // who waits for it finds the session nowhere
+		left.cancel()
+	}
 	left.unsubscribe()
 	if left.reachable {
 		srv.emitEnd(s, left.subs, x)
