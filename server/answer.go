@@ -104,15 +104,14 @@ func (r *response) send() {
 			return
 		}
 	}
-	if err != nil {
-		l.unsent(err)
-	}
-	if r.session != nil {
+	if r.session != nil { // first, for whom unsent tells may ask again at once
 		r.session.settle(l, sent{events: r.taken, connect: r.connect, ok: err == nil})
 	}
-	if err == nil {
-		l.srv.count(l, &r.payload, r.events)
+	if err != nil {
+		l.unsent(err)
+		return
 	}
+	l.srv.count(l, &r.payload, r.events)
 }
 
 // A flight is the events that leave with an answer.
