@@ -270,10 +270,10 @@ func hold(holding chan<- transport.Conn, answer <-chan struct{}) func(transport.
 func TestAHeldRequestOutlivesTheServersTimeouts(t *testing.T) {
 	holding, answer := make(chan transport.Conn, 1), make(chan struct{})
 	s := httptest.NewUnstartedServer(handler(NewAcceptor(), &transport.Accept{Stall: time.Minute}, hold(holding, answer)))
-	s.Config.ReadTimeout, s.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+	s.Config.ReadTimeout, s.Config.WriteTimeout = 500*time.Millisecond, 500*time.Millisecond
 	s.Start()
 	defer s.Close()
-	time.AfterFunc(200*time.Millisecond, func() { close(answer) })
+	time.AfterFunc(time.Second, func() { close(answer) })
 	resp, err := s.Client().Post(s.URL, "", strings.NewReader("[1]"))
 	require.NoError(t, err)
 	defer resp.Body.Close()

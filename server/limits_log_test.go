@@ -70,7 +70,7 @@ var breaches = []struct {
 		w.tabs(hs)
 		hs.Close()
 	}},
-	{"header", bayeux.LongPolling, server.Limits{Header: 20 * time.Millisecond}, func(w *world) {
+	{"header", bayeux.LongPolling, server.Limits{Header: patience}, func(w *world) {
 		hs := httptest.NewUnstartedServer(w.Server)
 		hs.Config.ConnState = w.ConnState
 		hs.Start()

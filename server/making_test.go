@@ -58,7 +58,7 @@ func TestNeitherCloseNorShutdownWaitsForAHandshakeThatWaitsForItsContext(t *test
 func TestAHandshakeThatHangsIsRefusedWhereThatIsBounded(t *testing.T) {
 	for does, decide := range map[string]func(context.Context) error{
 		"waits for its context": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-		"does not look at it":   func(context.Context) error { time.Sleep(300 * time.Millisecond); return nil },
+		"does not look at it":   func(context.Context) error { time.Sleep(1500 * time.Millisecond); return nil },
 	} {
 		for name, opt := range whoDecides(func(ctx context.Context, _ *server.Session, m *bayeux.Message) error {
 			if m.ID == "0" {
@@ -77,7 +77,7 @@ func TestAHandshakeThatHangsIsRefusedWhereThatIsBounded(t *testing.T) {
 					assert.Equal(t, &bayeux.Advice{Reconnect: bayeux.HandshakeAgain, Interval: bayeux.SpanOf(5 * time.Second)}, m.Advice)
 					assert.Zero(t, w.Stats().Sessions)
 					assert.Equal(t, bayeux.Succeeded, c.ask(strings.Replace(shakesHands, `"h"`, `"0"`, 1)).Outcome)
-				}, opt, server.WithLimits(server.Limits{Handshake: -1}), server.WithTiming(server.Timing{Processing: 100 * time.Millisecond, Sweep: 20 * time.Millisecond}))
+				}, opt, server.WithLimits(server.Limits{Handshake: -1}), server.WithTiming(server.Timing{Processing: 500 * time.Millisecond, Sweep: 20 * time.Millisecond}))
 			})
 		}
 	}

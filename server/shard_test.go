@@ -168,12 +168,17 @@ func TestWhoeverAcceptsDoesNotQueueBehindPeers(t *testing.T) {
 		runtime.Gosched()
 	}
 	const more = 20
-	before := turns.Load()
-	for range mostSilent + more {
+	var had []int64 // turns, while a connection was accepted
+	for i := range mostSilent + more {
 		c, other := net.Pipe()
 		defer other.Close()
 		defer c.Close()
+		before := turns.Load()
 		srv.ConnState(c, http.StateNew)
+		if i >= mostSilent {
+			had = append(had, turns.Load()-before)
+		}
 	}
-	assert.Less(t, turns.Load()-before, int64(more*100), "peers had a turn each while one connection was accepted")
+	slices.Sort(had)
+	assert.Less(t, had[more/2], int64(100), "peers had a turn each while one connection was accepted")
 }

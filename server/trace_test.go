@@ -70,7 +70,7 @@ type message map[string]any
 func newReplay(t *testing.T, file string, opts ...server.Option) *replay {
 	opts = append([]server.Option{
 		server.WithTransports(wsserver.NewAcceptor(), longpoll.NewAcceptor(longpoll.WithForm(true)), longpoll.NewCallbackAcceptor()),
-		server.WithTiming(server.Timing{Timeout: 300 * time.Millisecond, MaxInterval: 2 * time.Second, Sweep: 100 * time.Millisecond}),
+		server.WithTiming(server.Timing{Timeout: time.Second, MaxInterval: 2 * time.Second, Sweep: 100 * time.Millisecond}),
 	}, opts...)
 	srv, err := server.New(opts...)
 	require.NoError(t, err)
@@ -165,7 +165,7 @@ func (r *replay) same(want, got []message, about string) {
 		delete(m, "clientId")
 		delete(got[i], "clientId")
 		if a, ok := m["advice"].(map[string]any); ok && a["timeout"] == json.Number("3000") {
-			a["timeout"] = json.Number("300")
+			a["timeout"] = json.Number("1000")
 		}
 		assert.Equal(r.t, m, got[i], about)
 	}

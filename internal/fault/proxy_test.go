@@ -154,7 +154,7 @@ func TestExchangesFailAsTheirStepsSay(t *testing.T) {
 			rt := fault.NewRoundTripper(base, fault.Script(x.step))
 			c := http.Client{Transport: rt, Timeout: 10 * time.Second}
 			if x.step.Kind == fault.HalfOpen {
-				c.Timeout = 50 * time.Millisecond
+				c.Timeout = 500 * time.Millisecond
 			}
 			assert.Equal(t, x.want, post(t, &c, hs.URL))
 			assert.Eventually(t, func() bool { return arrived.Load() == x.arrived }, 5*time.Second, time.Millisecond)

@@ -363,7 +363,7 @@ func TestPongsForAPeerThatDoesNotReadAreBounded(t *testing.T) {
 }
 
 func TestWhatTheKernelRefusedHasItsLimit(t *testing.T) {
-	s, _ := overTCP(t, Config{Stall: 300 * time.Millisecond})
+	s, _ := overTCP(t, Config{Stall: 2 * time.Second})
 	_, done := fill(t, s)
 	assert.ErrorIs(t, <-done, ErrStalled)
 	assert.False(t, s.Start(say("x"), func(err error) { done <- err }))
