@@ -6,15 +6,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"slices"
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/gocometd/cometd/bayeux"
 )
 
 const (
 	mostPerSecond  = 1_000_000 // publishes: more than one process can make
 	leastPerSecond = 1.0 / 3600
+
+	// usualWindow is how many messages are under way to a subscriber, or fewer where
+	// they are more than usualBytes: four times as much ends a session of cometd serve,
+	// and a window is only kept on average.
+	usualWindow = 16
+	usualBytes  = 256 << 10
 )
 
 type benchCmd struct {
@@ -23,7 +31,7 @@ type benchCmd struct {
 	Clients    int `default:"100" placeholder:"N" help:"Subscribers, spread over the channels. Default: ${default}."`
 	Publishers int `default:"1" placeholder:"N" help:"Clients that publish, spread over the channels. Default: ${default}."`
 	Channels   int `default:"1" placeholder:"N" help:"Channels. Default: ${default}."`
-	Window     int `default:"16" placeholder:"N" help:"Without --rate: how many messages of a publisher on a channel may be under way to a subscriber, on average. Default: ${default}."`
+	Window     int `placeholder:"N" help:"Without --rate: how many messages of a publisher on a channel may be under way to a subscriber, on average. Default: 16, or fewer that are 256 KiB for a subscriber in all."`
 	benchLoad
 	WarmUp  time.Duration `default:"1s" help:"How long to publish before that. Default: ${default}."`
 	Prefix  string        `default:"/bench" placeholder:"CHANNEL" help:"Where the channels are: CHANNEL/RUN/0, CHANNEL/RUN/1 and so on, RUN being new each time. Default: ${default}."`
@@ -36,7 +44,7 @@ type benchCmd struct {
 // benchLoad is what depends on what is to be seen, unless it is given.
 type benchLoad struct {
 	Rate     float64       `placeholder:"N" help:"Publishes per second, in all. Default: as many as --window lets; with --stalled 10."`
-	Size     int           `placeholder:"BYTES" help:"Data of a message, in bytes. Default: 128, with --stalled 16384."`
+	Size     int           `placeholder:"BYTES" help:"Data of a message, in bytes, from 96 to 1048576. Default: 128, with --stalled 16384."`
 	Duration time.Duration `help:"How long to measure. Default: 10s, with --stalled 14s."`
 	Rounds   int           `placeholder:"N" help:"Do all of it N times. Default: 1, with --stalled 5."`
 }
@@ -61,8 +69,9 @@ p99, from 200ms to a second.
 
 Every client is this module's own, as a program would use it, and in one process: from some 200,000 deliveries a
 second on (look at the process) it is the clients that are measured. What a delivery costs the server is told by
-bench/load, which decodes nothing. A server may have limits that stand in the way of many clients from one
-address: cometd serve has --max-per-address.
+bench/load, which decodes nothing. A server may have limits that stand in the way: of many clients from one
+address, of large messages, of what waits for a subscriber that falls behind. cometd serve has --max-per-address,
+--max-message and --max-queue. What broke connections is told; the first publish that is refused ends the run.
 
 With --stalled the end is a table: the p99 of the others in the runs with and without, whether it is worse by more
 than the runs without differ, the server's memory, and what has become of those who did not read. A server that
@@ -74,7 +83,7 @@ are not compared.`
 // AfterApply fills in what was not given, and refuses numbers that make no
 // sense.
 func (b *benchCmd) AfterApply(k *kong.Context) error {
-	b.fill(k.Flags())
+	b.fillIn(k.Flags())
 	if err := b.connection.AfterApply(); err != nil {
 		return err
 	}
@@ -104,8 +113,11 @@ func (b *benchCmd) AfterApply(k *kong.Context) error {
 	case b.WarmUp < 0:
 		return fmt.Errorf("--warm-up is %v, want 0 or more", b.WarmUp)
 	}
-	if _, err := parseChannel(b.Prefix + "/0"); err != nil {
+	switch c, err := parseChannel(b.Prefix + "/0"); {
+	case err != nil:
 		return fmt.Errorf("--prefix is %q, of which no channel can be made: %w", b.Prefix, err)
+	case c.Kind() == bayeux.Service:
+		return fmt.Errorf("--prefix is %q: what is published to a service channel reaches no subscriber", b.Prefix)
 	}
 	if b.PID > 0 {
 		if _, err := resident(b.PID); err != nil {
@@ -115,8 +127,8 @@ func (b *benchCmd) AfterApply(k *kong.Context) error {
 	return nil
 }
 
-// fill sets of the load what was not given.
-func (b *benchCmd) fill(flags []*kong.Flag) {
+// fillIn sets of the load what was not given.
+func (b *benchCmd) fillIn(flags []*kong.Flag) {
 	usual := usualLoad
 	if b.Stalled > 0 {
 		usual = stallingLoad
@@ -136,9 +148,28 @@ func (b *benchCmd) fill(flags []*kong.Flag) {
 			b.Rounds = usual.Rounds
 		}
 	}
+	if !slices.ContainsFunc(flags, func(f *kong.Flag) bool { return f.Name == "window" && f.Set }) {
+		b.Window = usualWindowOf(b.Size, b.streamsPerChannel())
+	}
+}
+
+// usualWindowOf is for messages of that size, of so many streams to a subscriber.
+func usualWindowOf(size, streams int) int {
+	return min(max(usualBytes/max(size*streams, 1), 1), usualWindow)
+}
+
+// streamsPerChannel is how many publishers the channel with the most has.
+func (b *benchCmd) streamsPerChannel() int {
+	channels := max(b.Channels, 1)
+	return (max(b.Publishers, channels) + channels - 1) / channels
 }
 
 func (b *benchCmd) Run(ctx context.Context, tty console) error {
+	picture, err := openPicture(b.SVG)
+	if err != nil {
+		return err
+	}
+	defer picture.close()
 	var done []*benchReport
 	var failed error
 	runs := b.runs()
@@ -164,16 +195,7 @@ func (b *benchCmd) Run(ctx context.Context, tty console) error {
 			return err
 		}
 	}
-	if b.SVG != "" && len(done) > 0 {
-		drawn := whole(done)
-		if len(drawn) == 0 {
-			drawn = done
-		}
-		if err := os.WriteFile(b.SVG, drawLatency(drawn), 0o666); err != nil {
-			return errors.Join(failed, err)
-		}
-	}
-	return failed
+	return errors.Join(failed, picture.draw(done))
 }
 
 // runs has for each run how many stalled subscribers it has.

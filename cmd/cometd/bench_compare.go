@@ -66,6 +66,7 @@ func compare(runs []*benchReport) (*benchComparison, bool) {
 	for _, r := range runs {
 		c.Clients = r.Clients
 		c.Fates = append(c.Fates, r.Fates...)
+		c.Refused += r.Refused
 		c.Lost, c.Disorder, c.Repeated = c.Lost+r.Lost, c.Disorder+r.Disorder, c.Repeated+r.Repeated
 	}
 	c.Control, c.WithStalled = sideOf(control), sideOf(stalled)
@@ -100,7 +101,7 @@ func rangeOf(ns []int64) benchRange {
 func (c *benchComparison) text() []byte {
 	var b bytes.Buffer
 	with := fmt.Sprintf("%d stalled", c.Stalled)
-	fmt.Fprintf(&b, "%d clients, %d runs with %s and %d without, in turn\n\n", c.Clients, c.WithStalled.Runs, with, c.Control.Runs)
+	fmt.Fprintf(&b, "%s, %s with %s and %d without, in turn\n\n", counted(c.Clients, "client"), counted(c.WithStalled.Runs, "run"), with, c.Control.Runs)
 	fmt.Fprintf(&b, "%-30s %10s %10s %10s\n", "", "least", "median", "most")
 	row := func(what string, r benchRange, shown func(int64) string) {
 		fmt.Fprintf(&b, "%-30s %10s %10s %10s\n", what, shown(r.Least), shown(r.Median), shown(r.Most))

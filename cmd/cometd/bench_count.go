@@ -37,8 +37,9 @@ type benchTally struct {
 	sent        atomic.Int64
 	measured    atomic.Int64 // of those sent
 	got         atomic.Int64
-	room        chan struct{} // has one when the window may have room
-	refused     atomic.Pointer[error]
+	room        chan struct{} // has one when the window may have room, or a publish has failed
+	refused     atomic.Int64  // of those sent: the server has said no
+	failure     atomic.Pointer[error]
 }
 
 // A latencyShard is a histogram in µs. Listeners share few of them: each takes
@@ -95,16 +96,39 @@ func (c *benchCount) backlog() (sum int64) {
 }
 
 // backlog is how many deliveries are still to come.
-func (t *benchTally) backlog() int64 { return t.sent.Load()*t.subscribers - t.got.Load() }
+func (t *benchTally) backlog() int64 {
+	return (t.sent.Load()-t.refused.Load())*t.subscribers - t.got.Load()
+}
 
 func (t *benchTally) hasRoom() bool { return t.backlog() <= (t.count.window-1)*t.subscribers }
 
 // took counts a delivery and wakes the stream's publisher if it may go on.
 func (t *benchTally) took() {
 	t.got.Add(1)
-	if !t.hasRoom() {
-		return
+	if t.hasRoom() {
+		t.wake()
 	}
+}
+
+// fail notes that a publish came to nothing, which ends the run.
+func (t *benchTally) fail(err error) {
+	t.failure.CompareAndSwap(nil, &err)
+	if answered(err) {
+		t.refused.Add(1) // so it cannot be lost
+	}
+	t.wake()
+}
+
+// failed is what became of the first publish that came to nothing.
+func (t *benchTally) failed() error {
+	if err := t.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// wake has the stream's publisher look what there is.
+func (t *benchTally) wake() {
 	select {
 	case t.room <- struct{}{}:
 	default:

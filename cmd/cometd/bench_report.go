@@ -29,6 +29,7 @@ type benchReport struct {
 	benchFaults               // of the warm-up too, as foreign and reconnects
 	Foreign     int64         `json:"foreign"` // messages of somebody else, or of another channel
 	Reconnects  uint64        `json:"reconnects"`
+	Broken      []breakage    `json:"broken,omitempty"`     // connections, also of the publishers
 	Memory      int64         `json:"server_rss,omitempty"` // the most that the server had, in bytes
 	benchMeasured
 
@@ -61,7 +62,8 @@ type latencies struct {
 
 // benchFaults is what a run must not have.
 type benchFaults struct {
-	Lost     int64 `json:"lost"`
+	Refused  int64 `json:"refused"` // publishes: the server said no
+	Lost     int64 `json:"lost"`    // of those that it did not refuse
 	Disorder int64 `json:"out_of_order"`
 	Repeated int64 `json:"repeated"`
 }
@@ -80,6 +82,7 @@ func (r *benchRun) report(fates []stalledFate, memory int64) *benchReport {
 	p.Seconds = max(0, measured.Seconds()) // it may have ended before it began
 	for _, s := range c.streams {
 		p.Published += s.measured.Load()
+		p.Refused += s.refused.Load()
 		p.Lost += s.backlog()
 	}
 	end := c.to.Load()
@@ -92,6 +95,7 @@ func (r *benchRun) report(fates []stalledFate, memory int64) *benchReport {
 	for _, cl := range append(r.subs, r.pubs...) {
 		p.Reconnects += cl.Stats().Reconnects
 	}
+	p.Broken = r.broken.list()
 	h := p.latency
 	p.Delivered = h.TotalCount()
 	if p.Seconds > 0 {
@@ -125,6 +129,9 @@ func (f benchFaults) failure() error {
 	if f == (benchFaults{}) {
 		return nil
 	}
+	if f.Refused > 0 {
+		return fmt.Errorf("%d publishes were refused; %d messages were lost, %d out of order, %d repeated", f.Refused, f.Lost, f.Disorder, f.Repeated)
+	}
 	return fmt.Errorf("%d messages were lost, %d out of order, %d repeated", f.Lost, f.Disorder, f.Repeated)
 }
 
@@ -132,23 +139,30 @@ func (f benchFaults) line() string {
 	if f == (benchFaults{}) {
 		return "lost        0, all in order\n"
 	}
-	return fmt.Sprintf("lost        %d; out of order %d; repeated %d\n", f.Lost, f.Disorder, f.Repeated)
+	line := fmt.Sprintf("lost        %d; out of order %d; repeated %d\n", f.Lost, f.Disorder, f.Repeated)
+	if f.Refused > 0 {
+		line = fmt.Sprintf("refused     %d\n", f.Refused) + line
+	}
+	return line
 }
 
 func (p *benchReport) text() []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%d clients on %d channels, %s, %d bytes, %.1fs", p.Clients, p.Channels, p.Transport, p.Size, p.Seconds)
+	fmt.Fprintf(&b, "%s on %s, %s, %d bytes, %.1fs", counted(p.Clients, "client"), counted(p.Channels, "channel"), p.Transport, p.Size, p.Seconds)
 	if p.Stalled > 0 {
 		fmt.Fprintf(&b, ", %d more stalled", p.Stalled)
 	}
-	fmt.Fprintf(&b, "\n\npublished   %d, %.0f per second%s\n", p.Published, p.Offered, p.asked())
-	fmt.Fprintf(&b, "delivered   %d, %.0f per second\n", p.Delivered, p.PerSecond)
+	fmt.Fprintf(&b, "\n\npublished   %d, %s per second%s\n", p.Published, perSecond(p.Offered), p.asked())
+	fmt.Fprintf(&b, "delivered   %d, %s per second\n", p.Delivered, perSecond(p.PerSecond))
 	b.WriteString(p.line())
 	if p.Foreign > 0 {
 		fmt.Fprintf(&b, "foreign     %d messages of somebody else, or of another channel\n", p.Foreign)
 	}
 	if p.Reconnects > 0 {
 		fmt.Fprintf(&b, "reconnects  %d\n", p.Reconnects)
+	}
+	for _, broken := range p.Broken {
+		fmt.Fprintf(&b, "broken      %d: %s\n", broken.Clients, broken.Why)
 	}
 	if len(p.Fates) > 0 {
 		fmt.Fprintf(&b, "stalled     %s\n", told(p.Fates))
@@ -162,6 +176,22 @@ func (p *benchReport) text() []byte {
 		p.bars(&b)
 	}
 	return append(b.Bytes(), '\n')
+}
+
+// counted is so many of what has its plural with an s.
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// perSecond has decimals where a whole number would say little.
+func perSecond(n float64) string {
+	if n < 10 {
+		return fmt.Sprintf("%.2g", n)
+	}
+	return fmt.Sprintf("%.0f", n)
 }
 
 // asked compares with the rate that was asked for. A message more or less at the

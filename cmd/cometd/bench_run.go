@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -29,6 +30,7 @@ type benchRun struct {
 	pubs    []*client.Client
 	subs    []*client.Client
 	stalls  []*stalledClient
+	broken  breakages
 }
 
 // measure makes the clients, lets them do their work, and ends them. Its progress
@@ -51,6 +53,7 @@ func (b *benchCmd) measure(ctx context.Context, tty console, stalled int, about 
 	err = r.work(ctx)
 	fates := r.wake(ctx) // first, while the server may still know
 	r.settle()
+	err = cmp.Or(err, r.failed())
 	most := memory.end()
 	r.close() // so that no handler runs any more
 	return r.report(fates, most), err
@@ -123,7 +126,7 @@ func (r *benchRun) connect(ctx context.Context, tty console, n int, ready func(c
 	var made []*client.Client
 	for i := range n {
 		g.Go(func() error {
-			c, err := r.dial(ctx, tty, client.WithHTTPClient(r.web))
+			c, err := r.dialWatched(ctx, tty, r.broken.note, client.WithHTTPClient(r.web))
 			if err != nil {
 				return err
 			}
@@ -223,6 +226,16 @@ func (r *benchRun) silent(done func() bool) bool {
 	return false
 }
 
+// failed is what became of the first publish that came to nothing.
+func (r *benchRun) failed() error {
+	for _, s := range r.streams {
+		if err := s.failed(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // close ends all clients, and waits until none of their handlers runs.
 func (r *benchRun) close() {
 	var g errgroup.Group
@@ -250,13 +263,16 @@ type benchStream struct {
 	size     int
 }
 
-// fill publishes whenever the window has room, until ctx ends.
+// fill publishes whenever the window has room, until ctx ends or a publish fails.
 func (s *benchStream) fill(ctx context.Context) error {
 	for {
 		select {
 		case <-s.room:
 		case <-ctx.Done():
 			return nil
+		}
+		if err := s.failed(); err != nil {
+			return err
 		}
 		for s.hasRoom() && ctx.Err() == nil {
 			if err := s.publish(ctx, time.Now()); err != nil {
@@ -271,8 +287,8 @@ func (s *benchStream) fill(ctx context.Context) error {
 // falls behind, and its messages are late. It returns what became of an earlier
 // one, too.
 func (s *benchStream) publish(ctx context.Context, due time.Time) error {
-	if err := s.refused.Load(); err != nil {
-		return *err
+	if err := s.failed(); err != nil {
+		return err
 	}
 	number := s.sent.Add(1) - 1 // first, for it may arrive before PublishFunc returns
 	data := json.RawMessage(s.count.appendData(nil, s.number, number, due, s.size))
@@ -298,8 +314,7 @@ func (s *benchStream) publish(ctx context.Context, due time.Time) error {
 
 func (s *benchStream) outcome(err error) {
 	if err != nil {
-		err = fmt.Errorf("publish to %s: %w", s.channel, err)
-		s.refused.CompareAndSwap(nil, &err)
+		s.fail(fmt.Errorf("publish to %s: %w", s.channel, err))
 	}
 	select {
 	case s.answered <- struct{}{}:

@@ -3,9 +3,54 @@ package main
 import (
 	"fmt"
 	"math"
+	"os"
 
 	"github.com/gocometd/cometd/internal/plot"
 )
+
+// A benchPicture is the file for a drawing: before a run that takes minutes it is
+// certain that it can be written. It is nil where there is to be none.
+type benchPicture struct{ file *os.File }
+
+func openPicture(name string) (*benchPicture, error) {
+	if name == "" {
+		return nil, nil
+	}
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666) // what it has stays until there is another
+	if err != nil {
+		return nil, badUsage("--svg: %w", err)
+	}
+	return &benchPicture{file}, nil
+}
+
+// draw draws the runs, without those that cannot be compared if there are others.
+func (p *benchPicture) draw(runs []*benchReport) error {
+	if p == nil || len(runs) == 0 {
+		return nil
+	}
+	if w := whole(runs); len(w) > 0 {
+		runs = w
+	}
+	if info, err := p.file.Stat(); err == nil && info.Mode().IsRegular() {
+		if err := p.file.Truncate(0); err != nil {
+			return err
+		}
+	}
+	_, err := p.file.Write(drawLatency(runs))
+	return err
+}
+
+// close removes a file in which there is nothing.
+func (p *benchPicture) close() {
+	if p == nil {
+		return
+	}
+	info, err := p.file.Stat()
+	p.file.Close()
+	if err == nil && info.Mode().IsRegular() && info.Size() == 0 {
+		os.Remove(p.file.Name())
+	}
+}
 
 // drawLatency draws the latency of each run by percentile: each nine as far from
 // the last, and latency upwards, each power of ten as far from the last.
@@ -42,7 +87,7 @@ func (p *benchReport) curve() (points []plot.Point) {
 }
 
 func (p *benchReport) label() string {
-	text := fmt.Sprintf("%d clients, %s: %.0f deliveries/s, p99 %v", p.Clients, p.Transport, p.PerSecond, micros(p.Latency.P99))
+	text := fmt.Sprintf("%s, %s: %s deliveries/s, p99 %v", counted(p.Clients, "client"), p.Transport, perSecond(p.PerSecond), micros(p.Latency.P99))
 	if p.Stalled > 0 {
 		text += fmt.Sprintf(", %d stalled", p.Stalled)
 	}

@@ -89,6 +89,11 @@ func redacted(u *url.URL) string {
 
 // dial returns a connected client, or says within c.Wait why there is none.
 func (c *connection) dial(ctx context.Context, tty console, more ...client.Option) (*client.Client, error) {
+	return c.dialWatched(ctx, tty, func(client.Change) {}, more...)
+}
+
+// dialWatched is dial, and tells watch what the client's hook of states is told.
+func (c *connection) dialWatched(ctx context.Context, tty console, watch func(client.Change), more ...client.Option) (*client.Client, error) {
 	opts, err := c.options(tty)
 	if err != nil {
 		return nil, err
@@ -100,6 +105,7 @@ func (c *connection) dial(ctx context.Context, tty console, more ...client.Optio
 		if now.Err != nil {
 			failure.Store(&now.Err)
 		}
+		watch(now)
 	}}))
 	cl, err := client.New(c.URL, opts...)
 	if err != nil {
