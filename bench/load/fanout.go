@@ -74,11 +74,11 @@ func (l *load) gather() (err error) {
 
 // phase publishes for d, and waits until all of it has arrived.
 func (l *load) phase(d time.Duration) error {
-	publish := l.fill
+	publish, end := l.fill, time.Now().Add(d)
 	if l.rate > 0 {
-		publish = l.pace()
+		publish = l.pace(end)
 	}
-	for end := time.Now().Add(d); time.Now().Before(end); {
+	for time.Now().Before(end) {
 		if err := l.poll(publish()); err != nil {
 			return err
 		}
@@ -104,17 +104,17 @@ func (l *load) fill() time.Duration {
 	return 20 * time.Millisecond
 }
 
-// pace publishes when it is time, on one channel after the other.
-func (l *load) pace() func() time.Duration {
+// pace publishes what is due before end when it is time, on one channel after the other.
+func (l *load) pace(end time.Time) func() time.Duration {
 	interval := time.Duration(float64(time.Second) / l.rate * float64(l.batch))
 	next, turn := time.Now(), 0
 	return func() time.Duration {
-		for !time.Now().Before(next) {
+		for next.Before(end) && !time.Now().Before(next) {
 			l.publish(turn, next)
 			turn = (turn + 1) % l.channels
 			next = next.Add(interval)
 		}
-		return time.Until(next)
+		return max(0, time.Until(next))
 	}
 }
 
