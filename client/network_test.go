@@ -54,13 +54,15 @@ func TestABadNetworkOfRealSockets(t *testing.T) {
 				var last, gaps atomic.Int64
 				last.Store(-1)
 				gap := true // the first may be any
+				// What answers a connect that was given up may be missing a moment later (client.Gap).
+				polls, told := d.Type() == bayeux.LongPolling, time.Time{}
 				_, err = c.SubscribeFunc(ctx, "/n", client.Typed(func(_ context.Context, n int64) error {
 					before := last.Swap(n)
 					assert.Greater(t, n, before, "repeated, or out of order")
-					assert.True(t, gap || n == before+1, "from %d to %d without a gap", before, n)
+					assert.True(t, gap || n == before+1 || polls && time.Since(told) < time.Second, "from %d to %d without a gap", before, n)
 					gap = false
 					return nil
-				}), client.WithOnGap(func(client.Gap) { gap = true; gaps.Add(1) }))
+				}), client.WithOnGap(func(client.Gap) { gap, told = true, time.Now(); gaps.Add(1) }))
 				require.NoError(t, err)
 
 				n := int64(0)
@@ -133,7 +135,14 @@ func TestSecretsInTheURLAreNotShown(t *testing.T) {
 		c, err := client.New("http://user:secret@127.0.0.1:1/cometd?token=secret&secret", client.WithTransports(d),
 			client.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		for ch := range c.States(ctx) {
+			if ch.Err != nil {
+				break // an attempt has failed
+			}
+		}
+		ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		err = c.Wait(ctx)
 		assert.ErrorContains(t, err, "refused")
@@ -229,7 +238,7 @@ func (x *cluster) awaitOther(t *testing.T, c *client.Client, before string) {
 func TestAStickyCookieOfANodeThatHangsIsGivenUp(t *testing.T) {
 	x := newCluster(t, 50*time.Millisecond, hang)
 	c := dial(t, x.url+"/cometd", client.WithTransports(longpoll.NewDialer()), client.WithBackoff(time.Millisecond, 10*time.Millisecond),
-		client.WithTimeouts(client.Timeouts{NetworkDelay: 100 * time.Millisecond}))
+		client.WithTimeouts(client.Timeouts{NetworkDelay: time.Second}))
 	before := c.ID()
 	x.ill.Store(true)
 	x.awaitOther(t, c, before)
@@ -294,11 +303,16 @@ func TestAnUpgradeThatIsRefusedForNowIsTriedAgain(t *testing.T) {
 			c := dial(t, proxy.URL()+"/cometd", client.WithBackoff(time.Millisecond, 10*time.Millisecond))
 			before, changes := c.ID(), c.Stats().Reconnects
 			left.Store(tt.refusals)
-			proxy.Cut()
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
+			events := c.Events(ctx) // from now on
+			proxy.Cut()
 			lost := false
-			for ch := range c.States(ctx) {
+			for ev := range events {
+				ch, ok := ev.(client.Change)
+				if !ok {
+					continue
+				}
 				lost = lost || ch.To == bayeux.Unconnected
 				if lost && ch.To == bayeux.Connected {
 					break

@@ -24,26 +24,35 @@ func (s *Session) Expire(at time.Time, warn time.Duration) {
 	if at.IsZero() || s.phase == gone {
 		return
 	}
-	x := &expiry{}
-	x.end = time.AfterFunc(time.Until(at), func() {
+	x, left := &expiry{}, time.Until(at)
+	x.after(left, func() {
 		s.srv.run(func() { s.srv.endWith(s, &ending{why: transport.Expired, at: x}) })
 	})
 	if warn > 0 {
-		x.warn = time.AfterFunc(time.Until(at)-warn, func() {
+		x.after(left-warn, func() {
 			_ = s.Send(ExpiringChannel, map[string]int64{"at": at.UnixMilli()})
 		})
 	}
 	s.expiry = x
 }
 
-type expiry struct{ end, warn *time.Timer }
+// An expiry is the timers of one call of Expire.
+type expiry struct{ timers []*time.Timer }
+
+// after runs f after d, on a goroutine of its own.
+func (x *expiry) after(d time.Duration, f func()) {
+	if d <= 0 { // no timer: in fake time one that is due at once can upset the race detector of Go 1.26
+		go f()
+		return
+	}
+	x.timers = append(x.timers, time.AfterFunc(d, f))
+}
 
 func (x *expiry) stop() {
 	if x == nil {
 		return
 	}
-	x.end.Stop()
-	if x.warn != nil {
-		x.warn.Stop()
+	for _, timer := range x.timers {
+		timer.Stop()
 	}
 }

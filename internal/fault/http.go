@@ -103,6 +103,9 @@ func (t *RoundTripper) ask(r *http.Request, s Step, other <-chan struct{}) error
 
 // pause waits for d, or until woken is closed.
 func pause(ctx context.Context, d time.Duration, woken <-chan struct{}) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
