@@ -45,8 +45,9 @@ type View struct {
 var pool = sync.Pool{New: func() any { return new(Batch) }}
 
 // kept is the capacity, in bytes, above which a batch does not take a buffer
-// back to the pool.
-const kept = 64 << 10
+// back to the pool: what a payload of DefaultBytes needs, or else a few peers that send
+// such payloads would have garbage collected all the time.
+const kept = 2 * DefaultBytes
 
 // Read reads r to its end and parses what it read; io.EOF is the end of the
 // payload. Another error of r is returned as it is; a payload that is refused
@@ -131,7 +132,8 @@ func (b *Batch) read(r io.Reader, limit int) error {
 		if len(b.buffer) == cap(b.buffer) {
 			b.buffer = slices.Grow(b.buffer, 512)
 		}
-		n, err := r.Read(b.buffer[len(b.buffer):cap(b.buffer)])
+		end := min(cap(b.buffer)-1, limit) + 1 // the buffer may have been made for a larger limit
+		n, err := r.Read(b.buffer[len(b.buffer):end])
 		b.buffer = b.buffer[:len(b.buffer)+n]
 		switch {
 		case len(b.buffer) > limit:

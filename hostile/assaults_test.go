@@ -99,6 +99,21 @@ var assaults = []assault{
 		s.batch(513, func(int) string { return `{"channel":"/nobody","id":"7","clientId":"$"}` })
 		s.Close()
 	}},
+	{"payloads as large as they may be", 20, load{conns: 20, requests: 20, payloads: 20, sessions: stated.SessionsPerAddr}, heeded, func(x *target) {
+		data := "[" + strings.Repeat("1,", stated.MessageBytes/2-100) + "1]"
+		s := x.shaken()
+		for range 50 {
+			s.batch(1, func(int) string { return `{"channel":"/nobody","id":"7","clientId":"$","data":` + data + `}` })
+		}
+		s.Close()
+		r := x.dial()
+		body := x.post(`[{"channel":"/nobody","id":"7","clientId":"nobody","data":` + data + `}]`)
+		for range 50 { // is refused when all of it has been read
+			r.say("%s", body)
+			r.answer()
+		}
+		r.Close()
+	}},
 	{"one-byte frames", 4, load{conns: connsPerAddr, reading: connsPerAddr, payloads: 4, sessions: stated.SessionsPerAddr}, sent, func(x *target) {
 		s := x.shaken()
 		message := `[{"channel":"/nobody","id":"7","clientId":"` + s.id + `"}]`
