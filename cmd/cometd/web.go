@@ -81,12 +81,17 @@ func isLocal(host string) bool {
 // has ended: what is there still is half a request, or a peer that does not read.
 const remnants = time.Second
 
+// farewell is what a server takes at most to end sockets that have been cut off.
+const farewell = time.Second
+
 // stop ends sockets and held polls, then the listener, and then what is left.
 // Peers that do not let themselves be served to the end are no failure.
 func (w *web) stop(grace time.Duration, srv *server.Server, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	err := srv.Shutdown(ctx)
+	clients, cancel := context.WithTimeout(ctx, grace-min(farewell, grace/2))
+	defer cancel()
+	err := srv.Shutdown(clients)
 	if errors.Is(err, context.DeadlineExceeded) {
 		log.Warn("clients were cut off: they took what waits for them too slowly", slog.Duration("grace", grace))
 		err = nil

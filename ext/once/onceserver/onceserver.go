@@ -8,7 +8,8 @@
 // A reply shows what it answers by its message's id alone. So a key is refused with
 // 400::once_invalid where a publish before it in its payload has the same id, or has
 // none either, and no reply yet, as on a channel with history. If that has a key too, its
-// outcome is not known from then on.
+// outcome is not known from then on. So is one with a part that is empty or has more than
+// 64 bytes.
 //
 //	srv, err := cometd.NewServer(server.WithExtension(onceserver.New()))
 //
@@ -75,6 +76,9 @@ type extension struct {
 
 const longest = 64 // of the parts of a key, in bytes
 
+// legal reports whether a key may have part: an empty one would be many messages'.
+func legal(part string) bool { return part != "" && len(part) <= longest }
+
 func (x *extension) incoming(ctx context.Context, s *server.Session, m *bayeux.Message) error {
 	if bayeux.Channel(m.Channel).Kind() == bayeux.Meta {
 		return nil
@@ -85,7 +89,7 @@ func (x *extension) incoming(ctx context.Context, s *server.Session, m *bayeux.M
 		return nil
 	}
 	var k once.Key
-	if _, err := m.Ext.Decode(once.Name, &k); err != nil || alike || len(k.Client) > longest || len(k.ID) > longest || k.Client == "" {
+	if _, err := m.Ext.Decode(once.Name, &k); err != nil || alike || !legal(k.Client) || !legal(k.ID) {
 		return &bayeux.Error{Code: 400, Message: "once_invalid"}
 	}
 	if !named {

@@ -215,6 +215,20 @@ func TestTheReplyToAPublishIsNotStoredForAnotherOfItsPayload(t *testing.T) {
 	}
 }
 
+// A part that is missing would be the same for all publishes.
+func TestAKeyWithoutOneOfItsPartsIsRefused(t *testing.T) {
+	long := strings.Repeat("x", 65)
+	for _, k := range []once.Key{{}, {Client: "c"}, {ID: "1"}, {Client: long, ID: "1"}, {Client: "c", ID: long}} {
+		within(t, func(w *world) {
+			c := w.dial(func(*bayeux.Message) once.Key { return k })
+			defer c.Close()
+			assert.Equal(t, "400::once_invalid", publish(c, "x"))
+			assert.Equal(t, "400::once_invalid", publish(c, "y"))
+			assert.Empty(t, w.taken)
+		}, server.WithExtension(onceserver.New()))
+	}
+}
+
 func TestASessionCannotSpeakForManyClients(t *testing.T) {
 	within(t, func(w *world) {
 		n := 0
