@@ -97,7 +97,7 @@ func (l *link) receiveAll() error {
 }
 
 func (l *link) receiveOne(r io.Reader) error {
-	b, err := readInTurn(r, l.srv.limits.codec())
+	b, err := l.srv.burden.read(r, l.srv.limits.codec())
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,7 @@ type Server struct {
 	browsers browsers
 	conns    connTable
 	askers   askers
+	burden   burden
 	origin   originCheck
 	stats    counters
 	queued   atomic.Int64             // bytes in all outboxes, and of replies that wait for streams (budget.go)

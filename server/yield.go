@@ -1,11 +1,8 @@
 package server
 
 import (
-	"io"
-	"sync"
 	"time"
 
-	"github.com/gocometd/cometd/codec"
 	"github.com/gocometd/cometd/internal/lull"
 )
 
@@ -39,42 +36,4 @@ func (t *longTask) shouldYieldNow() bool {
 	}
 	t.begun = now
 	return true
-}
-
-// A large payload is a long task too: what has a quarter of a megabyte takes up to a
-// millisecond to parse, however seldom its peer sends one. A few such peers would always
-// have something to do between them, and nobody would look at the network.
-const (
-	largePayload = 8 << 10  // is parsed when it is its turn
-	largePart    = 64 << 10 // of it is read between two turns: it may have been packed
-)
-
-// readInTurn is codec.Read, which lets others go first where a payload is large.
-func readInTurn(r io.Reader, l codec.Limits) (*codec.Batch, error) {
-	t := turnReaders.Get().(*turnReader)
-	t.Reader = r
-	b, err := codec.Read(t, l)
-	*t = turnReader{}
-	turnReaders.Put(t)
-	if err == nil && b.Size() >= largePayload {
-		giveWay() // to do what it says takes as long again
-	}
-	return b, err
-}
-
-var turnReaders = sync.Pool{New: func() any { return new(turnReader) }}
-
-// A turnReader reads a payload.
-type turnReader struct {
-	io.Reader
-	size int // until now
-}
-
-func (t *turnReader) Read(p []byte) (int, error) {
-	n, err := t.Reader.Read(p)
-	before := t.size / largePart
-	if t.size += n; t.size/largePart > before || err == io.EOF && t.size >= largePayload {
-		giveWay()
-	}
-	return n, err
 }

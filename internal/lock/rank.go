@@ -24,6 +24,7 @@ type (
 	Browsers   struct{} // server: browsers.mu
 	Conns      struct{} // server: connTable.mu
 	Askers     struct{} // server: askers.mu
+	Burden     struct{} // server: burden.mu
 	Shard      struct{} // server: shard.mu
 	Attributes struct{} // server: attributes.mu
 	Counters   struct{} // server: counters.mu
@@ -105,6 +106,7 @@ func (Links) rank() int      { return 6 }
 func (Browsers) rank() int   { return 6 }
 func (Conns) rank() int      { return 6 }
 func (Askers) rank() int     { return 6 }
+func (Burden) rank() int     { return 6 }
 func (Shard) rank() int      { return 6 }
 func (Attributes) rank() int { return 6 }
 func (Counters) rank() int   { return 6 }
