@@ -44,10 +44,14 @@ type View struct {
 
 var pool = sync.Pool{New: func() any { return new(Batch) }}
 
-// kept is the capacity, in bytes, above which a batch does not take a buffer
-// back to the pool: what a payload of DefaultBytes needs, or else a few peers that send
-// such payloads would have garbage collected all the time.
-const kept = 2 * DefaultBytes
+// kept is the capacity, in bytes, above which a batch does not take back to the pool what
+// it parsed into, and keptBuffer that of what it read into: it holds any payload of
+// DefaultBytes, or else a few peers that send such would have garbage collected all the
+// time.
+const (
+	kept       = 64 << 10
+	keptBuffer = 2 * DefaultBytes
+)
 
 // Read reads r to its end and parses what it read; io.EOF is the end of the
 // payload. Another error of r is returned as it is; a payload that is refused
@@ -111,7 +115,7 @@ func (b *Batch) Release() {
 	p.full = trim(p.full[:0], kept/8)
 	p.scratch = trim(p.scratch[:0], kept)
 	p.fault, p.field, p.deep = 0, 0, false
-	b.buffer = trim(b.buffer[:0], kept)
+	b.buffer = trim(b.buffer[:0], keptBuffer)
 	pool.Put(b)
 }
 

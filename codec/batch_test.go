@@ -233,7 +233,7 @@ func TestReleaseTwiceIsHarmless(t *testing.T) {
 
 // Buffers that are larger than most payloads may be do not go back to the pool.
 func TestBigBuffersAreLetGo(t *testing.T) {
-	for size, keeps := range map[int]bool{DefaultBytes - 1000: true, kept + 1: false} {
+	for size, keeps := range map[int]bool{DefaultBytes - 1000: true, keptBuffer + 1: false} {
 		b, err := Read(strings.NewReader(inData(`"`+strings.Repeat("x", size)+`"`)), Limits{Bytes: -1})
 		require.NoError(t, err)
 		b.Release()
