@@ -26,9 +26,9 @@ func closeObject(dst []byte, start int) []byte {
 // appendFields writes all fields of m. It is flat because a reply is encoded
 // for every publish: see BenchmarkEncode in package bench.
 func appendFields(dst []byte, m *bayeux.Message) (_ []byte, err error) {
-	dst = appendText(dst, `,"channel":`, m.Channel)
-	dst = appendText(dst, `,"id":`, m.ID)
-	dst = appendText(dst, `,"clientId":`, m.ClientID)
+	dst = appendText(dst, `,"channel":"`, m.Channel)
+	dst = appendText(dst, `,"id":"`, m.ID)
+	dst = appendText(dst, `,"clientId":"`, m.ClientID)
 	if len(m.Data) > 0 {
 		if dst, err = appendChecked(dst, `,"data":`, m.Data); err != nil {
 			return nil, err
@@ -40,8 +40,8 @@ func appendFields(dst []byte, m *bayeux.Message) (_ []byte, err error) {
 	case bayeux.Failed:
 		dst = append(dst, `,"successful":false`...)
 	}
-	dst = appendText(dst, `,"error":`, m.Error)
-	if !m.Subscription.IsZero() {
+	dst = appendText(dst, `,"error":"`, m.Error)
+	if s := &m.Subscription; len(s.Channels) > 0 || s.List || s.Invalid != nil { // IsZero copies it
 		if dst, err = appendSubscription(dst, m.Subscription); err != nil {
 			return nil, err
 		}
@@ -54,24 +54,25 @@ func appendFields(dst []byte, m *bayeux.Message) (_ []byte, err error) {
 			return nil, err
 		}
 	}
-	dst = appendText(dst, `,"version":`, m.Version)
-	dst = appendText(dst, `,"minimumVersion":`, m.MinimumVersion)
+	dst = appendText(dst, `,"version":"`, m.Version)
+	dst = appendText(dst, `,"minimumVersion":"`, m.MinimumVersion)
 	if len(m.SupportedConnectionTypes) > 0 {
 		dst = appendList(dst, `,"supportedConnectionTypes":`, m.SupportedConnectionTypes)
 	}
-	dst = appendText(dst, `,"connectionType":`, m.ConnectionType)
-	dst = appendText(dst, `,"timestamp":`, m.Timestamp)
+	dst = appendText(dst, `,"connectionType":"`, m.ConnectionType)
+	dst = appendText(dst, `,"timestamp":"`, m.Timestamp)
 	if len(m.Extra) > 0 {
 		return appendExtra(dst, m.Extra)
 	}
 	return dst, nil
 }
 
+// appendText writes s, unless it is empty, behind a key that ends with the quote before s.
 func appendText(dst []byte, key, s string) []byte {
 	if s == "" {
 		return dst
 	}
-	return appendString(append(dst, key...), s)
+	return appendQuoted(append(dst, key...), s)
 }
 
 // appendChecked writes JSON text of unknown origin.
@@ -108,7 +109,7 @@ func appendSubscription(dst []byte, s bayeux.Subscription) ([]byte, error) {
 func appendAdvice(dst []byte, a *bayeux.Advice) []byte {
 	dst = append(dst, `,"advice":`...)
 	start := len(dst)
-	dst = appendText(dst, `,"reconnect":`, string(a.Reconnect))
+	dst = appendText(dst, `,"reconnect":"`, string(a.Reconnect))
 	dst = appendSpan(dst, `,"interval":`, a.Interval)
 	dst = appendSpan(dst, `,"timeout":`, a.Timeout)
 	dst = appendSpan(dst, `,"maxInterval":`, a.MaxInterval)
