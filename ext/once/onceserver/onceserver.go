@@ -5,11 +5,11 @@
 // extension deleted the first, it is refused with 409::once_unanswered: whether the
 // publish was taken nobody knows, and who sends it again gets the same.
 //
-// A reply shows what it answers by its message's id alone. So a key is refused with
-// 400::once_invalid where a publish before it in its payload has the same id, or has
-// none either, and no reply yet, as on a channel with history. If that has a key too, its
-// outcome is not known from then on. So is one with a part that is empty or has more than
-// 64 bytes.
+// A key with a part that is empty, or has more than 64 bytes, is refused with
+// 400::once_invalid. A reply shows what it answers by its message's id alone. So a key is
+// refused likewise where a publish before it in its payload has the same id, or has none
+// either, and no reply yet, as on a channel with history. If that has a key too, its
+// outcome is not known from then on.
 //
 //	srv, err := cometd.NewServer(server.WithExtension(onceserver.New()))
 //
